@@ -1,0 +1,189 @@
+"""Routes: what the controller tells an activator; and what an activator tells the controller.
+
+One WebSocket connection carries both, as JSON texts. The activator dials and re-dials the controller:
+
+    controller → activator   {"kind": "routes", "version": 7, "routes": [...]}      the whole table, every time
+    activator → controller   {"kind": "stats", "urgent": false, "services": {"default/chat": Stats, ...}}
+
+The activator pushes Stats every second, and at once with `urgent` when a request arrives for a service that
+has no endpoint: that push is what wakes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from enum import Enum
+
+from queue_proxy.messages import MessageError, Stats, parse_stats
+
+
+class EndpointState(Enum):
+    """What the controller knows of an endpoint.
+
+    STARTING endpoints are listed as soon as they have an address, so that the activator can ask their queue
+    proxy for readiness itself and need not wait for the controller, or Kubernetes, to notice.
+    """
+
+    STARTING = "starting"
+    READY = "ready"
+    DRAINING = "draining"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One replica as the activator sees it: `host:port` takes requests, `host:admin_port` answers `/ready`."""
+
+    name: str
+    host: str
+    port: int
+    admin_port: int
+    state: EndpointState
+
+
+@dataclass(frozen=True, slots=True)
+class HoldBounds:
+    """How much may wait, and how long.
+
+    Two clocks, because two things can be wrong: `no_endpoint_seconds` bounds the wait while no replica is
+    ready (then 503), `full_seconds` the wait while replicas are ready and busy (then 429).
+    """
+
+    requests: int
+    bytes: int
+    no_endpoint_seconds: float
+    full_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds; 0 switches one off. `total` counts from forwarding (the hold has clocks of its own),
+    `response_start` from there to the first byte of the answer, `idle` between two bytes in either direction."""
+
+    total: float
+    response_start: float
+    idle: float
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How to serve one service.
+
+    service           `namespace/name`
+    port              where clients connect; the activator listens there (0: listening sockets were handed over)
+    endpoint_capacity how many requests one endpoint takes at a time, running and queued there; 0: no limit
+    expected_wake_seconds  what a wake has taken here, None while none was measured
+    """
+
+    service: str
+    port: int
+    endpoints: tuple[Endpoint, ...]
+    endpoint_capacity: int
+    hold: HoldBounds
+    timeouts: Timeouts
+    expected_wake_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Routes:
+    """The whole table. A later version replaces an earlier one; `epoch` names the controller that counts."""
+
+    epoch: str
+    version: int
+    routes: tuple[Route, ...]
+
+    def to_json(self) -> dict[str, object]:
+        """The message `parse_routes` reads back."""
+        return {"kind": "routes", **asdict(self, dict_factory=_plain)}
+
+
+@dataclass(frozen=True, slots=True)
+class StatsPush:
+    """What an activator knows of each service it routes. `urgent`: somebody waits and no endpoint is there."""
+
+    urgent: bool
+    services: Mapping[str, Stats]
+
+    def to_json(self) -> dict[str, object]:
+        """The message `parse_stats_push` reads back."""
+        services = {name: stats.to_json() for name, stats in self.services.items()}
+        return {"kind": "stats", "urgent": self.urgent, "services": services}
+
+
+def parse_stats_push(body: object) -> StatsPush:
+    """Read a StatsPush from decoded JSON. Raises MessageError."""
+    fields = _object(body, "a stats push")
+    services = _object(fields.get("services"), "services")
+    return StatsPush(
+        urgent=fields.get("urgent") is True,
+        services={str(name): parse_stats(stats) for name, stats in services.items()},
+    )
+
+
+def parse_routes(body: object) -> Routes:
+    """Read a Routes from decoded JSON. Raises MessageError."""
+    fields = _object(body, "a routes table")
+    try:
+        return Routes(
+            epoch=str(fields["epoch"]),
+            version=int(str(fields["version"])),
+            routes=tuple(_route(_object(route, "a route")) for route in _list(fields["routes"], "routes")),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise MessageError(f"not a routes table: {error}") from error
+
+
+def _route(fields: Mapping[str, object]) -> Route:
+    wake = fields["expected_wake_seconds"]
+    return Route(
+        service=str(fields["service"]),
+        port=int(str(fields["port"])),
+        endpoints=tuple(_endpoint(_object(e, "an endpoint")) for e in _list(fields["endpoints"], "endpoints")),
+        endpoint_capacity=int(str(fields["endpoint_capacity"])),
+        hold=_hold(_object(fields["hold"], "hold")),
+        timeouts=_timeouts(_object(fields["timeouts"], "timeouts")),
+        expected_wake_seconds=None if wake is None else float(str(wake)),
+    )
+
+
+def _endpoint(fields: Mapping[str, object]) -> Endpoint:
+    return Endpoint(
+        name=str(fields["name"]),
+        host=str(fields["host"]),
+        port=int(str(fields["port"])),
+        admin_port=int(str(fields["admin_port"])),
+        state=EndpointState(fields["state"]),
+    )
+
+
+def _hold(fields: Mapping[str, object]) -> HoldBounds:
+    return HoldBounds(
+        requests=int(str(fields["requests"])),
+        bytes=int(str(fields["bytes"])),
+        no_endpoint_seconds=float(str(fields["no_endpoint_seconds"])),
+        full_seconds=float(str(fields["full_seconds"])),
+    )
+
+
+def _timeouts(fields: Mapping[str, object]) -> Timeouts:
+    return Timeouts(
+        total=float(str(fields["total"])),
+        response_start=float(str(fields["response_start"])),
+        idle=float(str(fields["idle"])),
+    )
+
+
+def _object(body: object, what: str) -> Mapping[str, object]:
+    if not isinstance(body, Mapping):
+        raise MessageError(f"{what} must be an object, not {type(body).__name__}")
+    return body
+
+
+def _list(body: object, what: str) -> Sequence[object]:
+    if not isinstance(body, list):
+        raise MessageError(f"{what} must be a list, not {type(body).__name__}")
+    return body
+
+
+def _plain(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    return {name: value.value if isinstance(value, Enum) else value for name, value in pairs}

@@ -1,0 +1,1 @@
+"""Where replicas live: one small interface; Kubernetes and local processes behind it."""

@@ -1,0 +1,73 @@
+"""Cluster: where replicas live, as the controller sees it. Kubernetes and local processes stand behind it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+
+class ReplicaPhase(Enum):
+    """PENDING waits for a GPU or a node; FAILED has ended and backs off before it is started again."""
+
+    PENDING = "pending"
+    STARTING = "starting"
+    READY = "ready"
+    DRAINING = "draining"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """One replica. Times are seconds since 1970; `reason` says why it is pending or failed, with the exit code
+    and the last log lines of a model that did not start. Address fields are None while it has none."""
+
+    name: str
+    phase: ReplicaPhase
+    created_at: float
+    host: str | None = None
+    port: int | None = None
+    admin_port: int | None = None
+    ready_at: float | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceView:
+    """One service and its replicas.
+
+    service        `namespace/name`
+    inference_service  the object as the user wrote it; the policy is read from it
+    generation     grows when the object changes
+    wanted         the number of replicas last ordered
+    activator_in_path  new connections reach the activator (locally: always)
+    port           the activator's port for this service
+    """
+
+    service: str
+    inference_service: Mapping[str, object]
+    generation: int
+    wanted: int
+    replicas: tuple[Replica, ...]
+    activator_in_path: bool
+    port: int
+
+
+class Cluster(Protocol):
+    """Observe and resize. Implementations reconnect by themselves; `watch` ends only when closed."""
+
+    def watch(self) -> AsyncIterator[tuple[ServiceView, ...]]:
+        """All services, first at once and then again after every change of any of them."""
+        ...
+
+    async def scale(self, service: str, replicas: int, go_first: Sequence[str]) -> None:
+        """Order `replicas` replicas; when that is fewer, those named in `go_first` go first, in that order.
+
+        Raises ClusterError when the order could not be placed; the caller tries again.
+        """
+        ...
+
+
+class ClusterError(Exception):
+    """The cluster did not take an order: says which and why."""

@@ -1,0 +1,112 @@
+"""Decision: the one record. History, metric, event, log line, `explain` and reports all print this object."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from autoscaler.signals.observation import ReplicaCounts
+from autoscaler.signals.reading import Reading
+
+
+class Signal(Enum):
+    """Where a candidate comes from."""
+
+    CONCURRENCY_STABLE = "concurrency-stable"
+    CONCURRENCY_PANIC = "concurrency-panic"
+    RPS_STABLE = "rps-stable"
+    RPS_PANIC = "rps-panic"
+    BACKLOG = "backlog"
+    ACTIVATION_SCALE = "activation-scale"
+    IN_FLIGHT = "in-flight"
+
+
+class LimitName(Enum):
+    """What changed a number on its way to the result."""
+
+    SCALE_UP_RATE = "max-scale-up-rate"
+    SCALE_DOWN_RATE = "max-scale-down-rate"
+    PANIC_HOLDS = "panic-never-down"
+    SCALE_DOWN_DELAY = "scale-down-delay"
+    MIN_REPLICAS = "min-replicas"
+    MAX_REPLICAS = "max-replicas"
+    INITIAL_SCALE = "initial-scale"
+    SCALE_TO_ZERO_OFF = "scale-to-zero-off"
+    STABLE_WINDOW = "idle-shorter-than-stable-window"
+    GRACE_PERIOD = "scale-to-zero-grace-period"
+    RETENTION = "scale-to-zero-retention"
+    ACTIVATOR_NOT_IN_PATH = "activator-not-in-path"
+    WORK_IN_FLIGHT = "work-in-flight"
+    ONE_BEFORE_ZERO = "one-before-zero"
+    UNKNOWN_IS_NOT_ZERO = "unknown-is-not-zero"
+    STARTING_REPLICAS = "starting-replicas-count"
+    NEVER_READY = "never-ready-yet"
+
+
+class Reason(Enum):
+    """Why the result is what it is, in one word for a graph and an alert."""
+
+    SCALE_UP = "scale_up"
+    SCALE_DOWN = "scale_down"
+    STEADY = "steady"
+    WAKE = "wake"
+    SLEEP = "sleep"
+    ASLEEP = "asleep"
+    PANIC = "panic"
+    AT_MAX = "at_max"
+    AT_MIN = "at_min"
+    WAITING_TO_SLEEP = "waiting_to_sleep"
+    UNKNOWN_LOAD = "unknown_load"
+    GAVE_UP_WAKING = "gave_up_waking"
+
+
+class Phase(Enum):
+    """The life of a service: Asleep → Waking → Serving → Draining → Asleep."""
+
+    ASLEEP = "asleep"
+    WAKING = "waking"
+    SERVING = "serving"
+    DRAINING = "draining"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What one signal alone asks for. `replicas` is None when its reading may not be believed."""
+
+    signal: Signal
+    reading: Reading
+    target: float
+    replicas: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One limit that changed the number: from `before` to `after`."""
+
+    name: LimitName
+    before: int
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What was decided at `at`, from what, and why.
+
+    desired     replicas wanted from now on; equal to the observed `wanted` when nothing changes
+    winner      the signal whose candidate prevailed, None when none could be believed
+    explanation one sentence for a person
+    """
+
+    service: str
+    at: float
+    phase: Phase
+    replicas: ReplicaCounts
+    candidates: tuple[Candidate, ...]
+    winner: Signal | None
+    limits: tuple[Limit, ...]
+    desired: int
+    reason: Reason
+    panic: bool
+    excess_burst_capacity: int
+    activator_in_path: bool
+    explanation: str

@@ -1,0 +1,1 @@
+"""What the user asked for: annotations and spec fields become one typed ScalingPolicy."""

@@ -1,0 +1,67 @@
+"""Observation: everything one evaluation of one service was told, in the form that is recorded.
+
+The controller, `replay` and the simulator all feed a Decider with these and with nothing else; that is why a
+recording, decided again, gives the same bytes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from autoscaler.signals.reading import Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What the service as a whole did in the second that starts at `second` (controller's clock, whole seconds).
+
+    `concurrency` is the average number of requests running or waiting, in replicas and in the hold;
+    `rps` the number that arrived. Samples of one second add up; a late one is simply another sample.
+    """
+
+    second: int
+    concurrency: float
+    rps: float
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaCounts:
+    """Replicas by phase. `pending` waits for a GPU or a node; `failed` is backing off before its next start."""
+
+    wanted: int
+    ready: int
+    starting: int = 0
+    pending: int = 0
+    draining: int = 0
+    failed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One evaluation's input.
+
+    at             controller's clock, seconds since 1970, never going backwards
+    samples        new since the last observation, oldest first
+    in_flight      requests running or waiting in replicas now
+    held           requests waiting in activators now
+    queued         requests waiting in replicas' queues and engines now
+    replicas       as the cluster reports them
+    service_seconds  mean time a replica works on one request, measured; None while unknown
+    wake_seconds   time from order to readiness, measured; None while unknown
+    activator_confirmed  the activator is in the path of this service for new connections
+    ever_ready     one replica of this generation has been ready at least once
+    """
+
+    at: float
+    samples: tuple[Sample, ...]
+    in_flight: Reading
+    held: Reading
+    queued: Reading
+    engine_running: Reading
+    engine_waiting: Reading
+    kv_cache_usage: Reading
+    replicas: ReplicaCounts
+    service_seconds: float | None
+    wake_seconds: float | None
+    activator_confirmed: bool
+    ever_ready: bool

@@ -1,0 +1,1 @@
+"""The command line and the one-machine mode. Imports everything below; nothing imports it."""

@@ -1,0 +1,1 @@
+"""The same decisions on another clock: what was recorded, decided again."""
