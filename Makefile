@@ -1,0 +1,72 @@
+# Everything here sets itself up in .venv; nothing but Python 3.11 or newer is needed on the machine.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
+PACKAGES := pilotlight autoscaler activator queue_proxy simulations
+CODE := $(PACKAGES) tests benchmarks
+# What `make test` runs after the linters; TESTS=tests/unit runs only those.
+TESTS ?= tests
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench docs lock clean
+
+help:
+	@echo "make demo   three example services from zero through a burst and back, with a report"
+	@echo "make test   lint, types, import contracts and all tests"
+	@echo "make lint   the first three of these alone"
+	@echo "make bench  what a proxied request and a wake cost"
+	@echo "make docs   write the generated pages under docs/ again"
+	@echo "make lock   resolve the dependencies again and pin them"
+
+demo: $(VENV)/.runtime
+	$(BIN)/pilotlight demo
+
+test: lint $(VENV)/.mlserver
+	$(BIN)/python -m pytest $(TESTS)
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/.dev
+	$(BIN)/python benchmarks/dataplane_cpu.py
+	$(BIN)/python benchmarks/wake.py
+
+docs: $(VENV)/.runtime
+	$(BIN)/python -m autoscaler.policy.reference > docs/policy.md
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed; $(PYTHON) is older. Try: make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: requirements.lock pyproject.toml | $(VENV)/bin/python
+	$(PIP) --require-hashes -r requirements.lock
+	$(PIP) --no-deps --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
+	$(PIP) --require-hashes -r requirements-dev.lock
+	@touch $@
+
+# A real inference server that is not ours, for the integration tests. Its dependencies are its own.
+$(VENV)/.mlserver: requirements-mlserver.lock | $(VENV)/bin/python
+	$(PYTHON) -m venv $(VENV)/mlserver
+	PIP_DISABLE_PIP_VERSION_CHECK=1 $(VENV)/mlserver/bin/python -m pip install --quiet --require-hashes -r requirements-mlserver.lock
+	@touch $@
+
+# Needs uv (pip install uv). No index address is written: whoever installs uses his own.
+lock:
+	uv pip compile --quiet --upgrade --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+	  pyproject.toml --output-file requirements.lock
+	uv pip compile --quiet --upgrade --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+	  --extra dev --constraint requirements.lock pyproject.toml --output-file requirements-dev.lock
+	printf 'mlserver\nmlserver-sklearn\n' | uv pip compile --quiet --upgrade --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-annotate --no-header - --output-file requirements-mlserver.lock
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info build dist
