@@ -3,3 +3,24 @@
 A pure core (heads, body framing) with asyncio protocols around it; no framework, and no task,
 coroutine or timer per request. Header lines travel as the bytes in which they came.
 """
+
+from queue_proxy.http.answers import error_answer
+from queue_proxy.http.contract import Answer, Dispatcher, HttpLimits, Lease, Outcome, Timeouts
+from queue_proxy.http.exchange import Exchange
+from queue_proxy.http.head import RequestHead
+from queue_proxy.http.server import HttpServer
+from queue_proxy.http.upstream import Upstream
+
+__all__ = [
+    "Answer",
+    "Dispatcher",
+    "Exchange",
+    "HttpLimits",
+    "HttpServer",
+    "Lease",
+    "Outcome",
+    "RequestHead",
+    "Timeouts",
+    "Upstream",
+    "error_answer",
+]

@@ -1,0 +1,100 @@
+"""The words that the engine and its users share: who decides, who owns a slot, how an exchange ended.
+
+The engine moves bytes and knows no policy. A `Dispatcher` (the queue proxy's limiter, the activator's hold)
+knows policy and moves no bytes. Between them stand the few types of this module.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from queue_proxy.http.exchange import Exchange
+    from queue_proxy.http.upstream import Upstream
+
+
+class Outcome(Enum):
+    """How a forwarded exchange ended.
+
+    COMPLETED  the upstream's answer is whole (whatever its status)
+    FAILED     no connection, or the upstream died or was too slow, or the request itself broke off malformed
+    ABANDONED  the client left first
+    """
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    ABANDONED = "abandoned"
+
+
+class Lease(Protocol):
+    """One slot at an upstream. It has one owner, the exchange it was given to."""
+
+    def release(self, outcome: Outcome) -> None:
+        """Give the slot back. The exchange calls this exactly once, on every path; it must not raise."""
+        ...
+
+
+class Dispatcher(Protocol):
+    """Decides when and where a request goes. All calls come from the event loop's thread."""
+
+    def arrive(self, exchange: Exchange) -> None:
+        """A whole request head is there. Must, now or later, call `forward()` or `answer()` on it."""
+        ...
+
+    def abandoned(self, exchange: Exchange) -> None:
+        """The client left while the exchange was waiting, neither forwarded nor answered: forget it."""
+        ...
+
+    def unreachable(self, exchange: Exchange, upstream: Upstream, why: str) -> None:
+        """No connection could be made and not one byte was sent. The lease has been released (FAILED) just
+        before; the exchange waits again and may be forwarded elsewhere or answered."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer of our own. `content-length` is added; `close` also ends the client's connection."""
+
+    status: int
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    body: bytes = b""
+    close: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds, 0 switches one off. They apply to forwarded exchanges only: who waits is the dispatcher's.
+
+    total           from `Exchange.clock_from` to the end of the answer; not for upgraded connections
+    response_start  from `Exchange.clock_from` to the first byte of the answer
+    idle            between two bytes in either direction
+    """
+
+    total: float = 0.0
+    response_start: float = 0.0
+    idle: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class HttpLimits:
+    """Bounds that keep one client from taking what belongs to all. Bytes, numbers and seconds.
+
+    head_bytes      request line and headers; more is answered with 431
+    header_lines    lines of one head; more is answered with 431
+    waiting_bytes   body (or pipelined requests) held for one connection before its reading pauses
+    trailer_bytes   trailers of a chunked body
+    head_seconds    from the first byte of a head to its last; slower is answered with 408
+    idle_seconds    a connection without a request is closed after this
+    linger_seconds  after an answer that ends the connection, how long the rest of a request is thrown away so
+                    that the client can still read the answer
+    """
+
+    head_bytes: int = 65_536
+    header_lines: int = 128
+    waiting_bytes: int = 65_536
+    trailer_bytes: int = 8_192
+    head_seconds: float = 10.0
+    idle_seconds: float = 120.0
+    linger_seconds: float = 2.0
