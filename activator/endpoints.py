@@ -1,0 +1,248 @@
+"""The endpoints of one service: what each has in flight, which of them may be given a request, and which one next.
+
+Pure: no I/O and no clock. Three sources say whether an endpoint can serve: the controller's table, the endpoint's
+own answer to `/ready` (which comes earlier: the table follows it by a network hop and a turn of the controller), and
+the connections that we could not make. They disagree while things change, so one place folds them into one standing.
+
+Picking must not cost more with more endpoints: they lie in buckets by their number in flight, all have the same
+capacity, so the one with most room is any of the lowest bucket; the one that has been there longest is taken, which
+deals equal endpoints out in turn.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+
+from activator.messages import Endpoint, EndpointState
+
+FIRST_BACKOFF_SECONDS = 0.05
+LONGEST_BACKOFF_SECONDS = 10.0
+
+
+class Standing(Enum):
+    """What an endpoint may be given.
+
+    STARTING     nothing: nobody has said yet that it is ready
+    READY        whatever it has room for
+    UNREACHABLE  nothing until its back-off is over
+    TRIAL        one request: its back-off is over but nothing has shown yet that it is back
+    DRAINING     nothing: it finishes what it has
+    GONE         nothing: the table no longer lists it; it exists only until its last request ends
+    """
+
+    STARTING = "starting"
+    READY = "ready"
+    UNREACHABLE = "unreachable"
+    TRIAL = "trial"
+    DRAINING = "draining"
+    GONE = "gone"
+
+
+class EndpointLoad:
+    """One endpoint and what it has in flight. Changed only by the `Endpoints` that it belongs to."""
+
+    __slots__ = ("endpoint", "failures", "in_flight", "proven", "retry_at", "standing")
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self.in_flight = 0
+        self.standing = Standing.GONE
+        self.proven = False
+        self.failures = 0
+        self.retry_at = 0.0
+
+    def __repr__(self) -> str:
+        return f"EndpointLoad({self.endpoint.name}, {self.standing.value}, in_flight={self.in_flight})"
+
+
+@dataclass(frozen=True, slots=True)
+class TableChange:
+    """What a new table brought: endpoints that were not there before, and those that are no longer listed."""
+
+    added: tuple[EndpointLoad, ...]
+    removed: tuple[EndpointLoad, ...]
+
+
+_Address = tuple[str, str, int, int]
+
+
+class Endpoints:
+    """All endpoints of one service. `capacity` is what one of them takes at a time; 0 means no limit."""
+
+    def __init__(self, capacity: int = 0) -> None:
+        self._capacity = capacity
+        self._listed: dict[_Address, EndpointLoad] = {}
+        self._gone_with_work: dict[_Address, EndpointLoad] = {}
+        self._buckets: dict[int, OrderedDict[EndpointLoad, None]] = {}
+        self._least = 0
+        self._ready = 0
+        self._trials: OrderedDict[EndpointLoad, None] = OrderedDict()
+
+    @property
+    def any_ready(self) -> bool:
+        """Whether somebody serves, if perhaps at the limit of its capacity. A trial is nobody yet."""
+        return self._ready > 0
+
+    @property
+    def ready_count(self) -> int:
+        """How many endpoints are ready."""
+        return self._ready
+
+    def all(self) -> Iterable[EndpointLoad]:
+        """Every listed endpoint."""
+        return self._listed.values()
+
+    def unproven(self) -> list[EndpointLoad]:
+        """Those whose own answer to `/ready` would change what they may be given."""
+        waiting = (Standing.STARTING, Standing.UNREACHABLE, Standing.TRIAL)
+        return [load for load in self._listed.values() if load.standing in waiting and not load.proven]
+
+    def update(self, table: Iterable[Endpoint], capacity: int) -> TableChange:
+        """Take over the controller's list. What is in flight stays counted, also on an endpoint that leaves and
+        comes back: its requests have not gone away with its name."""
+        self._capacity = capacity
+        wanted = {_address(endpoint): endpoint for endpoint in table}
+        removed = tuple(self._remove(address) for address in [a for a in self._listed if a not in wanted])
+        added = []
+        for address, endpoint in wanted.items():
+            load = self._listed.get(address)
+            if load is None:
+                load = self._gone_with_work.pop(address, None) or EndpointLoad(endpoint)
+                self._listed[address] = load
+                added.append(load)
+            self._follow_table(load, endpoint)
+        return TableChange(tuple(added), removed)
+
+    def take(self) -> EndpointLoad | None:
+        """Give one request to the endpoint with most room; None when none has any. Pair it with `release`."""
+        if self._ready and (self._capacity <= 0 or self._least < self._capacity):
+            load = next(iter(self._buckets[self._least]))
+            self._leave_bucket(load)
+            load.in_flight += 1
+            self._enter_bucket(load)
+            return load
+        if self._trials:
+            load, _ = self._trials.popitem(last=False)
+            load.in_flight += 1
+            return load
+        return None
+
+    def release(self, load: EndpointLoad, *, reached: bool) -> None:
+        """A request that `take` gave out has ended. `reached`: the endpoint accepted its connection."""
+        in_bucket = load.standing is Standing.READY
+        if in_bucket:
+            self._leave_bucket(load)
+        load.in_flight -= 1
+        if reached:
+            load.failures = 0
+        if in_bucket:
+            self._enter_bucket(load)
+        elif load.standing is Standing.TRIAL:
+            if reached:
+                self._stand(load, Standing.READY)
+            elif load.in_flight == 0:
+                self._trials[load] = None  # its client left before anything was known: the trial is still to be made
+        elif load.standing is Standing.GONE and load.in_flight == 0:
+            self._gone_with_work.pop(_address(load.endpoint), None)
+
+    def unreachable(self, load: EndpointLoad, now: float) -> None:
+        """No connection could be made. Many requests may learn that at once: together they count as one failure."""
+        if load.standing not in (Standing.READY, Standing.TRIAL):
+            return
+        load.failures += 1
+        load.proven = False
+        load.retry_at = now + min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2.0 ** min(load.failures - 1, 30))
+        self._stand(load, Standing.UNREACHABLE)
+
+    def proven(self, load: EndpointLoad, now: float) -> None:
+        """Its queue proxy has answered that the model is ready.
+
+        That ends a trial, too, but not the back-off: a proxy that says it is ready and refuses connections would
+        otherwise be tried in a tight loop.
+        """
+        load.proven = True
+        backing_off = load.standing is Standing.UNREACHABLE and now < load.retry_at
+        if load.standing in (Standing.STARTING, Standing.UNREACHABLE, Standing.TRIAL) and not backing_off:
+            self._stand(load, Standing.READY)
+
+    def next_retry(self) -> float | None:
+        """When the next back-off ends, None when none runs. Call `retry` then."""
+        return min((x.retry_at for x in self._listed.values() if x.standing is Standing.UNREACHABLE), default=None)
+
+    def retry(self, now: float) -> None:
+        """End the back-offs that are over: who has said to be ready is, anybody else gets one request to show it.
+
+        An endpoint that the table calls starting gets none: its own word is what it lacks.
+        """
+        for load in self._listed.values():
+            if load.standing is Standing.UNREACHABLE and load.retry_at <= now:
+                if load.proven:
+                    self._stand(load, Standing.READY)
+                elif load.endpoint.state is EndpointState.READY:
+                    self._stand(load, Standing.TRIAL)
+                else:
+                    self._stand(load, Standing.STARTING)
+
+    def _follow_table(self, load: EndpointLoad, endpoint: Endpoint) -> None:
+        before, load.endpoint = load.endpoint.state, endpoint
+        if endpoint.state is EndpointState.DRAINING:
+            self._stand(load, Standing.DRAINING)
+            return
+        if before is EndpointState.READY and endpoint.state is EndpointState.STARTING:
+            # It was ready and is so no longer: what it said of itself before that does not count any more.
+            load.proven = False
+        if load.standing is Standing.UNREACHABLE:
+            return
+        if endpoint.state is EndpointState.READY:
+            if load.standing is not Standing.TRIAL:
+                self._stand(load, Standing.READY)
+        else:
+            self._stand(load, Standing.READY if load.proven else Standing.STARTING)
+
+    def _remove(self, address: _Address) -> EndpointLoad:
+        load = self._listed.pop(address)
+        self._stand(load, Standing.GONE)
+        load.proven = False
+        if load.in_flight:
+            self._gone_with_work[address] = load
+        return load
+
+    def _stand(self, load: EndpointLoad, standing: Standing) -> None:
+        """The only place where a standing changes, so that buckets and counts cannot come apart from it."""
+        if load.standing is standing:
+            return
+        if load.standing is Standing.READY:
+            self._leave_bucket(load)
+            self._ready -= 1
+        self._trials.pop(load, None)
+        load.standing = standing
+        if standing is Standing.READY:
+            self._ready += 1
+            self._enter_bucket(load)
+        elif standing is Standing.TRIAL:
+            self._trials[load] = None
+
+    def _enter_bucket(self, load: EndpointLoad) -> None:
+        bucket = self._buckets.get(load.in_flight)
+        if bucket is None:
+            bucket = self._buckets[load.in_flight] = OrderedDict()
+            if len(self._buckets) == 1 or load.in_flight < self._least:
+                self._least = load.in_flight
+        bucket[load] = None
+
+    def _leave_bucket(self, load: EndpointLoad) -> None:
+        bucket = self._buckets[load.in_flight]
+        del bucket[load]
+        if not bucket:
+            del self._buckets[load.in_flight]
+            if load.in_flight == self._least and self._buckets:
+                # One step further when a request was given out, which is nearly always.
+                above = self._least + 1
+                self._least = above if above in self._buckets else min(self._buckets)
+
+
+def _address(endpoint: Endpoint) -> _Address:
+    return (endpoint.name, endpoint.host, endpoint.port, endpoint.admin_port)
