@@ -1,0 +1,209 @@
+"""The limiter's laws, and the few places where its meaning could have been another."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from queue_proxy.limiter import Limiter, LimiterError, QueueBounds, Ticket, TicketState
+
+RUNNING, WAITING, REFUSED = TicketState.RUNNING, TicketState.WAITING, TicketState.REFUSED
+
+
+def test_room_is_taken_then_the_line_then_arrivals_are_refused() -> None:
+    limiter: Limiter[str] = Limiter(1, QueueBounds(requests=1))
+    assert [limiter.arrive(name, 0.0).state for name in "abc"] == [RUNNING, WAITING, REFUSED]
+
+
+def test_without_a_limit_everybody_runs() -> None:
+    limiter: Limiter[int] = Limiter(None, QueueBounds(requests=0))
+    assert {limiter.arrive(number, 0.0).state for number in range(1000)} == {RUNNING}
+
+
+def test_a_release_admits_the_one_who_came_first_in_the_same_call() -> None:
+    limiter: Limiter[str] = Limiter(1, QueueBounds())
+    first, second, _third = (limiter.arrive(name, 0.0) for name in "abc")
+    assert limiter.release(first) == (second,)
+    assert second.state is RUNNING
+
+
+def test_a_newcomer_does_not_overtake_those_in_line() -> None:
+    limiter: Limiter[str] = Limiter(1, QueueBounds())
+    holder, waiter = limiter.arrive("holder", 0.0), limiter.arrive("waiter", 0.0)
+    limiter.release(holder)
+    assert limiter.arrive("newcomer", 1.0).state is WAITING
+    assert waiter.state is RUNNING
+
+
+def test_a_waiter_that_left_never_gets_a_slot() -> None:
+    limiter: Limiter[str] = Limiter(1, QueueBounds())
+    holder, gone, stays = (limiter.arrive(name, 0.0) for name in "abc")
+    limiter.leave(gone)
+    assert limiter.release(holder) == (stays,)
+    assert gone.state is TicketState.LEFT
+
+
+@pytest.mark.parametrize("end", ["release", "leave"])
+def test_a_slot_released_twice_is_an_error(end: str) -> None:
+    limiter: Limiter[str] = Limiter(1, QueueBounds())
+    ticket = limiter.arrive("a", 0.0)
+    limiter.release(ticket)
+    with pytest.raises(LimiterError, match="'a' done"):
+        limiter.release(ticket) if end == "release" else limiter.leave(ticket)
+    assert limiter.running == 0
+
+
+def test_a_waiter_cannot_release_the_slot_it_does_not_have() -> None:
+    limiter: Limiter[str] = Limiter(0, QueueBounds())
+    with pytest.raises(LimiterError, match="waiting"):
+        limiter.release(limiter.arrive("a", 0.0))
+
+
+def test_age_expires_from_the_head_and_exactly_at_the_bound() -> None:
+    limiter: Limiter[str] = Limiter(0, QueueBounds(seconds=10.0))
+    old, young = limiter.arrive("old", 0.0), limiter.arrive("young", 5.0)
+    assert limiter.next_expiry() == 10.0
+    assert limiter.expire(9.999) == ()
+    assert limiter.expire(10.0) == (old,)
+    assert old.state is TicketState.EXPIRED
+    assert limiter.next_expiry() == 15.0
+    assert young.state is WAITING
+
+
+def test_raising_the_limit_lets_in_as_many_as_have_room() -> None:
+    limiter: Limiter[str] = Limiter(0, QueueBounds())
+    tickets = [limiter.arrive(name, 0.0) for name in "abcd"]
+    assert limiter.resize(3) == tuple(tickets[:3])
+    assert limiter.resize(None) == (tickets[3],)
+
+
+def test_lowering_the_limit_stops_nobody_and_admits_nobody_until_enough_have_left() -> None:
+    limiter: Limiter[str] = Limiter(3, QueueBounds())
+    tickets = [limiter.arrive(name, 0.0) for name in "abcd"]
+    assert limiter.resize(1) == ()
+    assert limiter.running == 3
+    assert limiter.release(tickets[0]) == ()
+    assert limiter.release(tickets[1]) == ()
+    assert limiter.release(tickets[2]) == (tickets[3],)
+
+
+def test_one_who_could_not_reach_its_upstream_is_next_in_line_again() -> None:
+    limiter: Limiter[str] = Limiter(1, QueueBounds(requests=1))
+    unlucky = limiter.arrive("unlucky", 0.0)
+    waiter = limiter.arrive("waiter", 1.0)
+    assert limiter.release(unlucky) == (waiter,)
+    again, admitted = limiter.resume("unlucky", unlucky.arrived_at)
+    assert admitted == ()
+    assert limiter.arrive("newcomer", 2.0).state is REFUSED
+    assert limiter.release(waiter) == (again,)
+
+
+@pytest.mark.parametrize("limit", [-1, -100])
+def test_a_negative_limit_is_refused_by_name(limit: int) -> None:
+    with pytest.raises(ValueError, match=str(limit)):
+        Limiter(limit, QueueBounds())
+
+
+@pytest.mark.parametrize(("requests", "seconds"), [(-1, None), (None, 0.0), (None, -1.0), (None, float("nan"))])
+def test_impossible_bounds_are_refused(requests: int | None, seconds: float | None) -> None:
+    with pytest.raises(ValueError, match=r"must be positive|cannot hold"):
+        QueueBounds(requests, seconds)
+
+
+class LimiterLaws(RuleBasedStateMachine):
+    """Against a model so plain that it cannot be wrong: a list of who runs and a list of who waits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.limit: int | None = 2
+        self.bounds = QueueBounds(requests=3, seconds=5.0)
+        self.limiter: Limiter[int] = Limiter(self.limit, self.bounds)
+        self.now = 0.0
+        self.arrivals = 0
+        self.running: list[Ticket[int]] = []
+        self.line: deque[Ticket[int]] = deque()
+        self.over_by = 0
+
+    def admit(self, reported: tuple[Ticket[int], ...]) -> None:
+        expected = []
+        while self.line and (self.limit is None or len(self.running) < self.limit):
+            expected.append(self.line.popleft())
+            self.running.append(expected[-1])
+        assert reported == tuple(expected)
+
+    @rule(seconds=st.floats(0, 3))
+    def pass_time(self, seconds: float) -> None:
+        self.now += seconds
+
+    @rule()
+    def arrive(self) -> None:
+        ticket = self.limiter.arrive(self.arrivals, self.now)
+        self.arrivals += 1
+        if not self.line and (self.limit is None or len(self.running) < self.limit):
+            assert ticket.state is RUNNING
+            self.running.append(ticket)
+        elif self.bounds.requests is not None and len(self.line) >= self.bounds.requests:
+            assert ticket.state is REFUSED
+        else:
+            assert ticket.state is WAITING
+            self.line.append(ticket)
+
+    @precondition(lambda self: self.running)
+    @rule(data=st.data())
+    def release(self, data: st.DataObject) -> None:
+        ticket = self.running.pop(data.draw(st.integers(0, len(self.running) - 1)))
+        self.admit(self.limiter.release(ticket))
+
+    @precondition(lambda self: self.running)
+    @rule(data=st.data())
+    def release_and_resume(self, data: st.DataObject) -> None:
+        ticket = self.running.pop(data.draw(st.integers(0, len(self.running) - 1)))
+        self.admit(self.limiter.release(ticket))
+        again, admitted = self.limiter.resume(ticket.item, ticket.arrived_at)
+        self.line.appendleft(again)
+        self.admit(admitted)
+
+    @precondition(lambda self: self.line)
+    @rule(data=st.data())
+    def leave(self, data: st.DataObject) -> None:
+        ticket = self.line[data.draw(st.integers(0, len(self.line) - 1))]
+        self.line.remove(ticket)
+        self.limiter.leave(ticket)
+
+    @rule(limit=st.none() | st.integers(0, 4))
+    def resize(self, limit: int | None) -> None:
+        self.limit = limit
+        self.admit(self.limiter.resize(limit))
+
+    @rule(requests=st.none() | st.integers(0, 4), seconds=st.none() | st.floats(0.1, 8))
+    def rebound(self, requests: int | None, seconds: float | None) -> None:
+        self.bounds = QueueBounds(requests, seconds)
+        self.limiter.rebound(self.bounds)
+
+    @rule()
+    def expire(self) -> None:
+        due = []
+        while self.line and self.bounds.seconds is not None:
+            if self.line[0].arrived_at + self.bounds.seconds > self.now:
+                break
+            due.append(self.line.popleft())
+        assert self.limiter.expire(self.now) == tuple(due)
+
+    @invariant()
+    def nobody_is_lost_or_counted_twice(self) -> None:
+        assert self.limiter.running == len(self.running)
+        assert self.limiter.line() == tuple(self.line)
+        assert {ticket.state for ticket in self.running} <= {RUNNING}
+        assert {ticket.state for ticket in self.line} <= {WAITING}
+
+    @invariant()
+    def nobody_waits_while_a_slot_is_free(self) -> None:
+        assert not self.line or (self.limit is not None and len(self.running) >= self.limit)
+
+
+TestLimiterLaws = LimiterLaws.TestCase
+TestLimiterLaws.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
