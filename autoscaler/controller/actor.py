@@ -1,0 +1,105 @@
+"""Places one service's orders with the cluster, until they are taken.
+
+Deciding never waits for acting: an evaluation only says what is wanted now. While an order cannot be placed it is tried
+again with growing pauses, and always with the newest number: an order that waited must not undo a later one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from autoscaler.cluster.interface import Cluster, ClusterError
+
+_log = logging.getLogger(__name__)
+
+_FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 5.0
+_LONGEST_ORDER = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """So many replicas; when that is fewer than now, `go_first` go first."""
+
+    service: str
+    replicas: int
+    go_first: tuple[str, ...] = ()
+
+
+class Actor:
+    """Carries out the newest order of one service. `placed` and `failed` are called with what came of each try."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        placed: Callable[[Order], None],
+        failed: Callable[[Order, str], None],
+    ) -> None:
+        self._cluster = cluster
+        self._placed = placed
+        self._failed = failed
+        self._wanted: Order | None = None
+        self._changed = asyncio.Event()
+
+    @property
+    def pending(self) -> Order | None:
+        """The order that is not placed yet."""
+        return self._wanted
+
+    def order(self, order: Order) -> None:
+        """Want this from now on; it replaces what has not been placed."""
+        news = self._wanted is None or self._wanted.replicas != order.replicas
+        self._wanted = order
+        if news:
+            self._changed.set()
+
+    def withdraw(self) -> None:
+        """Want nothing any more: what has not been placed is not placed."""
+        self._wanted = None
+
+    async def run(self) -> None:
+        """Place orders until cancelled."""
+        pause = _FIRST_PAUSE
+        while True:
+            order = self._wanted
+            self._changed.clear()
+            if order is None:
+                await self._changed.wait()
+                pause = _FIRST_PAUSE
+            elif await self._place(order):
+                pause = _FIRST_PAUSE
+                if self._wanted is not None and self._wanted.replicas == order.replicas:
+                    self._wanted = None
+            elif await self._heard_of_another(pause):
+                pause = _FIRST_PAUSE
+            else:
+                pause = min(_LONGEST_PAUSE, 2 * pause)
+
+    async def _place(self, order: Order) -> bool:
+        try:
+            async with asyncio.timeout(_LONGEST_ORDER):
+                await self._cluster.scale(order.service, order.replicas, order.go_first)
+        except TimeoutError:
+            self._failed(order, f"the cluster did not answer an order within {_LONGEST_ORDER:g} s")
+            return False
+        except ClusterError as error:
+            self._failed(order, str(error))
+            return False
+        except Exception as error:
+            # A fault of the cluster's client must not end the orders of this service for good.
+            _log.exception("%s: placing an order", order.service)
+            self._failed(order, f"{type(error).__name__}: {error}")
+            return False
+        self._placed(order)
+        return True
+
+    async def _heard_of_another(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
+        except TimeoutError:
+            return False
+        return True

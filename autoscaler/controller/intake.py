@@ -1,0 +1,155 @@
+"""Where activators connect: their Stats come up, the Routes go down, on one WebSocket each.
+
+An activator dials us, and dials again when we are away; we believe nothing it sends that does not read as a StatsPush.
+One bad message is logged, counted and forgiven, since losing the connection would cost the service its wake signal; an
+activator that sends nothing but bad messages is closed.
+
+What goes down is always the newest table. A slow activator is not sent the tables it missed, and holds up no other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import re
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from activator.messages import Routes, StatsPush, parse_stats_push
+from queue_proxy.messages import MessageError
+
+_log = logging.getLogger(__name__)
+
+# Ten minutes of history by the second for some hundred services fit; a runaway sender does not.
+_LARGEST_PUSH_BYTES = 16 * 1024 * 1024
+_BAD_MESSAGES_IN_A_ROW = 5
+# An activator whose machine went away silently is noticed after this and half of it again.
+_HEARTBEAT_SECONDS = 5.0
+_ACTIVATOR_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,125}[A-Za-z0-9])?")
+
+
+class IntakeListener(Protocol):
+    """Who is told."""
+
+    def activator_connected(self, activator: str) -> None:
+        """A connection is there; nothing has been pushed on it."""
+
+    def activator_pushed(self, activator: str, push: StatsPush) -> None:
+        """A push that reads well came in."""
+
+    def activator_disconnected(self, activator: str) -> None:
+        """Its last connection is gone."""
+
+    def activator_message_refused(self, activator: str, why: str) -> None:
+        """It sent something that is not a push."""
+
+
+@dataclass(eq=False, slots=True)
+class _Connection:
+    socket: web.WebSocketResponse
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+    sent_version: int = -1
+
+
+class Intake:
+    """The WebSocket side of the control socket; `application()` is served by whoever owns the socket."""
+
+    def __init__(self, listener: IntakeListener) -> None:
+        self._listener = listener
+        self._connections: dict[str, _Connection] = {}
+        self._table: tuple[int, str] | None = None
+
+    @property
+    def connected(self) -> tuple[str, ...]:
+        """Names of the activators connected now."""
+        return tuple(sorted(self._connections))
+
+    def application(self) -> web.Application:
+        """The aiohttp application that serves `/activators/{name}`."""
+        application = web.Application()
+        application.router.add_get("/activators/{name}", self._serve)
+        return application
+
+    def publish(self, routes: Routes) -> None:
+        """Send this table to every activator that is connected, and to each that connects from now on."""
+        self._table = (routes.version, json.dumps(routes.to_json(), separators=(",", ":")))
+        for connection in self._connections.values():
+            connection.changed.set()
+
+    async def close(self) -> None:
+        """Close every connection with a code that says: dial again."""
+        closing = [c.socket.close(code=WSCloseCode.SERVICE_RESTART) for c in self._connections.values()]
+        await asyncio.gather(*closing, return_exceptions=True)
+
+    async def _serve(self, request: web.Request) -> web.WebSocketResponse:
+        name = request.match_info["name"]
+        if _ACTIVATOR_NAME.fullmatch(name) is None:
+            raise web.HTTPBadRequest(text="an activator's name is 1 to 127 letters, digits, dots, dashes\n")
+        if "Origin" in request.headers:
+            # Only browsers send it. A page that somebody has open must not be able to push load from his machine.
+            raise web.HTTPForbidden(text="browsers have no business here\n")
+        socket = web.WebSocketResponse(heartbeat=_HEARTBEAT_SECONDS, max_msg_size=_LARGEST_PUSH_BYTES, compress=False)
+        await socket.prepare(request)
+        connection = _Connection(socket)
+        # The newest connection of a name is the real one: the other is what a broken network has left behind.
+        replaced = self._connections.get(name)
+        self._connections[name] = connection
+        if replaced is None:
+            self._listener.activator_connected(name)
+        else:
+            _log.info("activator %s connected again; its older connection is closed", name)
+            replaced.changed.set()
+        sender = asyncio.create_task(self._send_tables(name, connection))
+        try:
+            await self._receive(name, socket)
+        finally:
+            sender.cancel()
+            if self._connections.get(name) is connection:
+                del self._connections[name]
+                self._listener.activator_disconnected(name)
+        return socket
+
+    async def _receive(self, name: str, socket: web.WebSocketResponse) -> None:
+        refused_in_a_row = 0
+        async for message in socket:
+            if message.type is WSMsgType.ERROR:
+                break
+            try:
+                push = _read_push(message.data)
+            except MessageError as error:
+                refused_in_a_row += 1
+                self._listener.activator_message_refused(name, str(error))
+                if refused_in_a_row >= _BAD_MESSAGES_IN_A_ROW:
+                    await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"nothing readable came")
+                    break
+            else:
+                refused_in_a_row = 0
+                self._listener.activator_pushed(name, push)
+
+    async def _send_tables(self, name: str, connection: _Connection) -> None:
+        """Keep this activator on the newest table until its connection ends or is replaced."""
+        try:
+            while self._connections.get(name) is connection:
+                connection.changed.clear()
+                if self._table is not None and self._table[0] != connection.sent_version:
+                    version, text = self._table
+                    await connection.socket.send_str(text)
+                    connection.sent_version = version
+                else:
+                    await connection.changed.wait()
+            await connection.socket.close(code=WSCloseCode.GOING_AWAY, message=b"connected again elsewhere")
+        except ConnectionError:
+            pass  # the receiving side sees the end too, and tells
+
+
+def _read_push(data: object) -> StatsPush:
+    if not isinstance(data, str):
+        raise MessageError("a push is a text message")
+    try:
+        body = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise MessageError(f"a push is JSON: {error}") from error
+    return parse_stats_push(body)

@@ -1,0 +1,145 @@
+"""Reads every replica's queue proxy once a second.
+
+One small task a replica, so that a replica that does not answer delays nobody. A scrape that is lost loses nothing,
+because the counters are cumulative; what matters is that a lost one is known to be lost, and that the first good one
+brings the history with it: that is how a controller which has just started knows what the last minutes were like.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Protocol
+
+import aiohttp
+from yarl import URL
+
+from autoscaler.cluster.interface import Replica, ReplicaPhase
+from autoscaler.controller.settings import Cadence
+from queue_proxy.messages import MessageError, Stats, parse_stats
+
+# Ten minutes of rows are some thirty kilobytes. Whoever answers with more is not a queue proxy.
+_LARGEST_ANSWER_BYTES = 1024 * 1024
+_SCRAPED = (ReplicaPhase.STARTING, ReplicaPhase.READY, ReplicaPhase.DRAINING)
+# A starting proxy listens within a fraction of a second; its first numbers are wanted before it is ready.
+_RETRY_WHILE_STARTING = 0.25
+
+
+class ScrapeError(Exception):
+    """A replica's numbers could not be read: says why."""
+
+
+class ScrapeListener(Protocol):
+    """Who is told."""
+
+    def scraped(self, service: str, replica: str, stats: Stats) -> None:
+        """Numbers that read well."""
+
+    def scrape_failed(self, service: str, replica: str, why: str) -> None:
+        """No numbers this time."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """What identifies a scrape: a replica that comes back at another address is another one."""
+
+    service: str
+    replica: str
+    created_at: float
+    host: str
+    admin_port: int
+
+
+class Scraper:
+    """Scrapes what it was last told to. Close it to end all its tasks; the session belongs to the caller."""
+
+    def __init__(self, session: aiohttp.ClientSession, listener: ScrapeListener, cadence: Cadence) -> None:
+        self._session = session
+        self._listener = listener
+        self._cadence = cadence
+        self._tasks: dict[_Target, asyncio.Task[None]] = {}
+        self._starting: set[_Target] = set()
+
+    def follow(self, service: str, replicas: Iterable[Replica]) -> None:
+        """Scrape exactly these replicas of this service from now on, as far as they have an address."""
+        wanted = {target: replica for replica in replicas if (target := _target(service, replica)) is not None}
+        for target in [t for t in self._tasks if t.service == service and t not in wanted]:
+            self._tasks.pop(target).cancel()
+            self._starting.discard(target)
+        for target, replica in wanted.items():
+            if replica.phase is ReplicaPhase.STARTING:
+                self._starting.add(target)
+            else:
+                self._starting.discard(target)
+            if target not in self._tasks:
+                self._tasks[target] = asyncio.create_task(self._scrape_for_ever(target))
+
+    async def close(self) -> None:
+        """End all scraping and wait until it has ended."""
+        tasks = list(self._tasks.values())
+        self._tasks.clear()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _scrape_for_ever(self, target: _Target) -> None:
+        clock = asyncio.get_running_loop().time
+        history = True
+        while True:
+            began = clock()
+            answered = await self._scrape_once(target, history)
+            history = history and not answered
+            interval = _RETRY_WHILE_STARTING if history and target in self._starting else self._cadence.scrape
+            await asyncio.sleep(max(0.0, began + interval - clock()))
+
+    async def _scrape_once(self, target: _Target, history: bool) -> bool:
+        try:
+            stats = await self._read(target, history)
+        except ScrapeError as error:
+            # A starting proxy that does not listen yet is no failure.
+            if target not in self._starting:
+                self._listener.scrape_failed(target.service, target.replica, str(error))
+            return False
+        self._listener.scraped(target.service, target.replica, stats)
+        return True
+
+    async def _read(self, target: _Target, history: bool) -> Stats:
+        url = URL.build(scheme="http", host=target.host, port=target.admin_port, path="/stats")
+        bound = self._cadence.scrape_timeout
+        if history:
+            url = url.with_query(seconds=str(self._cadence.history))
+            bound = self._cadence.first_scrape_timeout
+        try:
+            async with asyncio.timeout(bound), self._session.get(url, allow_redirects=False) as answer:
+                if answer.status != 200:
+                    raise ScrapeError(f"{url} answered {answer.status}")
+                stats = parse_stats(json.loads(await _bounded(answer)))
+        except TimeoutError as error:
+            raise ScrapeError(f"{url} did not answer within {bound} s") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise ScrapeError(f"{url}: {error}") from error
+        except (MessageError, ValueError, RecursionError) as error:
+            raise ScrapeError(f"{url} answered what is not Stats: {error}") from error
+        if stats.source != target.replica:
+            # The replica died and another process was given its port.
+            raise ScrapeError(f"{url} is {stats.source!r}, not {target.replica!r}")
+        return stats
+
+
+def _target(service: str, replica: Replica) -> _Target | None:
+    if replica.phase not in _SCRAPED or replica.host is None or replica.admin_port is None:
+        return None
+    return _Target(service, replica.name, replica.created_at, replica.host, replica.admin_port)
+
+
+async def _bounded(answer: aiohttp.ClientResponse) -> bytes:
+    body = bytearray()
+    with suppress(asyncio.IncompleteReadError):
+        async for chunk in answer.content.iter_any():
+            body += chunk
+            if len(body) > _LARGEST_ANSWER_BYTES:
+                raise ScrapeError(f"{answer.url} answered more than {_LARGEST_ANSWER_BYTES} bytes")
+    return bytes(body)

@@ -1,0 +1,118 @@
+"""How long a wake takes here, measured, with its parts.
+
+A wake's parts answer the question that follows every slow first request: was it us, the machine, or the model? And what
+wakes have taken is what a client that must be sent away is told in Retry-After.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from autoscaler.cluster.interface import Replica, ReplicaPhase
+
+_KEPT_WAKES = 50
+_KEPT_STARTS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """One wake from zero. Times are seconds since 1970, None while not reached.
+
+    decided_at        the decision that ordered replicas
+    ordered           how many it ordered
+    started_at        the cluster began the replica that was ready first
+    ready_at          that replica answered its readiness probe
+    first_request_at  that replica was given its first request
+    ended             asleep again: what is None now stays None
+    """
+
+    decided_at: float
+    ordered: int
+    replica: str | None = None
+    started_at: float | None = None
+    ready_at: float | None = None
+    first_request_at: float | None = None
+    ended: bool = False
+
+    @property
+    def seconds(self) -> float | None:
+        """From the decision to readiness."""
+        return None if self.ready_at is None else max(0.0, self.ready_at - self.decided_at)
+
+
+class WakeLog:
+    """Wakes of one service and the start times of its replicas."""
+
+    def __init__(self) -> None:
+        self._wakes: deque[Wake] = deque(maxlen=_KEPT_WAKES)
+        self._starts: deque[float] = deque(maxlen=_KEPT_STARTS)
+        self._measured: set[tuple[str, float]] = set()
+
+    def decided(self, at: float, before: int, after: int) -> None:
+        """A change of scale was decided: from none it begins a wake, to none it ends one."""
+        wake = self._current
+        if after == 0 and wake is not None:
+            self._wakes[-1] = replace(wake, ended=True)
+        elif before == 0 and after > 0:
+            self._wakes.append(Wake(decided_at=at, ordered=after))
+
+    def replicas(self, replicas: Iterable[Replica]) -> tuple[float, ...]:
+        """Take the cluster's view; returns the start times of replicas that are newly ready, in seconds.
+
+        A replica that was ready before this process started counts as well: its times come from the cluster. So a
+        restarted controller knows what a wake takes as soon as it sees one replica.
+        """
+        replicas = tuple(replicas)
+        self._follow(replicas)
+        fresh = []
+        for replica in replicas:
+            key = (replica.name, replica.created_at)
+            if replica.phase is ReplicaPhase.READY and replica.ready_at is not None and key not in self._measured:
+                fresh.append(max(0.0, replica.ready_at - self._ordered_at(replica)))
+                self._measured.add(key)
+        self._measured &= {(replica.name, replica.created_at) for replica in replicas}
+        self._starts.extend(fresh)
+        return tuple(fresh)
+
+    def first_request(self, replica: str, at: float) -> None:
+        """The queue proxy of `replica` says that it forwarded its first request at `at`."""
+        wake = self._current
+        if wake is not None and wake.replica == replica and wake.first_request_at is None:
+            self._wakes[-1] = replace(wake, first_request_at=at)
+
+    def expected_seconds(self) -> float | None:
+        """Time from order to readiness that nine of ten of the last starts kept; None before the first."""
+        if not self._starts:
+            return None
+        ordered = sorted(self._starts)
+        return ordered[math.ceil(0.9 * len(ordered)) - 1]
+
+    def last(self, count: int) -> tuple[Wake, ...]:
+        """The newest `count`, oldest first."""
+        return tuple(self._wakes)[-count:] if count > 0 else ()
+
+    @property
+    def _current(self) -> Wake | None:
+        return self._wakes[-1] if self._wakes and not self._wakes[-1].ended else None
+
+    def _follow(self, replicas: tuple[Replica, ...]) -> None:
+        wake = self._current
+        if wake is None or wake.ready_at is not None or not replicas:
+            return
+        # Clocks of two processes on one machine may differ by a little; a replica of an earlier life, still
+        # draining, must not be taken for the one that this wake started.
+        born = [r for r in replicas if r.created_at >= wake.decided_at - 1.0 and r.phase is not ReplicaPhase.DRAINING]
+        ready = [r for r in born if r.phase is ReplicaPhase.READY and r.ready_at is not None]
+        if ready:
+            first = min(ready, key=lambda r: (r.ready_at or 0.0, r.name))
+            self._wakes[-1] = replace(wake, replica=first.name, started_at=first.created_at, ready_at=first.ready_at)
+        elif born:
+            oldest = min(born, key=lambda r: (r.created_at, r.name))
+            self._wakes[-1] = replace(wake, replica=oldest.name, started_at=oldest.created_at)
+
+    def _ordered_at(self, replica: Replica) -> float:
+        wake = self._current
+        return wake.decided_at if wake is not None and wake.replica == replica.name else replica.created_at
