@@ -1,7 +1,7 @@
 """Places one service's orders with the cluster, until they are taken.
 
-Deciding never waits for acting: an evaluation only says what is wanted now. While an order cannot be placed it is tried
-again with growing pauses, and always with the newest number: an order that waited must not undo a later one.
+Deciding never waits for acting: an evaluation only says what is wanted now. While an order cannot be placed it is
+tried again with growing pauses, and always with the newest number: an order that waited must not undo a later one.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Where activators connect: their Stats come up, the Routes go down, on one WebSocket each.
 
-An activator dials us, and dials again when we are away; we believe nothing it sends that does not read as a StatsPush.
-One bad message is logged, counted and forgiven, since losing the connection would cost the service its wake signal; an
-activator that sends nothing but bad messages is closed.
+An activator dials us, and dials again when we are away; we believe nothing it sends that does not read as a
+StatsPush. One bad message is logged, counted and forgiven, since losing the connection would cost the service its
+wake signal; an activator that sends nothing but bad messages is closed.
 
 What goes down is always the newest table. A slow activator is not sent the tables it missed, and holds up no other.
 """

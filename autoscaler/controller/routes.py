@@ -1,7 +1,7 @@
 """Routes: what every activator must know to serve without us.
 
-Pure. One table for all activators; its version grows when, and only when, its content changes, so that an activator can
-tell an old table from a new one and nobody is sent the same thing twice.
+Pure. One table for all activators; its version grows when, and only when, its content changes, so that an activator
+can tell an old table from a new one and nobody is sent the same thing twice.
 """
 
 from __future__ import annotations

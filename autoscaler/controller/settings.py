@@ -1,7 +1,7 @@
 """What the controller is told at its start, read once and checked at once.
 
-Cadences are not flags: Knative's evaluation every 2 s and scrape every second are part of what the decisions mean. They
-stand here in one frozen value, so that a test may turn faster.
+Cadences are not flags: Knative's evaluation every 2 s and scrape every second are part of what the decisions mean.
+They stand here in one frozen value, so that a test may turn faster.
 """
 
 from __future__ import annotations

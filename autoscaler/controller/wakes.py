@@ -1,7 +1,7 @@
 """How long a wake takes here, measured, with its parts.
 
-A wake's parts answer the question that follows every slow first request: was it us, the machine, or the model? And what
-wakes have taken is what a client that must be sent away is told in Retry-After.
+A wake's parts answer the question that follows every slow first request: was it us, the machine, or the model? And
+what wakes have taken is what a client that must be sent away is told in Retry-After.
 """
 
 from __future__ import annotations

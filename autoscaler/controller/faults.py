@@ -1,0 +1,80 @@
+"""What is wrong with one service now, and how often what went wrong.
+
+A fault of one service is never more than that: it is kept here, shown in `/services` and `/explain`, counted in a
+metric, and logged once when it appears or changes, not every two seconds.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from dataclasses import dataclass, replace
+from enum import Enum
+
+_log = logging.getLogger(__name__)
+
+_LONGEST_MESSAGE = 2_000
+
+
+class FaultKind(Enum):
+    """Which step went wrong."""
+
+    POLICY = "policy"
+    EVALUATION = "evaluation"
+    ORDER = "order"
+    SCRAPE = "scrape"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong. `subject` is the replica of a scrape, empty otherwise; times are seconds since 1970."""
+
+    kind: FaultKind
+    subject: str
+    message: str
+    since: float
+    last: float
+    times: int
+
+
+class Faults:
+    """Faults of one service."""
+
+    def __init__(self, service: str) -> None:
+        self._service = service
+        self._current: dict[tuple[FaultKind, str], Fault] = {}
+        self.counts: Counter[FaultKind] = Counter()
+
+    def add(self, kind: FaultKind, message: str, now: float, subject: str = "") -> None:
+        """It went wrong (again)."""
+        message = message if len(message) <= _LONGEST_MESSAGE else message[: _LONGEST_MESSAGE - 1] + "…"
+        self.counts[kind] += 1
+        before = self._current.get((kind, subject))
+        if before is None:
+            fault = Fault(kind, subject, message, since=now, last=now, times=1)
+        else:
+            fault = replace(before, message=message, last=now, times=before.times + 1)
+        self._current[kind, subject] = fault
+        if before is None or before.message != message:
+            _log.warning("%s: %s: %s", self._service, kind.value, message)
+
+    def clear(self, kind: FaultKind, subject: str = "") -> None:
+        """It went well."""
+        if self._current.pop((kind, subject), None) is not None:
+            _log.info("%s: %s: well again", self._service, f"{kind.value} {subject}".strip())
+
+    def keep_subjects(self, kind: FaultKind, subjects: set[str]) -> None:
+        """Forget faults of what is no longer there."""
+        for key in [key for key in self._current if key[0] is kind and key[1] not in subjects]:
+            del self._current[key]
+
+    @property
+    def current(self) -> tuple[Fault, ...]:
+        """What is wrong now, the latest last."""
+        return tuple(sorted(self._current.values(), key=lambda fault: (fault.last, fault.kind.value, fault.subject)))
+
+    @property
+    def worst(self) -> Fault | None:
+        """What to show when there is room for one: a policy that cannot be read explains all that follows from it."""
+        order = list(FaultKind)
+        return min(self._current.values(), key=lambda fault: (order.index(fault.kind), -fault.last), default=None)
