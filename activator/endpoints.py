@@ -80,6 +80,7 @@ class Endpoints:
         self._least = 0
         self._ready = 0
         self._trials: OrderedDict[EndpointLoad, None] = OrderedDict()
+        self._backing_off: dict[EndpointLoad, None] = {}
 
     @property
     def any_ready(self) -> bool:
@@ -130,6 +131,10 @@ class Endpoints:
             return load
         return None
 
+    def least_loaded(self) -> EndpointLoad | None:
+        """The ready endpoint with most room, whether that is any or none; for what takes no place."""
+        return next(iter(self._buckets[self._least])) if self._ready else None
+
     def release(self, load: EndpointLoad, *, reached: bool) -> None:
         """A request that `take` gave out has ended. `reached`: the endpoint accepted its connection."""
         in_bucket = load.standing is Standing.READY
@@ -163,6 +168,8 @@ class Endpoints:
         That ends a trial, too, but not the back-off: a proxy that says it is ready and refuses connections would
         otherwise be tried in a tight loop.
         """
+        if load.standing in (Standing.GONE, Standing.DRAINING):
+            return
         load.proven = True
         backing_off = load.standing is Standing.UNREACHABLE and now < load.retry_at
         if load.standing in (Standing.STARTING, Standing.UNREACHABLE, Standing.TRIAL) and not backing_off:
@@ -170,21 +177,20 @@ class Endpoints:
 
     def next_retry(self) -> float | None:
         """When the next back-off ends, None when none runs. Call `retry` then."""
-        return min((x.retry_at for x in self._listed.values() if x.standing is Standing.UNREACHABLE), default=None)
+        return min((load.retry_at for load in self._backing_off), default=None)
 
     def retry(self, now: float) -> None:
         """End the back-offs that are over: who has said to be ready is, anybody else gets one request to show it.
 
         An endpoint that the table calls starting gets none: its own word is what it lacks.
         """
-        for load in self._listed.values():
-            if load.standing is Standing.UNREACHABLE and load.retry_at <= now:
-                if load.proven:
-                    self._stand(load, Standing.READY)
-                elif load.endpoint.state is EndpointState.READY:
-                    self._stand(load, Standing.TRIAL)
-                else:
-                    self._stand(load, Standing.STARTING)
+        for load in [load for load in self._backing_off if load.retry_at <= now]:
+            if load.proven:
+                self._stand(load, Standing.READY)
+            elif load.endpoint.state is EndpointState.READY:
+                self._stand(load, Standing.TRIAL)
+            else:
+                self._stand(load, Standing.STARTING)
 
     def _follow_table(self, load: EndpointLoad, endpoint: Endpoint) -> None:
         before, load.endpoint = load.endpoint.state, endpoint
@@ -218,12 +224,15 @@ class Endpoints:
             self._leave_bucket(load)
             self._ready -= 1
         self._trials.pop(load, None)
+        self._backing_off.pop(load, None)
         load.standing = standing
         if standing is Standing.READY:
             self._ready += 1
             self._enter_bucket(load)
         elif standing is Standing.TRIAL:
             self._trials[load] = None
+        elif standing is Standing.UNREACHABLE:
+            self._backing_off[load] = None
 
     def _enter_bucket(self, load: EndpointLoad) -> None:
         bucket = self._buckets.get(load.in_flight)

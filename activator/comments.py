@@ -1,0 +1,89 @@
+"""A sign of life for clients that wait: server-sent comments, for those that ask for them.
+
+A client that waits minutes for a model to load cannot tell that from a connection that has died, and proxies on the
+way close connections on which nothing moves. A client that sends `pilotlight-wait: comments` gets an event stream that
+begins while it waits, with a comment every few seconds, which every SSE client skips. The price is that its status is
+200 from then on: a refusal arrives as an `error` event. So nothing is sent before the first interval is over: short
+waits keep their true status.
+
+One timer serves all waiters of all services.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Protocol
+
+WAIT_HEADER = b"pilotlight-wait"
+WANTS_COMMENTS = b"comments"
+
+
+class Timers(Protocol):
+    """The two methods of an event loop that the activator's objects need; tests put virtual time behind them."""
+
+    def call_later(self, delay: float, callback: Callable[[], object], /) -> asyncio.TimerHandle:
+        """Call back after `delay` seconds."""
+        ...
+
+    def call_soon(self, callback: Callable[[], object], /) -> asyncio.Handle:
+        """Call back in the next turn of the loop."""
+        ...
+
+
+class Waiting(Protocol):
+    """A waiting request that asked for comments."""
+
+    def send_comment(self, now: float) -> None:
+        """Say that it still waits, and for what."""
+        ...
+
+
+class WaitComments:
+    """Everybody who gets comments, in the order in which the next one is due.
+
+    `most` bounds how many get them at a time: whoever comes later waits in silence. `batch` bounds how many are sent
+    in one turn of the loop, so that ten thousand waiters do not stop the traffic.
+    """
+
+    def __init__(
+        self, timers: Timers, clock: Callable[[], float], every: float, *, most: int = 10_000, batch: int = 200
+    ) -> None:
+        self._timers = timers
+        self._clock = clock
+        self._every = every
+        self._most = most
+        self._batch = batch
+        self._due: OrderedDict[Waiting, float] = OrderedDict()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        return len(self._due)
+
+    def add(self, waiting: Waiting) -> None:
+        """Send comments to `waiting` until it is discarded."""
+        if self._every > 0 and len(self._due) < self._most:
+            self._due[waiting] = self._clock() + self._every
+            self._arm()
+
+    def discard(self, waiting: Waiting) -> None:
+        """It waits no longer."""
+        self._due.pop(waiting, None)
+
+    def _arm(self) -> None:
+        if self._timer is None and self._due:
+            first = next(iter(self._due.values()))
+            self._timer = self._timers.call_later(max(0.001, first - self._clock()), self._fire)
+
+    def _fire(self) -> None:
+        self._timer = None
+        now = self._clock()
+        for _ in range(min(self._batch, len(self._due))):
+            waiting, due = next(iter(self._due.items()))
+            if due > now:
+                break
+            self._due[waiting] = now + self._every
+            self._due.move_to_end(waiting)
+            waiting.send_comment(now)
+        self._arm()

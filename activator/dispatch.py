@@ -1,0 +1,340 @@
+"""The dispatcher of one service: carries out what the hold and the endpoints decide.
+
+It stands between the HTTP engine, which has requests, and two pure objects, which know who is next and where there is
+room. Events come in (a request, a place given back, an endpoint ready, a new table) and each ends in `_pump`, which
+hands out what can be handed out. Nothing here waits and nothing polls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from activator.comments import WAIT_HEADER, WANTS_COMMENTS, Timers, WaitComments
+from activator.endpoints import EndpointLoad, Endpoints, Standing, TableChange
+from activator.hold import Cause, Held, Hold, Refused, Regime, Released
+from activator.messages import HoldBounds, Route
+from activator.probes import Kind, empty_scrape_answer, kind_of, probe_answer
+from activator.recorder import Recorder
+from activator.visit import SCRAPE_LEASE, Visit
+from queue_proxy.http import Exchange, Outcome, Upstream, error_answer
+from queue_proxy.measurement import Measurement
+from queue_proxy.messages import Stats
+
+log = logging.getLogger(__name__)
+
+# A turn of the loop releases at most so many; without a capacity ten thousand may leave at once.
+_RELEASES_PER_TURN = 256
+
+# Until the first table says otherwise: as the policy's own defaults.
+DEFAULT_BOUNDS = HoldBounds(requests=10_000, bytes=256 * 1024 * 1024, no_endpoint_seconds=600.0, full_seconds=300.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a dispatcher needs of the process around it.
+
+    wake     somebody waits for this service and no endpoint is there: tell the controller now
+    unproven the endpoints of this service that should be asked for readiness have changed
+    body_bytes  how much of one body the engine buffers while its request waits
+    """
+
+    timers: Timers
+    clock: Callable[[], float]
+    comments: WaitComments
+    wake: Callable[[str], None]
+    unproven: Callable[[Dispatcher], None]
+    body_bytes: int
+
+
+class Dispatcher:
+    """Decides when and where each request of one service goes; `queue_proxy.http.Dispatcher` is its contract."""
+
+    def __init__(self, service: str, measurement: Measurement, recorder: Recorder, around: Surroundings) -> None:
+        self.service = service
+        self.measurement = measurement
+        self.recorder = recorder
+        self.endpoints = Endpoints()
+        self._around = around
+        self._clock = around.clock
+        self.hold: Hold[Visit, EndpointLoad] = Hold(self.endpoints, DEFAULT_BOUNDS, around.clock())
+        self._upstreams: dict[EndpointLoad, Upstream] = {}
+        self._announce_at = 1
+        self._pumping = False
+        self._pump_later: asyncio.Handle | None = None
+        self._broken: dict[Visit, None] = {}
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at = 0.0
+        self._ready_seen_at: float | None = None
+
+    @property
+    def waits_for(self) -> Regime:
+        """What waiting requests wait for."""
+        return self.hold.regime
+
+    @property
+    def idle(self) -> bool:
+        """Nothing is held and nothing in flight."""
+        return not len(self.hold) and self.measurement.running == 0
+
+    # What the engine calls.
+
+    def arrive(self, exchange: Exchange) -> None:
+        """A request: forward it at once, hold it, refuse it, or answer it here if it is a probe."""
+        kind = kind_of(exchange.head)
+        if kind is not Kind.WORK:
+            self._answer_without_counting(exchange, kind)
+            return
+        now = self._clock()
+        self.measurement.arrive(now)
+        visit = Visit(self, exchange, now)
+        exchange.context = visit
+        effect = self.hold.arrive(now, visit, self._body_bytes(exchange))
+        visit.ticket = effect.ticket
+        match effect:
+            case Released(place=load):
+                self._forward(visit, load, now)
+            case Held():
+                self._begin_to_wait(visit, now)
+            case Refused():
+                self._refuse(effect)
+
+    def abandoned(self, exchange: Exchange) -> None:
+        """The client of a waiting request left."""
+        visit = exchange.context
+        if not isinstance(visit, Visit):
+            return
+        self.hold.leave(visit.ticket)
+        self._end_to_wait(visit, self._clock())
+        self.measurement.abandoned += 1
+
+    def unreachable(self, exchange: Exchange, upstream: Upstream, why: str) -> None:
+        """Not one byte reached that endpoint: the request goes to another, or waits again in its old order."""
+        visit = exchange.context
+        if not isinstance(visit, Visit):
+            exchange.answer(empty_scrape_answer(self.service))
+            return
+        now = self._clock()
+        self._broken.pop(visit, None)
+        load, visit.load = visit.load, None
+        if load is not None and load.standing in (Standing.READY, Standing.TRIAL):
+            log.warning("%s: %s at %s:%d: %s", self.service, load.endpoint.name, upstream.host, upstream.port, why)
+            self.endpoints.unreachable(load, now)
+        self.recorder.retries += 1
+        visit.waiting_since = now
+        self.hold.put_back(visit.ticket)
+        self._begin_to_wait(visit, now)
+        self._endpoints_changed()
+
+    def ended(self, visit: Visit, outcome: Outcome) -> None:
+        """A place was given back. The next in the hold gets it in the same event, unless the place may be broken:
+        then what the engine says next about it must be heard first."""
+        load = visit.load
+        assert load is not None, "a visit that is not forwarded has no place to give back"
+        now = self._clock()
+        self.measurement.finish(now)
+        completed = outcome is Outcome.COMPLETED
+        if completed:
+            self.measurement.completed += 1
+            self.measurement.service_seconds += now - visit.forwarded_at
+        elif outcome is Outcome.ABANDONED:
+            self.measurement.abandoned += 1
+        self.endpoints.release(load, reached=completed)
+        if outcome is Outcome.FAILED:
+            self._broken[visit] = None
+            self._pump_soon()
+        else:
+            self._pump()
+
+    # What the process around it calls.
+
+    def route(self, route: Route) -> TableChange:
+        """Follow a new table."""
+        now = self._clock()
+        self.hold.rule(route.hold, route.expected_wake_seconds)
+        served = self.endpoints.any_ready
+        change = self.endpoints.update(route.endpoints, route.endpoint_capacity)
+        for load in change.removed:
+            if upstream := self._upstreams.pop(load, None):
+                upstream.close()
+        self._notice_readiness(served, now)
+        self._endpoints_changed()
+        return change
+
+    def proven(self, load: EndpointLoad) -> None:
+        """The endpoint's queue proxy has answered that the model is ready."""
+        now = self._clock()
+        served = self.endpoints.any_ready
+        self.endpoints.proven(load, now)
+        self._notice_readiness(served, now)
+        self._endpoints_changed()
+
+    def dismiss(self) -> None:
+        """Refuse everybody who waits: this activator, or this service, ends."""
+        now = self._clock()
+        while refused := self.hold.dismiss(now):
+            self._end_to_wait(refused.ticket.waiter, now)
+            self._refuse(refused)
+
+    def close(self) -> None:
+        """Nothing comes any more."""
+        self.dismiss()
+        for upstream in self._upstreams.values():
+            upstream.close()
+        for handle in (self._alarm, self._pump_later):
+            if handle is not None:
+                handle.cancel()
+
+    def stats(self, seconds: int = 0) -> Stats:
+        """What the controller is told, with that many seconds of history."""
+        return self.measurement.stats(self._clock(), held_bytes=self.hold.bytes, seconds=seconds)
+
+    # Inside.
+
+    def _answer_without_counting(self, exchange: Exchange, kind: Kind) -> None:
+        exchange.context = None
+        if kind is Kind.PROBE:
+            self.recorder.probes += 1
+            exchange.answer(probe_answer(exchange.head, self.service))
+            return
+        self.recorder.scrapes += 1
+        load = self.endpoints.least_loaded()
+        if load is None:
+            exchange.answer(empty_scrape_answer(self.service))
+        else:
+            exchange.clock_from = self._clock()
+            exchange.forward(self._upstream(load), SCRAPE_LEASE)
+
+    def _begin_to_wait(self, visit: Visit, now: float) -> None:
+        self.measurement.enqueue(now)
+        if visit.exchange.head.value(WAIT_HEADER) == WANTS_COMMENTS:
+            self._around.comments.add(visit)
+        self._announce()
+        self._set_alarm()
+
+    def _end_to_wait(self, visit: Visit, now: float) -> None:
+        self.measurement.dequeue(now)
+        self._around.comments.discard(visit)
+        if not len(self.hold):
+            self._announce_at = 1
+
+    def _announce(self) -> None:
+        """Wake the service: with the first who waits, and each time that there are twice as many, because the
+        controller sizes a wake by what waits and a burst is not over with its first request."""
+        waiting = len(self.hold)
+        if self.hold.regime is Regime.NO_ENDPOINT and waiting >= self._announce_at:
+            self._announce_at = 2 * waiting
+            self._around.wake(self.service)
+
+    def _notice_readiness(self, served: bool, now: float) -> None:
+        """Somebody waited for nothing but this: from here every microsecond until the first release is ours."""
+        if self.endpoints.any_ready and not served and len(self.hold):
+            self._ready_seen_at = now
+
+    def _endpoints_changed(self) -> None:
+        if self.hold.observe(self._clock()):
+            self._announce_at = 1
+            if len(self.hold):
+                self._announce()
+        self._around.unproven(self)
+        self._set_alarm()
+        self._pump()
+
+    def _pump_soon(self) -> None:
+        if self._pump_later is None:
+            self._pump_later = self._around.timers.call_soon(self._pump_now)
+
+    def _pump_now(self) -> None:
+        self._pump_later = None
+        self.measurement.failed += len(self._broken)
+        self._broken.clear()
+        self._pump()
+
+    def _pump(self) -> None:
+        """Hand out what can be handed out. What ends inside of it (an exchange may end while it is forwarded) finds
+        it running and leaves the rest to it."""
+        if self._pumping or not len(self.hold):
+            return
+        self._pumping = True
+        try:
+            now = self._clock()
+            for _ in range(_RELEASES_PER_TURN):
+                released = self.hold.release(now)
+                if released is None:
+                    return
+                visit = released.ticket.waiter
+                self._end_to_wait(visit, now)
+                self.recorder.hold_wait.observe(now - visit.waiting_since)
+                self._forward(visit, released.place, now)
+            self._pump_soon()
+        finally:
+            self._pumping = False
+
+    def _forward(self, visit: Visit, load: EndpointLoad, now: float) -> None:
+        if self._ready_seen_at is not None:
+            self.recorder.wake_overhead.observe(now - self._ready_seen_at)
+            self._ready_seen_at = None
+        visit.load = load
+        visit.forwarded_at = now
+        self.measurement.start(now)
+        self.recorder.forwarded[load.standing] += 1
+        visit.exchange.clock_from = now
+        visit.exchange.forward(self._upstream(load), visit)
+
+    def _refuse(self, refused: Refused[Visit]) -> None:
+        self.measurement.refused += 1
+        self.recorder.refused[refused.cause, refused.regime] += 1
+        answer = error_answer(_status(refused), _why(refused, self.service), retry_after=refused.retry_after)
+        refused.ticket.waiter.exchange.answer(answer)
+
+    def _upstream(self, load: EndpointLoad) -> Upstream:
+        upstream = self._upstreams.get(load)
+        if upstream is None:
+            upstream = self._upstreams[load] = Upstream(load.endpoint.host, load.endpoint.port)
+        return upstream
+
+    def _body_bytes(self, exchange: Exchange) -> int:
+        """The most memory that the body of this request can take while it waits. What it takes at the end is only
+        known then, and by then it would be too late to refuse it."""
+        length = exchange.head.value(b"content-length")
+        if length is not None:
+            return min(int(length), self._around.body_bytes)
+        return 0 if exchange.head.value(b"transfer-encoding") is None else self._around.body_bytes
+
+    def _set_alarm(self) -> None:
+        """One timer for whatever comes first: a clock of the hold, or the end of a back-off."""
+        times = [at for at in (self.hold.next_deadline(), self.endpoints.next_retry()) if at is not None]
+        if not times or (self._alarm is not None and self._alarm_at <= min(times)):
+            return
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm_at = min(times)
+        self._alarm = self._around.timers.call_later(max(0.001, self._alarm_at - self._clock()), self._alarm_rings)
+
+    def _alarm_rings(self) -> None:
+        self._alarm = None
+        now = self._clock()
+        while refused := self.hold.expire(now):
+            self._end_to_wait(refused.ticket.waiter, now)
+            self._refuse(refused)
+        self.endpoints.retry(now)
+        self._endpoints_changed()
+
+
+def _status(refused: Refused[Visit]) -> int:
+    return 429 if refused.regime is Regime.FULL and refused.cause is not Cause.DRAINING else 503
+
+
+def _why(refused: Refused[Visit], service: str) -> str:
+    waits_for = "no replica is ready" if refused.regime is Regime.NO_ENDPOINT else "every replica is full"
+    match refused.cause:
+        case Cause.TOO_MANY_WAITING:
+            return f"{service}: {waits_for}, and as many requests wait as may wait"
+        case Cause.TOO_MANY_BYTES_WAITING:
+            return f"{service}: {waits_for}, and the bodies of waiting requests fill the memory they may fill"
+        case Cause.WAITED_TOO_LONG:
+            return f"{service}: {waits_for}, and this request has waited as long as one may wait"
+        case Cause.DRAINING:
+            return f"{service}: this activator is ending and can hold requests no longer"

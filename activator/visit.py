@@ -1,0 +1,66 @@
+"""A visit: one request on its way through the activator, from its arrival to the end of its answer.
+
+It is the waiter in the hold, the lease of a place at an endpoint, and the one who gets comments while it waits: one
+object per request, so that there is one owner of what the request occupies, whichever way it ends.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from activator.endpoints import EndpointLoad
+from activator.hold import Regime, Ticket
+from queue_proxy.http import Exchange, Outcome
+
+
+class Host(Protocol):
+    """Who decides about visits: the dispatcher of their service."""
+
+    @property
+    def waits_for(self) -> Regime:
+        """What waiting visits wait for."""
+        ...
+
+    def ended(self, visit: Visit, outcome: Outcome) -> None:
+        """Its exchange has given the place back."""
+        ...
+
+
+class Visit:
+    """`ticket` is its place in the hold's order, `load` the endpoint where it occupies a place (None while waiting)."""
+
+    __slots__ = ("commented", "exchange", "forwarded_at", "host", "load", "ticket", "waiting_since")
+
+    ticket: Ticket[Visit]
+
+    def __init__(self, host: Host, exchange: Exchange, now: float) -> None:
+        self.host = host
+        self.exchange = exchange
+        self.load: EndpointLoad | None = None
+        self.waiting_since = now
+        self.forwarded_at = 0.0
+        self.commented = False
+
+    def release(self, outcome: Outcome) -> None:
+        """The lease of its exchange: called once for each time that it was forwarded."""
+        self.host.ended(self, outcome)
+
+    def send_comment(self, now: float) -> None:
+        """Tell the client what it waits for and how long it has."""
+        if not self.commented:
+            self.commented = True
+            self.exchange.begin_events()
+        what = "a replica to become ready" if self.host.waits_for is Regime.NO_ENDPOINT else "a free place at a replica"
+        self.exchange.comment(f"waited {now - self.waiting_since:.0f} s for {what}".encode())
+
+
+class ScrapeLease:
+    """The lease of a forwarded scrape, which occupies nothing."""
+
+    __slots__ = ()
+
+    def release(self, outcome: Outcome) -> None:
+        """Nothing to give back."""
+
+
+SCRAPE_LEASE = ScrapeLease()
