@@ -16,12 +16,15 @@ class Sample:
     """What the service as a whole did in the second that starts at `second` (controller's clock, whole seconds).
 
     `concurrency` is the average number of requests running or waiting, in replicas and in the hold;
-    `rps` the number that arrived. Samples of one second add up; a late one is simply another sample.
+    `waiting` the part of it that waited in a queue or the hold; `rps` the number that arrived. Samples of one
+    second add up; a late one is simply another sample. `rps` may be negative where a request that was counted
+    when it entered the hold is counted by a replica in another second.
     """
 
     second: int
     concurrency: float
     rps: float
+    waiting: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ class Observation:
 
     at             controller's clock, seconds since 1970, never going backwards
     samples        new since the last observation, oldest first
-    in_flight      requests running or waiting in replicas now
+    in_flight      requests running or waiting in replicas now, by their account or the activators', the larger
     held           requests waiting in activators now
     queued         requests waiting in replicas' queues and engines now
     replicas       as the cluster reports them

@@ -1,0 +1,217 @@
+"""Collector: the Stats of all sources of one service become the pieces of an Observation.
+
+The load of a service is what its queue proxies have, running and waiting, plus what activators hold. What an
+activator has forwarded is only evidence that work is in flight: it is in a queue proxy's numbers already. So
+nothing is counted twice, and nothing is subtracted.
+
+A second is handed on once every source that is heard has told of it, or two seconds later at the latest; what
+is told later than that follows as a late sample. A first request cannot wait for that, nor has it any area yet:
+an urgent push therefore counts at once, as if what is held had been held all second, and what the source then
+really reports of that second is reduced by it.
+
+No clock, no I/O: whoever calls says what time it is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from autoscaler.signals.observation import Observation, ReplicaCounts, Sample
+from autoscaler.signals.present import LiveSources
+from autoscaler.signals.reading import Reading
+from autoscaler.signals.source import Source, Span
+from queue_proxy.messages import Stats
+
+# What a source that goes unheard may hold back: seconds older than this are handed on without it.
+_SECONDS_TO_WAIT = 2
+# A gone replica's baseline outlives it by this much, lest a scrape that was under way is taken for a new source.
+_GONE_SECONDS = 120.0
+_LONGEST_PAST = 3_600
+_SERVICE_TIME_HALF_LIFE = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What the sources told since the last time, and what is true of them now."""
+
+    at: float
+    samples: tuple[Sample, ...]
+    in_flight: Reading
+    held: Reading
+    queued: Reading
+    engine_running: Reading
+    engine_waiting: Reading
+    kv_cache_usage: Reading
+    service_seconds: float | None
+
+    def observation(
+        self, replicas: ReplicaCounts, *, wake_seconds: float | None, activator_confirmed: bool, ever_ready: bool
+    ) -> Observation:
+        """Complete it with what the cluster knows."""
+        return Observation(
+            at=self.at,
+            samples=self.samples,
+            in_flight=self.in_flight,
+            held=self.held,
+            queued=self.queued,
+            engine_running=self.engine_running,
+            engine_waiting=self.engine_waiting,
+            kv_cache_usage=self.kv_cache_usage,
+            replicas=replicas,
+            service_seconds=self.service_seconds,
+            wake_seconds=wake_seconds,
+            activator_confirmed=activator_confirmed,
+            ever_ready=ever_ready,
+        )
+
+
+class Collector:
+    """The sources of one service. `stale_after_seconds` may be changed at any time."""
+
+    def __init__(self, stale_after_seconds: float) -> None:
+        """Begin without any source."""
+        self.stale_after_seconds = stale_after_seconds
+        self._sources: dict[str, Source] = {}
+        self._gone_at: dict[str, float] = {}
+        self._announced: dict[str, _Announcement] = {}
+        self._pending: dict[int, list[float]] = {}
+        self._at_once: list[Sample] = []
+        self._service = _ServiceTime()
+
+    def knows(self, source: str) -> bool:
+        """Whether this source has been heard; if not, its history is worth asking for."""
+        return source in self._sources
+
+    def receive(self, stats: Stats, now: float, *, urgent: bool = False) -> None:
+        """Take one reading. `urgent`: a request waits there and no replica is ready."""
+        source = self._sources.get(stats.source)
+        span: Span | None
+        if source is None:
+            source = self._sources[stats.source] = Source(stats, now)
+            for past in source.history():
+                self._add(stats.source, past, now)
+            span = Span(now, now, 0.0, 0.0, float(stats.waiting if urgent and source.is_activator else 0))
+        else:
+            span = source.receive(stats, now)
+        if span is None:
+            return
+        if urgent:
+            self._announce(stats, span.arrived, math.floor(now))
+            span = Span(span.start, span.end, span.load, span.waiting, 0.0)
+        self._add(stats.source, span, now)
+
+    def collect(self, now: float, *, ready: Collection[str], present: Collection[str]) -> Collected:
+        """Everything new, as of `now`. `ready` names the replicas that must have been heard to know what is in
+        flight, `present` all replicas that exist; what is not among them is forgotten after its last counts."""
+        self._forget(present, now)
+        for source in self._sources.values():
+            if not source.is_activator:
+                self._service.add(*source.take_completions())
+        live = LiveSources(
+            replicas={name: s for name, s in self._sources.items() if not s.is_activator and name in present},
+            activators={name: s for name, s in self._sources.items() if s.is_activator},
+            ready=ready,
+            now=now,
+            stale_after=self.stale_after_seconds,
+        )
+        return Collected(
+            at=now,
+            samples=self._take_samples(now),
+            in_flight=live.in_flight(),
+            held=live.held(),
+            queued=live.queued(),
+            engine_running=live.engine("running"),
+            engine_waiting=live.engine("waiting"),
+            kv_cache_usage=live.kv_cache_usage(),
+            service_seconds=self._service.mean(now),
+        )
+
+    def _announce(self, stats: Stats, arrived: float, second: int) -> None:
+        earlier = self._announced.get(stats.source)
+        already = earlier.amount if earlier is not None and earlier.second == second else 0.0
+        credit = earlier.credit if earlier is not None and earlier.second == second else 0.0
+        extra = max(0.0, stats.waiting - already)
+        self._announced[stats.source] = _Announcement(second, already + extra, credit + extra)
+        if extra or arrived:
+            self._at_once.append(Sample(second, extra, arrived, extra))
+
+    def _add(self, name: str, span: Span, now: float) -> None:
+        oldest = math.floor(now) - _LONGEST_PAST
+        announced = self._announced.get(name)
+        for second, load, waiting, arrived in span.by_second():
+            if second < oldest:
+                continue
+            if announced is not None and second == announced.second:
+                counted = min(load, announced.credit)
+                announced.credit -= counted
+                load, waiting = load - counted, max(0.0, waiting - counted)
+            bucket = self._pending.get(second)
+            if bucket is None:
+                self._pending[second] = [load, arrived, waiting]
+            else:
+                bucket[0] += load
+                bucket[1] += arrived
+                bucket[2] += waiting
+        if announced is not None and span.end >= announced.second + 1:
+            del self._announced[name]
+
+    def _take_samples(self, now: float) -> tuple[Sample, ...]:
+        this_second = math.floor(now)
+        told = [s.heard_at for s in self._sources.values() if now - s.heard_at <= self.stale_after_seconds]
+        complete = min(this_second, math.floor(min(told, default=now)))
+        before = max(complete, this_second - _SECONDS_TO_WAIT)
+        seconds = sorted(second for second in self._pending if second < before)
+        samples = [Sample(second, *self._pending.pop(second)) for second in seconds]
+        samples += self._at_once
+        self._at_once = []
+        samples.sort(key=lambda sample: sample.second)
+        return tuple(samples)
+
+    def _forget(self, present: Collection[str], now: float) -> None:
+        for name, source in list(self._sources.items()):
+            if source.is_activator:
+                since = source.heard_at if now - source.heard_at > _LONGEST_PAST else now
+                expired = since < now
+            elif name in present:
+                self._gone_at.pop(name, None)
+                continue
+            else:
+                expired = now - self._gone_at.setdefault(name, now) > _GONE_SECONDS
+            if expired:
+                self._service.add(*source.take_completions())
+                del self._sources[name]
+                self._gone_at.pop(name, None)
+                self._announced.pop(name, None)
+
+
+@dataclass(slots=True)
+class _Announcement:
+    """What a source's urgent pushes counted in `second`, and how much of it its real counts have yet to repay."""
+
+    second: int
+    amount: float
+    credit: float
+
+
+class _ServiceTime:
+    """Mean service time of recent completions: older ones weigh half as much each minute, the last ones remain."""
+
+    def __init__(self) -> None:
+        self._completed = 0.0
+        self._seconds = 0.0
+        self._at: float | None = None
+
+    def add(self, completed: float, seconds: float) -> None:
+        self._completed += completed
+        self._seconds += seconds
+
+    def mean(self, now: float) -> float | None:
+        if self._at is not None and self._completed > 1.0:
+            kept = max(0.5 ** ((now - self._at) / _SERVICE_TIME_HALF_LIFE), 1.0 / self._completed)
+            kept = min(1.0, kept)
+            self._completed *= kept
+            self._seconds *= kept
+        self._at = now
+        return self._seconds / self._completed if self._completed > 0.0 else None
