@@ -1,10 +1,18 @@
-"""Answers of our own: small JSON bodies that say what happened and what to do about it."""
+"""Answers of our own: small JSON bodies that say what happened, and event streams that we begin ourselves."""
 
 from __future__ import annotations
 
 import json
+from http import HTTPStatus
 
 from queue_proxy.http.contract import Answer
+
+_REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
+_LONGEST_QUOTED_BODY = 4_096
+
+EVENTS_HEAD = (
+    b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
+)
 
 
 def error_answer(status: int, why: str, *, retry_after: int | None = None, close: bool = False) -> Answer:
@@ -13,3 +21,39 @@ def error_answer(status: int, why: str, *, retry_after: int | None = None, close
     if retry_after is not None:
         headers += ((b"retry-after", b"%d" % retry_after),)
     return Answer(status, headers, json.dumps({"error": why}).encode(), close)
+
+
+def answer_bytes(answer: Answer, *, for_head: bool, closing: bool) -> bytes:
+    """An answer as sent: `for_head` leaves the body out, `closing` announces the connection's end."""
+    parts = [b"HTTP/1.1 %d %b" % (answer.status, _REASONS.get(answer.status, b""))]
+    parts += [b"%b: %b" % header for header in answer.headers]
+    bodiless = answer.status in (204, 304)
+    if not bodiless:
+        parts.append(b"content-length: %d" % len(answer.body))
+    if closing:
+        parts.append(b"connection: close")
+    parts += (b"", b"" if for_head or bodiless else answer.body)
+    return b"\r\n".join(parts)
+
+
+def events_head(chunked: bool) -> bytes:
+    """Head of an event stream that we begin before any upstream has answered."""
+    return EVENTS_HEAD + (b"transfer-encoding: chunked\r\n\r\n" if chunked else b"connection: close\r\n\r\n")
+
+
+def chunk(payload: bytes) -> bytes:
+    """`payload`, which must not be empty, as one chunk."""
+    return b"%x\r\n%b\r\n" % (len(payload), payload)
+
+
+LAST_CHUNK = b"0\r\n\r\n"
+
+
+def error_event(status: int, body: bytes) -> bytes:
+    """One `error` event that carries the answer which a client would have got, had its stream not begun."""
+    quoted = body[:_LONGEST_QUOTED_BODY].decode("utf-8", "replace")
+    try:
+        content: object = json.loads(quoted)
+    except ValueError:
+        content = {"error": quoted}
+    return b"event: error\ndata: %b\n\n" % json.dumps({"status": status, "answer": content}).encode()

@@ -1,21 +1,310 @@
-"""Heads of requests and answers."""
+"""Heads of requests and of answers, from bytes and back to bytes.
+
+Nothing is decoded to text and no header is rebuilt: what is forwarded are the lines as they came, without
+those that belong to one connection only. A head that two parsers could read in two ways is refused, because
+whatever stands before or behind this proxy may read it the other way (request smuggling).
+"""
 
 from __future__ import annotations
 
+import re
+
+from queue_proxy.http.fields import PLAIN, TOKEN, Field, FieldTable, HeadError, name_of, value_of
+
+_OF_ONE_CONNECTION = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"upgrade"})
+
+REQUEST_FIELDS = FieldTable(
+    noted=frozenset({b"host", b"content-length", b"transfer-encoding", b"expect", b"user-agent"}),
+    dropped=_OF_ONE_CONNECTION | {b"te", b"proxy-authorization", b"http2-settings"},
+    hidden=b"pilotlight-",
+)
+RESPONSE_FIELDS = FieldTable(
+    noted=frozenset({b"content-length", b"transfer-encoding", b"content-type", b"content-encoding"}),
+    dropped=_OF_ONE_CONNECTION | {b"proxy-authenticate"},
+)
+
+_REQUEST_LINE = re.compile(rb"(" + TOKEN + rb") ([!\"$-~]+) (HTTP/1\.[01])").fullmatch
+_ABSOLUTE = re.compile(rb"[Hh][Tt][Tt][Pp]://([^/?]+)(.*)", re.DOTALL).fullmatch
+_STATUS_LINE = re.compile(rb"(HTTP/1\.[01]) ([1-5][0-9][0-9])(?: [\t -~\x80-\xff]*)?").fullmatch
+
+_NOT_TO_BE_NAMED = frozenset({b"host", b"content-length", b"transfer-encoding", b"expect"})
+_ONLY_ONCE = frozenset({b"host", b"content-length", b"transfer-encoding"})
+_KNOWN_CONNECTION_TOKENS = frozenset({b"close", b"keep-alive", b"upgrade", b"te"})
+
 
 class RequestHead:
-    """A request's head."""
+    """A request's head, valid by construction.
 
-    __slots__ = ("expects_continue", "host", "is_upgrade", "lines", "method", "target", "version")
+    method, target    as bytes; the target in origin form (or `*`)
+    version           b"HTTP/1.1" or b"HTTP/1.0"
+    host              value of Host, b"" when a 1.0 request has none
+    lines             request line and header lines to forward, raw
+    content_length    None when the request has none
+    closes            the client wants, or its version means, that the connection ends after the answer
+    """
 
-    method: bytes
-    target: bytes
-    version: bytes
-    host: bytes
-    lines: list[bytes]
-    is_upgrade: bool
-    expects_continue: bool
+    __slots__ = (
+        "chunked",
+        "closes",
+        "content_length",
+        "expects_continue",
+        "fields",
+        "host",
+        "is_upgrade",
+        "lines",
+        "method",
+        "target",
+        "version",
+    )
+
+    def __init__(self, method: bytes, target: bytes, version: bytes, lines: list[bytes], fields: dict[bytes, Field]):
+        self.method = method
+        self.target = target
+        self.version = version
+        self.lines = lines
+        self.fields = fields
+        self.host = b""
+        self.content_length: int | None = None
+        self.chunked = False
+        self.closes = False
+        self.is_upgrade = False
+        self.expects_continue = False
 
     def value(self, name: bytes) -> bytes | None:
-        """The value of the first header named `name` (in lower case), None when there is none."""
-        raise NotImplementedError
+        """The value of the first header named `name` (in lower case), None when there is none.
+
+        Finds those too that are not forwarded. Costs a walk over all lines unless `name` is one of the few
+        that the engine notes.
+        """
+        field = self.fields.get(name)
+        if field is not None:
+            return field.value
+        for line in self.lines[1:]:
+            if name_of(line) == name:
+                return value_of(line)
+        return None
+
+    def without(self, name: bytes) -> None:
+        """Do not forward headers named `name` (in lower case)."""
+        self.lines = [line for at, line in enumerate(self.lines) if at == 0 or name_of(line) != name]
+
+    def to_bytes(self) -> bytes:
+        """The head to send to an upstream, with its blank line."""
+        return b"\r\n".join(self.lines) + b"\r\n\r\n"
+
+
+def parse_request(raw: bytes, header_lines: int, table: FieldTable = REQUEST_FIELDS) -> RequestHead:
+    """Read a request head; `raw` ends before the blank line's first CRLF.
+
+    Raises HeadError with the status that the client gets: 400, 405, 417, 431, 501 or 505.
+    """
+    lines = raw.split(b"\r\n")
+    if len(lines) - 1 > header_lines:
+        raise HeadError(431, f"more than {header_lines} header lines")
+    match = _REQUEST_LINE(lines[0])
+    if match is None:
+        raise _request_line_error(lines[0])
+    method, target, version = match.groups()
+    fields, dropped = _read_fields(lines, table)
+    head = RequestHead(method, target, version, lines, fields)
+    host = fields.get(b"host")
+    if host is not None:
+        head.host = host.value
+    elif version == b"HTTP/1.1":
+        raise HeadError(400, "Host is missing")
+    if target[0] != 0x2F:
+        head.target = _unusual_target(head)
+        lines[0] = b"%b %b %b" % (method, head.target, version)
+    _request_framing(head)
+    if dropped:
+        for line in dropped:
+            lines.remove(line)
+        _request_connection(head)
+    if version == b"HTTP/1.0":
+        head.closes = True
+    elif b"expect" in fields:
+        head.expects_continue = True
+    return head
+
+
+class ResponseHead:
+    """An upstream's answer head, valid by construction. `closes`: its connection ends after it."""
+
+    __slots__ = ("chunked", "closes", "content_length", "fields", "lines", "status", "untouched", "version")
+
+    def __init__(self, status: int, version: bytes, lines: list[bytes], fields: dict[bytes, Field]):
+        self.status = status
+        self.version = version
+        self.lines = lines
+        self.fields = fields
+        self.content_length: int | None = None
+        self.chunked = False
+        self.closes = False
+        self.untouched = True
+
+    def without(self, name: bytes) -> None:
+        """Do not forward headers named `name` (in lower case)."""
+        self.lines = [line for at, line in enumerate(self.lines) if at == 0 or name_of(line) != name]
+        self.untouched = False
+
+    def to_bytes(self, closing: bool) -> bytes:
+        """The head to send to a client, with its blank line; always ours in version."""
+        return b"\r\n".join(self.lines) + (b"\r\nconnection: close\r\n\r\n" if closing else b"\r\n\r\n")
+
+
+_status_lines: dict[bytes, tuple[bytes, int]] = {}
+
+
+def parse_response(raw: bytes, header_lines: int, table: FieldTable = RESPONSE_FIELDS) -> ResponseHead:
+    """Read an answer's head; `raw` ends before the blank line's first CRLF. Raises HeadError with status 502."""
+    try:
+        lines = raw.split(b"\r\n")
+        if len(lines) - 1 > header_lines:
+            raise HeadError(502, f"more than {header_lines} header lines")
+        version, status = _status_lines.get(lines[0]) or _read_status_line(lines[0])
+        fields, dropped = _read_fields(lines, table)
+        head = ResponseHead(status, version, lines, fields)
+        _response_framing(head)
+        if dropped:
+            head.untouched = False
+            for line in dropped:
+                lines.remove(line)
+            _response_connection(head)
+        elif version == b"HTTP/1.0":
+            head.closes = True
+    except HeadError as error:
+        raise HeadError(502, error.why) from error
+    if version == b"HTTP/1.0":
+        lines = head.lines
+        lines[0] = b"HTTP/1.1" + lines[0][8:]
+        head.untouched = False
+    return head
+
+
+def _read_fields(lines: list[bytes], table: FieldTable) -> tuple[dict[bytes, Field], list[bytes]]:
+    """The fields that mean something, by name, and the lines that are not forwarded."""
+    fields: dict[bytes, Field] = {}
+    dropped: list[bytes] = []
+    known = table.known.get
+    first = True
+    for line in lines:
+        if first:
+            first = False
+            continue
+        field = known(line)
+        if field is None:
+            field = table.read(line)
+        if field is PLAIN:
+            continue
+        name = field.name
+        if field.dropped:
+            dropped.append(line)
+        if name in fields:
+            field = _repeated(fields[name], field)
+        fields[name] = field
+    return fields, dropped
+
+
+def _repeated(earlier: Field, later: Field) -> Field:
+    if earlier.name in _ONLY_ONCE:
+        raise HeadError(400, f"{earlier.name.decode()} is there more than once")
+    return Field(earlier.name, earlier.value, earlier.dropped, earlier.tokens + later.tokens)
+
+
+def _request_line_error(line: bytes) -> HeadError:
+    if re.fullmatch(TOKEN + rb" \S+ HTTP/[0-9]\.[0-9]", line) and not line.endswith((b"/1.0", b"/1.1")):
+        return HeadError(505, "only HTTP/1.1 and HTTP/1.0 are served")
+    return HeadError(400, "the request line is not METHOD TARGET HTTP/1.1")
+
+
+def _unusual_target(head: RequestHead) -> bytes:
+    """The origin form of a target that does not start with a slash. Raises HeadError."""
+    if head.method == b"CONNECT":
+        raise HeadError(405, "CONNECT is not served")
+    if head.target == b"*" and head.method == b"OPTIONS":
+        return head.target
+    absolute = _ABSOLUTE(head.target)
+    if absolute is None:
+        raise HeadError(400, "the target is neither a path nor an http URL")
+    authority, path = absolute.groups()
+    if authority.lower() != head.host.lower():
+        raise HeadError(400, "the target and Host name different hosts")
+    return path if path.startswith(b"/") else b"/" + path
+
+
+def _request_framing(head: RequestHead) -> None:
+    fields = head.fields
+    length = fields.get(b"content-length")
+    if length is not None:
+        head.content_length = int(length.value)
+    if b"transfer-encoding" in fields:
+        if length is not None:
+            raise HeadError(400, "Content-Length and Transfer-Encoding are both there")
+        if head.version == b"HTTP/1.0":
+            raise HeadError(400, "Transfer-Encoding in an HTTP/1.0 request")
+        head.chunked = True
+    if head.method == b"CONNECT":
+        raise HeadError(405, "CONNECT is not served")
+
+
+def _request_connection(head: RequestHead) -> None:
+    """Apply Connection, Upgrade and TE: what they name is dropped, what may pass is put back."""
+    fields = head.fields
+    connection = fields.get(b"connection")
+    tokens = () if connection is None else connection.tokens
+    for token in tokens:
+        if token in _NOT_TO_BE_NAMED:
+            raise HeadError(400, f"Connection names {token.decode()}")
+        if token not in _KNOWN_CONNECTION_TOKENS:
+            head.without(token)
+    head.closes = b"close" in tokens
+    te = fields.get(b"te")
+    if te is not None and b"trailers" in te.tokens:
+        head.lines.append(b"te: trailers")
+    upgrade = fields.get(b"upgrade")
+    if upgrade is None or b"upgrade" not in tokens or head.version == b"HTTP/1.0":
+        return
+    # An upgrade to h2c would open a tunnel in which nothing of what follows is checked; and one with a body
+    # leaves open where the tunnel begins. Both are served as ordinary requests, as RFC 9110 allows.
+    if any(token.partition(b"/")[0] == b"h2c" for token in upgrade.tokens) or head.chunked or head.content_length:
+        return
+    head.is_upgrade = True
+    head.lines += (b"connection: upgrade", b"upgrade: " + upgrade.value)
+
+
+def _read_status_line(line: bytes) -> tuple[bytes, int]:
+    match = _STATUS_LINE(line)
+    if match is None:
+        raise HeadError(502, "the status line is not HTTP/1.1 STATUS REASON")
+    read = match[1], int(match[2])
+    if len(_status_lines) < 256:
+        _status_lines[line] = read
+    return read
+
+
+def _response_framing(head: ResponseHead) -> None:
+    fields = head.fields
+    length = fields.get(b"content-length")
+    if length is not None:
+        head.content_length = int(length.value)
+    if b"transfer-encoding" in fields:
+        if length is not None:
+            raise HeadError(502, "Content-Length and Transfer-Encoding are both there")
+        if head.version == b"HTTP/1.0" or head.status < 200 or head.status == 204:
+            raise HeadError(502, "Transfer-Encoding where none is allowed")
+        head.chunked = True
+
+
+def _response_connection(head: ResponseHead) -> None:
+    fields = head.fields
+    connection = fields.get(b"connection")
+    tokens = () if connection is None else connection.tokens
+    for token in tokens:
+        if token in _NOT_TO_BE_NAMED:
+            raise HeadError(502, f"Connection names {token.decode()}")
+        if token not in _KNOWN_CONNECTION_TOKENS:
+            head.without(token)
+    head.closes = b"close" in tokens or (head.version == b"HTTP/1.0" and b"keep-alive" not in tokens)
+    upgrade = fields.get(b"upgrade")
+    if head.status == 101 and upgrade is not None:
+        head.lines += (b"connection: upgrade", b"upgrade: " + upgrade.value)

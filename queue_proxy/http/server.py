@@ -1,4 +1,4 @@
-"""The client side."""
+"""HttpServer: the client connections of one listening socket, and what they share."""
 
 from __future__ import annotations
 
@@ -6,42 +6,108 @@ import asyncio
 import time
 from collections.abc import Callable
 
+from queue_proxy.http.client import ClientConnection
 from queue_proxy.http.contract import Dispatcher, HttpLimits, Timeouts
+from queue_proxy.http.deadlines import TICK, Deadlines
+
+_DEFAULT_LIMITS = HttpLimits()
+_NO_TIMEOUTS = Timeouts()
 
 
 class HttpServer:
-    """Call it for a protocol: `loop.create_server(server, sock=sock)`."""
+    """Serves connections for a dispatcher: `loop.create_server(server, sock=sock)`.
+
+    Counters, since the start: connections_total, requests_total (heads accepted), malformed_total (answered
+    with 400, 405, 417, 501 or 505), oversize_total (431), slow_heads_total (408).
+    """
 
     def __init__(
         self,
         dispatcher: Dispatcher,
-        limits: HttpLimits = HttpLimits(),  # noqa: B008
-        timeouts: Timeouts = Timeouts(),  # noqa: B008
+        limits: HttpLimits = _DEFAULT_LIMITS,
+        timeouts: Timeouts = _NO_TIMEOUTS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.dispatcher = dispatcher
         self.limits = limits
-        self.timeouts = timeouts
         self.clock = clock
+        self.deadlines = Deadlines()
+        self.draining = False
         self.connections_total = 0
         self.requests_total = 0
         self.malformed_total = 0
         self.oversize_total = 0
         self.slow_heads_total = 0
+        self._connections: dict[ClientConnection, None] = {}
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._all_closed: list[asyncio.Future[None]] = []
+        self.timeouts = timeouts
+
+    def __call__(self) -> ClientConnection:
+        """A protocol for one new connection."""
+        return ClientConnection(self)
 
     @property
     def connections(self) -> int:
         """How many client connections are open now."""
-        raise NotImplementedError
+        return len(self._connections)
 
-    def __call__(self) -> asyncio.Protocol:
-        """A protocol for one new connection."""
-        raise NotImplementedError
+    @property
+    def timeouts(self) -> Timeouts:
+        """Timeouts of forwarded exchanges; may be replaced at any time and then hold for running ones too."""
+        return self._timeouts
+
+    @timeouts.setter
+    def timeouts(self, timeouts: Timeouts) -> None:
+        self._timeouts = timeouts
+        self.timed = bool(timeouts.total or timeouts.response_start or timeouts.idle)
+        now = self.clock()
+        for connection in self._connections:
+            self.deadlines.schedule(connection, now)
 
     def begin_drain(self) -> None:
-        """Close idle connections now and the others after their answer."""
-        raise NotImplementedError
+        """Close idle connections now and the others after their answer, which says so. Upgraded connections
+        stay until they end by themselves or `wait_closed` loses its patience."""
+        self.draining = True
+        for connection in list(self._connections):
+            if connection.is_idle():
+                connection.transport.close()
 
     async def wait_closed(self, grace: float) -> None:
-        """Until no connection is left; after `grace` seconds abort the rest."""
-        raise NotImplementedError
+        """Until no connection is left; after `grace` seconds the rest is aborted. May be called again with less."""
+        if self._connections and grace > 0:
+            done = asyncio.get_running_loop().create_future()
+            self._all_closed.append(done)
+            await asyncio.wait([done], timeout=grace)
+        for connection in list(self._connections):
+            connection.abandon()
+        self._wake_waiters()
+
+    # For its connections
+
+    def opened(self, connection: ClientConnection) -> None:
+        """A connection is there."""
+        self._connections[connection] = None
+        self.connections_total += 1
+        if self._sweeper is None:
+            self._sweeper = asyncio.get_running_loop().call_later(TICK, self._sweep)
+
+    def closed(self, connection: ClientConnection) -> None:
+        """A connection is gone."""
+        self._connections.pop(connection, None)
+        self.deadlines.forget(connection)
+        if not self._connections:
+            self._wake_waiters()
+            if self._sweeper is not None:
+                self._sweeper.cancel()
+                self._sweeper = None
+
+    def _wake_waiters(self) -> None:
+        waiters, self._all_closed = self._all_closed, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def _sweep(self) -> None:
+        self._sweeper = asyncio.get_running_loop().call_later(TICK, self._sweep)
+        self.deadlines.sweep(self.clock())

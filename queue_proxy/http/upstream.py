@@ -1,13 +1,138 @@
-"""The upstream side."""
+"""The upstream side: connections to one endpoint, and a pool of those that are idle.
+
+The pool is last in, first out, so that the connections that are not needed grow old and are retired. They are
+retired well before the five seconds after which common servers close an idle connection: a request written to a
+connection that closes at that moment cannot be sent again and is lost.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import select
 import time
+from collections import deque
 from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from queue_proxy.http.exchange import Exchange
+
+_TRUSTED_SECONDS = 0.05
+"""A connection idle for longer is asked whether it was closed before it is used again."""
+
+
+class UpstreamConnection(asyncio.Protocol):
+    """One connection to an endpoint. It serves one exchange at a time, or stands in the pool."""
+
+    __slots__ = ("_paused", "alive", "exchange", "full", "idle_since", "transport")
+
+    transport: asyncio.Transport
+
+    def __init__(self) -> None:
+        self.exchange: Exchange | None = None
+        self.alive = False
+        self.full = False
+        self.idle_since = 0.0
+        self._paused = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """asyncio: connected."""
+        self.transport = transport  # type: ignore[assignment]
+        self.alive = True
+
+    def data_received(self, data: bytes) -> None:
+        """asyncio: bytes of an answer; on an idle connection nothing may come, so that one is given up."""
+        exchange = self.exchange
+        if exchange is None:
+            self.abort()
+        else:
+            exchange.receive_answer(data)
+
+    def eof_received(self) -> bool:
+        """asyncio: the upstream has said its last word."""
+        exchange = self.exchange
+        if exchange is not None and exchange.upstream_ended():
+            return True
+        self.alive = False
+        if exchange is not None:
+            self.exchange = None
+            exchange.upstream_lost(None)
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """asyncio: gone."""
+        self.alive = False
+        exchange = self.exchange
+        if exchange is not None:
+            self.exchange = None
+            exchange.upstream_lost(exc)
+
+    def pause_writing(self) -> None:
+        """asyncio: the upstream takes no more for now."""
+        self.full = True
+        if self.exchange is not None:
+            self.exchange.upstream_full()
+
+    def resume_writing(self) -> None:
+        """asyncio: the upstream takes more."""
+        self.full = False
+        if self.exchange is not None:
+            self.exchange.upstream_drained()
+
+    def write(self, data: bytes) -> None:
+        """Send to the upstream. A transport that is closing is not written to: uvloop's would raise."""
+        if not self.transport.is_closing():
+            self.transport.write(data)
+
+    def pause_reading(self) -> None:
+        """Take no more of the answer, because its client does not."""
+        if not self._paused and self.alive and not self.transport.is_closing():
+            self._paused = True
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Take more again."""
+        if self._paused:
+            self._paused = False
+            if self.alive and not self.transport.is_closing():
+                self.transport.resume_reading()
+
+    def is_quiet(self) -> bool:
+        """Whether nothing has come while it was idle: neither a close, nor bytes that nobody asked for."""
+        poll = select.poll()
+        poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return not poll.poll(0)
+
+    def close(self) -> None:
+        """Close it after what is written has been sent. Its exchange, if it has one, is not told."""
+        self.exchange = None
+        self.alive = False
+        self.transport.close()
+
+    def abort(self) -> None:
+        """Cut it. Its exchange, if it has one, is not told."""
+        self.exchange = None
+        if self.alive:
+            self.alive = False
+            self.transport.abort()
+
+
+class Attempt:
+    """A connection on its way; `exchange` is None once that no longer waits for it."""
+
+    __slots__ = ("exchange",)
+
+    def __init__(self, exchange: Exchange) -> None:
+        self.exchange: Exchange | None = exchange
 
 
 class Upstream:
-    """One endpoint with its pool of connections."""
+    """One endpoint with its pool of connections.
+
+    connect_seconds  how long a connection attempt may take
+    idle_seconds     after how long an idle connection is retired
+    """
 
     def __init__(
         self,
@@ -23,7 +148,103 @@ class Upstream:
         self.connect_seconds = connect_seconds
         self.idle_seconds = idle_seconds
         self.clock = clock
+        self.connects_total = 0
+        self._idle: deque[UpstreamConnection] = deque()
+        self._attempts: set[asyncio.Task[None]] = set()
+        self._retirement: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"Upstream({self.host}:{self.port})"
+
+    @property
+    def idle(self) -> int:
+        """How many connections stand in the pool."""
+        return sum(connection.alive for connection in self._idle)
+
+    def take(self) -> UpstreamConnection | None:
+        """The connection that was used last, or None when a new one is needed."""
+        idle = self._idle
+        while idle:
+            connection = idle.pop()
+            if not connection.alive:
+                continue
+            age = self.clock() - connection.idle_since
+            if age < _TRUSTED_SECONDS or (age < self.idle_seconds and connection.is_quiet()):
+                return connection
+            connection.abort()
+        return None
+
+    def put(self, connection: UpstreamConnection) -> None:
+        """Back into the pool."""
+        if self._closed or not connection.alive or connection.transport.is_closing():
+            connection.abort()
+            return
+        connection.resume_reading()
+        connection.idle_since = self.clock()
+        self._idle.append(connection)
+        if self._retirement is None:
+            self._retirement = asyncio.get_running_loop().call_later(self.idle_seconds / 2, self._retire)
+
+    def connect(self, exchange: Exchange) -> Attempt:
+        """Make a new connection; `exchange.connected` or `exchange.unreachable` follows, never at once."""
+        attempt = Attempt(exchange)
+        self.connects_total += 1
+        self.dial(attempt)
+        return attempt
+
+    def dial(self, attempt: Attempt) -> None:
+        """Start connecting for `attempt`; ends in `settle`."""
+        task = asyncio.get_running_loop().create_task(self._dial(attempt))
+        self._attempts.add(task)
+        task.add_done_callback(self._attempts.discard)
+
+    async def _dial(self, attempt: Attempt) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self.connect_seconds):
+                _, connection = await loop.create_connection(UpstreamConnection, self.host, self.port)
+        except TimeoutError:
+            self.settle(attempt, f"no connection within {self.connect_seconds:g} s")
+        except OSError as error:
+            self.settle(attempt, error.strerror or str(error))
+        else:
+            self.settle(attempt, connection)
+
+    def settle(self, attempt: Attempt, result: UpstreamConnection | str) -> None:
+        """An attempt has ended, with a connection or with the reason why there is none."""
+        exchange = attempt.exchange
+        attempt.exchange = None
+        if isinstance(result, str):
+            if exchange is not None:
+                exchange.unreachable(f"{self.host}:{self.port}: {result}")
+        elif exchange is None:
+            self.put(result)
+        else:
+            exchange.connected(result)
 
     def close(self) -> None:
-        """Close idle connections, and busy ones when their exchange ends."""
-        raise NotImplementedError
+        """Close idle connections now, and busy ones when their exchange ends."""
+        self._closed = True
+        while self._idle:
+            self._idle.pop().abort()
+        if self._retirement is not None:
+            self._retirement.cancel()
+            self._retirement = None
+
+    def _retire(self) -> None:
+        """Close what has been idle for too long; comes again as long as anything is idle."""
+        oldest = self.clock() - self.idle_seconds
+        idle = self._idle
+        while idle and (idle[0].idle_since <= oldest or not idle[0].alive):
+            idle.popleft().abort()
+        self._retirement = None
+        if idle:
+            self._retirement = asyncio.get_running_loop().call_later(self.idle_seconds / 4, self._retire)
+
+
+def close_quietly(transport: asyncio.Transport) -> None:
+    """Send what is buffered and the end of our side."""
+    with contextlib.suppress(OSError, RuntimeError):
+        if not transport.is_closing() and transport.can_write_eof():
+            transport.write_eof()

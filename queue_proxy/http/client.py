@@ -1,0 +1,342 @@
+"""The client side: one connection, the heads that arrive on it, and the exchange that runs on it.
+
+Exchanges of one connection run one after the other; what a client sends ahead waits, within bounds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import socket
+import struct
+from typing import TYPE_CHECKING
+
+from queue_proxy.http.answers import answer_bytes, error_answer
+from queue_proxy.http.body import BodyError
+from queue_proxy.http.deadlines import NEVER
+from queue_proxy.http.exchange import DONE, Exchange
+from queue_proxy.http.fields import HeadError
+from queue_proxy.http.head import parse_request
+from queue_proxy.http.upstream import close_quietly
+
+if TYPE_CHECKING:
+    from queue_proxy.http.server import HttpServer
+
+log = logging.getLogger(__name__)
+
+_BARE_LINE_FEED = re.compile(rb"(?<!\r)\n").search
+_START_OF_REQUEST = re.compile(rb"\r$|(?:\r\n)?(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]|\Z|\r$)").match
+_PEER_HAS_CLOSED = frozenset({7, 8})  # TCP_CLOSE and TCP_CLOSE_WAIT
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+class ClientConnection(asyncio.Protocol):
+    """One client's connection."""
+
+    __slots__ = (
+        "_ahead",
+        "_blocked",
+        "_head_since",
+        "_idle_since",
+        "_lingers_until",
+        "_serving",
+        "bucket",
+        "clock",
+        "exchange",
+        "full",
+        "limits",
+        "server",
+        "transport",
+    )
+
+    # Why reading pauses: bits of `_blocked`.
+    BODY_HELD = 1
+    UPSTREAM_FULL = 2
+    AHEAD = 4
+
+    transport: asyncio.Transport
+
+    def __init__(self, server: HttpServer) -> None:
+        self.server = server
+        self.limits = server.limits
+        self.clock = server.clock
+        self.exchange: Exchange | None = None
+        self.full = False
+        self.bucket = 0
+        self._ahead = b""
+        self._blocked = 0
+        self._serving = False
+        self._idle_since = 0.0
+        self._head_since: float | None = None
+        self._lingers_until: float | None = None
+
+    # asyncio
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """asyncio: accepted."""
+        self.transport = transport  # type: ignore[assignment]
+        self._idle_since = self.clock()
+        self.server.opened(self)
+        self.look_at(self._idle_since + min(self.limits.head_seconds, self.limits.idle_seconds))
+
+    def data_received(self, data: bytes) -> None:
+        """asyncio: bytes from the client."""
+        exchange = self.exchange
+        if exchange is None:
+            if self._lingers_until is None:
+                if self.full:
+                    self._keep_ahead(data)
+                else:
+                    self._serve(self._ahead + data if self._ahead else data)
+            return
+        try:
+            rest = exchange.receive_body(data)
+        except BodyError as error:
+            self.server.malformed_total += 1
+            exchange.request_broken(f"request body: {error}")
+            return
+        if rest:
+            self._keep_ahead(rest)
+
+    def eof_received(self) -> bool:
+        """asyncio: the client has closed its side; unless in a tunnel that means that it has left."""
+        exchange = self.exchange
+        if exchange is None:
+            return False
+        if exchange.client_ended():
+            return True
+        self.transport.abort()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """asyncio: gone."""
+        self._lingers_until = NEVER
+        self._ahead = b""
+        exchange = self.exchange
+        self.exchange = None
+        self.server.closed(self)
+        if exchange is not None:
+            exchange.client_left()
+
+    def pause_writing(self) -> None:
+        """asyncio: the client takes no more for now."""
+        self.full = True
+        if self.exchange is not None:
+            self.exchange.client_full()
+
+    def resume_writing(self) -> None:
+        """asyncio: the client takes more."""
+        self.full = False
+        if self.exchange is not None:
+            self.exchange.client_drained()
+        elif self._ahead and self._lingers_until is None and not self._serving:
+            self._serve(self.take_ahead())
+
+    # For its exchange
+
+    def write(self, data: bytes) -> None:
+        """Send to the client. A transport that is closing is not written to: uvloop's would raise."""
+        if not self.transport.is_closing():
+            self.transport.write(data)
+
+    def block(self, why: int) -> None:
+        """Pause reading until `why` is unblocked."""
+        if not self._blocked and not self.transport.is_closing():
+            self.transport.pause_reading()
+            # With reading paused nobody is told that the client leaves; so it is looked at, now and then.
+            self.look_at(self.clock() + 1.0)
+        self._blocked |= why
+
+    def unblock(self, why: int) -> None:
+        """Take `why` back; read again when no other reason is left."""
+        if self._blocked & why:
+            self._blocked &= ~why
+            if not self._blocked and not self.transport.is_closing():
+                self.transport.resume_reading()
+
+    def take_ahead(self) -> bytes:
+        """What the client has sent beyond its request."""
+        ahead, self._ahead = self._ahead, b""
+        self.unblock(self.AHEAD)
+        return ahead
+
+    def finish(self, *, closing: bool, linger: bool) -> None:
+        """The exchange has ended and its answer is written. `linger`: the client may still be sending."""
+        self.exchange = None
+        self._idle_since = self.clock()
+        self.unblock(self.BODY_HELD | self.UPSTREAM_FULL)
+        if closing:
+            self._close(linger=linger or bool(self._ahead))
+        elif self.server.draining and not self._ahead:
+            self._close(linger=False)
+        elif self._ahead and not self._serving and not self.full:
+            self._serve(self.take_ahead())
+
+    def cut(self, framed: bool) -> None:
+        """End an answer that is not whole, in a way that its client can see.
+
+        Where the framing shows that the end is missing (`framed`), the client still gets what was sent; where
+        the connection's end would be a valid end of the body, the connection is reset.
+        """
+        self.exchange = None
+        if framed:
+            self._close(linger=False)
+            return
+        self._lingers_until = NEVER
+        if self.transport.is_closing():
+            return
+        sock = self.transport.get_extra_info("socket")
+        if sock is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        self.transport.abort()
+
+    def abandon(self) -> None:
+        """Cut the connection and whatever runs on it, as if the client had left."""
+        exchange, self.exchange = self.exchange, None
+        self._lingers_until = NEVER
+        if exchange is not None:
+            exchange.client_left()
+        self.transport.abort()
+
+    def look_at(self, at: float) -> None:
+        """Have `expire` called not later than `at`."""
+        self.server.deadlines.schedule(self, at)
+
+    # Deadlines
+
+    def expire(self, now: float) -> float:
+        """Act on what is overdue; returns when to look again. See Deadlines."""
+        if self._lingers_until is not None:
+            if now < self._lingers_until:
+                return self._lingers_until
+            self.transport.abort()
+            return NEVER
+        exchange = self.exchange
+        if exchange is not None:
+            if self._blocked and exchange.state is not DONE:
+                if self._peer_has_closed():
+                    self.abandon()
+                    return NEVER
+                return min(now + 1.0, exchange.expire(now))
+            return min(exchange.expire(now), now + self.limits.head_seconds)
+        if self._head_since is not None:
+            if now < self._head_since + self.limits.head_seconds:
+                return self._head_since + self.limits.head_seconds
+            self.server.slow_heads_total += 1
+            self._refuse(408, "the request's head did not arrive in time")
+            return NEVER
+        if now < self._idle_since + self.limits.idle_seconds:
+            return self._idle_since + self.limits.idle_seconds
+        self.transport.abort()
+        return NEVER
+
+    def _is_occupied(self) -> bool:
+        """Whether the next request has to wait."""
+        return self.exchange is not None or self._lingers_until is not None or self.full
+
+    def is_idle(self) -> bool:
+        """Whether nothing is under way."""
+        return self.exchange is None and not self._ahead and self._lingers_until is None
+
+    # Heads
+
+    def _serve(self, data: bytes) -> None:
+        """Take the heads in `data`, one after the other, as long as each exchange ends at once."""
+        self._serving = True
+        server = self.server
+        limits = self.limits
+        while data:
+            end = data.find(b"\r\n\r\n")
+            if end < 0 or end > limits.head_bytes:
+                self._receive_part_of_head(data)
+                break
+            if end > 0 and data.startswith(b"\r\n"):
+                # One empty line before a request is forgiven, as RFC 9112 asks: old clients send it.
+                data = data[2:]
+                end -= 2
+            try:
+                head = parse_request(data[:end], limits.header_lines)
+            except HeadError as error:
+                self._refuse(error.status, error.why)
+                break
+            self._head_since = None
+            exchange = self.exchange = Exchange(head, self, self.clock())
+            server.requests_total += 1
+            rest = data[end + 4 :]
+            try:
+                self._ahead = exchange.receive_body(rest) if rest else rest
+            except BodyError as error:
+                self._refuse(400, f"request body: {error}")
+                break
+            self._arrive(exchange)
+            if self._is_occupied():
+                break
+            data = self.take_ahead()
+        self._serving = False
+
+    def _arrive(self, exchange: Exchange) -> None:
+        try:
+            self.server.dispatcher.arrive(exchange)
+        except Exception:
+            log.exception("a request could not be dispatched")
+            self.abandon()
+
+    def _receive_part_of_head(self, data: bytes) -> None:
+        """Keep a head that is not whole yet, unless it can be seen already that it will not be accepted."""
+        if len(data) > self.limits.head_bytes:
+            self._refuse(431, f"the head is longer than {self.limits.head_bytes} bytes")
+            return
+        start = max(0, len(self._ahead) - 1)
+        if _BARE_LINE_FEED(data, start) is not None:
+            self._refuse(400, "a line ends with LF instead of CR LF")
+            return
+        if _START_OF_REQUEST(data) is None:
+            self._refuse(400, "the request line is not METHOD TARGET HTTP/1.1")
+            return
+        self._ahead = data
+        if self._head_since is None:
+            self._head_since = self.clock()
+            self.look_at(self._head_since + self.limits.head_seconds)
+
+    def _refuse(self, status: int, why: str) -> None:
+        """Answer what is not a request that we accept, and end the connection."""
+        if status == 431:
+            self.server.oversize_total += 1
+        elif status != 408:
+            self.server.malformed_total += 1
+        self.exchange = None
+        self._ahead = b""
+        self.write(answer_bytes(error_answer(status, why), for_head=False, closing=True))
+        self._close(linger=True)
+
+    def _keep_ahead(self, data: bytes) -> None:
+        """Hold what belongs to a later request, within bounds."""
+        self._ahead += data
+        if len(self._ahead) >= self.limits.waiting_bytes:
+            self.block(self.AHEAD)
+
+    # Ends
+
+    def _close(self, *, linger: bool) -> None:
+        """Close after what is written has been sent. While a client still sends, a plain close would reset the
+        connection and could take the answer away from it; so its bytes are read and thrown away for a while."""
+        self._ahead = b""
+        transport = self.transport
+        if transport.is_closing():
+            self._lingers_until = NEVER
+            return
+        self._lingers_until = self.clock() + self.limits.linger_seconds
+        if linger:
+            self._blocked = 0
+            close_quietly(transport)
+        else:
+            self._lingers_until = self.clock() + self.limits.idle_seconds
+            transport.close()
+        self.look_at(self._lingers_until)
+
+    def _peer_has_closed(self) -> bool:
+        sock = self.transport.get_extra_info("socket")
+        if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
+            return False
+        return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] in _PEER_HAS_CLOSED

@@ -1,0 +1,196 @@
+"""Header lines: validated once, then recognised by their exact bytes.
+
+Most lines of a head are the same from request to request. So a line that was valid is remembered with what it
+means, in a bounded table, and the next head costs one dictionary lookup a line. Lines whose names are unique
+per request or secret are never remembered: they would only push the others out, or stay in memory.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_LINE = re.compile(rb"(" + TOKEN + rb"):([\t -~\x80-\xff]*)").fullmatch
+_TOKEN = re.compile(TOKEN).fullmatch
+_HOST = re.compile(rb"(?:[0-9A-Za-z._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?").fullmatch
+_LENGTH = re.compile(rb"[0-9]{1,18}").fullmatch
+
+_SECRET_OR_UNIQUE = re.compile(
+    rb"auth|cookie|token|key|secret|session|signature|credential|password|nonce|trace|span|b3|(?:^|-)id$"
+    rb"|date|time|etag|modified|length|range|match|forwarded|real-ip|client-ip|sec-websocket|^age$|^expires$"
+).search
+
+_LONGEST_REMEMBERED = 256
+_VALUES_PER_NAME = 64
+
+
+class HeadError(ValueError):
+    """A head that is not accepted: `status` is the answer it gets, `why` says what is wrong and where.
+
+    `why` never carries a header's value, which may be a secret.
+    """
+
+    def __init__(self, status: int, why: str) -> None:
+        super().__init__(why)
+        self.status = status
+        self.why = why
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A header line that means something to a proxy.
+
+    `name` is in lower case, `value` without the blanks around it; `tokens` are the members of a list, in lower
+    case, for the names where the list matters; `dropped` lines are not forwarded.
+    """
+
+    name: bytes
+    value: bytes
+    dropped: bool = False
+    tokens: tuple[bytes, ...] = ()
+
+
+PLAIN = Field(b"", b"")
+"""Any line that is forwarded untouched and means nothing to us."""
+
+
+class _Name:
+    """What is known of one spelling of a header's name; `room` is how many more of its lines are remembered."""
+
+    __slots__ = ("dropped", "name", "plain", "room")
+
+    def __init__(self, name: bytes, plain: bool, dropped: bool) -> None:
+        self.name = name
+        self.plain = plain
+        self.dropped = dropped
+        self.room = 0 if _SECRET_OR_UNIQUE(name) else _VALUES_PER_NAME
+
+
+class FieldTable:
+    """Maps raw header lines to Fields. `known` may be read directly; on a miss call `read`.
+
+    noted    names that are forwarded and whose Field is wanted
+    dropped  names that are never forwarded
+    hidden   prefix of names that are never forwarded, b"" for none
+    bound    lines remembered; when full the table starts anew
+    """
+
+    __slots__ = ("_bound", "_dropped", "_hidden", "_names", "_noted", "known")
+
+    def __init__(
+        self, noted: frozenset[bytes], dropped: frozenset[bytes], hidden: bytes = b"", bound: int = 2_048
+    ) -> None:
+        self._noted = noted
+        self._dropped = dropped
+        self._hidden = hidden
+        self._bound = bound
+        self._names: dict[bytes, _Name] = {}
+        self.known: dict[bytes, Field] = {}
+
+    def read(self, line: bytes) -> Field:
+        """Validate a line and say what it means. Raises HeadError."""
+        match = _LINE(line)
+        if match is None:
+            raise HeadError(400, _what_is_wrong(line))
+        spelling, value = match.groups()
+        name = self._names.get(spelling) or self._learn(spelling)
+        field = PLAIN if name.plain else _field(name.name, value.strip(b" \t"), name.dropped)
+        if name.room and len(line) <= _LONGEST_REMEMBERED:
+            if len(self.known) >= self._bound:
+                self.known.clear()
+            name.room -= 1
+            self.known[line] = field
+        return field
+
+    def _learn(self, spelling: bytes) -> _Name:
+        if len(self._names) >= self._bound:
+            self._names.clear()
+            self.known.clear()
+        lower = spelling.lower()
+        dropped = lower in self._dropped or (bool(self._hidden) and lower.startswith(self._hidden))
+        name = _Name(lower, plain=not dropped and lower not in self._noted, dropped=dropped)
+        self._names[spelling] = name
+        return name
+
+
+def name_of(line: bytes) -> bytes:
+    """The name of a valid header line, in lower case."""
+    return line.partition(b":")[0].lower()
+
+
+def value_of(line: bytes) -> bytes:
+    """The value of a valid header line."""
+    return line.partition(b":")[2].strip(b" \t")
+
+
+def is_valid_line(line: bytes) -> bool:
+    """Whether this is a header line: a token, a colon at once, no control byte."""
+    return _LINE(line) is not None
+
+
+def _field(name: bytes, value: bytes, dropped: bool) -> Field:
+    check = _CHECKS.get(name)
+    return Field(name, value, dropped, () if check is None else check(value))
+
+
+def _host(value: bytes) -> tuple[bytes, ...]:
+    if _HOST(value) is None:
+        raise HeadError(400, "Host is not a host name or address with an optional port")
+    return ()
+
+
+def _content_length(value: bytes) -> tuple[bytes, ...]:
+    if _LENGTH(value) is None:
+        raise HeadError(400, "Content-Length is not a number of at most 18 digits")
+    return ()
+
+
+def _transfer_encoding(value: bytes) -> tuple[bytes, ...]:
+    if value.lower() != b"chunked":
+        raise HeadError(501, "Transfer-Encoding other than chunked is not supported")
+    return ()
+
+
+def _expect(value: bytes) -> tuple[bytes, ...]:
+    if value.lower() != b"100-continue":
+        raise HeadError(417, "Expect other than 100-continue is not supported")
+    return ()
+
+
+def _list(value: bytes) -> tuple[bytes, ...]:
+    tokens = tuple(token.strip(b" \t").lower() for token in value.split(b",") if token.strip(b" \t"))
+    if not all(_TOKEN(token) for token in tokens):
+        raise HeadError(400, "Connection is not a list of names")
+    return tokens
+
+
+def _loose_list(value: bytes) -> tuple[bytes, ...]:
+    return tuple(token.strip(b" \t").lower() for token in value.split(b","))
+
+
+_CHECKS: Mapping[bytes, Callable[[bytes], tuple[bytes, ...]]] = {
+    b"host": _host,
+    b"content-length": _content_length,
+    b"transfer-encoding": _transfer_encoding,
+    b"expect": _expect,
+    b"connection": _list,
+    b"upgrade": _loose_list,
+    b"te": _loose_list,
+}
+
+
+def _what_is_wrong(line: bytes) -> str:
+    """One sentence on an invalid line, naming the header if its name is readable, never its value."""
+    if line[:1] in (b" ", b"\t"):
+        return "a header line starts with a blank (folded lines are not accepted)"
+    name, colon, _ = line.partition(b":")
+    if not colon:
+        return "a header line has no colon"
+    if name.rstrip(b" \t") != name:
+        return "a header line has a blank before its colon"
+    if _TOKEN(name) is None:
+        return "a header line has a name with a character that is not allowed"
+    shown = name[:60].decode("ascii")
+    return f"header {shown} has a control character in its value"
