@@ -1,0 +1,86 @@
+"""Read an InferenceService's scaling policy: everything a user may have written becomes one ScalingPolicy.
+
+Order of precedence: `pilotlight.dev/*`, `autoscaling.knative.dev/*`, `serving.kserve.io/*`, then the fields of the
+spec. As the same quantity may not be given two different values, precedence decides only which place is named as the
+source, never silently which value counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from autoscaler.policy.canonical import policy_from_json, policy_to_json
+from autoscaler.policy.contradictions import contradictions
+from autoscaler.policy.errors import PolicyError, PolicyErrors, SourceMap
+from autoscaler.policy.key import PANIC_WINDOW_SECONDS, SEMANTICS
+from autoscaler.policy.scaling_policy import Metric, ScalingPolicy
+from autoscaler.policy.settings import Settings, gather, name_of
+from autoscaler.policy.values import Value
+
+# Knative's cluster defaults of the target, config-autoscaler's container-concurrency-target-default and
+# requests-per-second-target-default.
+DEFAULT_TARGET = {Metric.CONCURRENCY: 100.0, Metric.RPS: 200.0}
+
+_IMPROVEMENTS = ("starting_replicas_count", "backlog_sizing", "one_before_zero")
+
+
+def read_policy(inference_service: Mapping[str, object], source: SourceMap | None = None) -> ScalingPolicy:
+    """The policy that `inference_service` asks for.
+
+    Raises PolicyErrors with every mistake at once: values that cannot be, unknown keys, contradictions. `source` tells
+    the lines of the file the object came from; without it errors name the object.
+    """
+    settings, errors = gather(inference_service, source)
+    policy = _build(settings, name_of(inference_service))
+    errors.extend(contradictions(settings, policy))
+    if errors:
+        raise PolicyErrors(sorted(errors, key=_place))
+    return policy
+
+
+def resolve_target(metric: Metric, wanted: float | None, container_concurrency: int) -> float:
+    """What one replica is given a target of, before utilization (Knative's rule for the capacity C).
+
+    Concurrency: `wanted`, else the hard limit, else 100, and never more than a hard limit. Requests per second:
+    `wanted`, else 200; the hard limit does not count.
+    """
+    if metric is Metric.RPS:
+        return DEFAULT_TARGET[metric] if wanted is None else wanted
+    if container_concurrency == 0:
+        return DEFAULT_TARGET[metric] if wanted is None else wanted
+    return float(container_concurrency) if wanted is None else min(wanted, float(container_concurrency))
+
+
+def _build(settings: Settings, name: str) -> ScalingPolicy:
+    """The policy of settings that are valid one by one; what was not said has its default."""
+    body = policy_to_json(ScalingPolicy())
+    knative = settings.value(SEMANTICS) == "knative" if settings.setting(SEMANTICS) else settings.in_knatives_terms
+    if knative:
+        body["initial_scale"] = 1
+        for improvement in _IMPROVEMENTS:
+            _set(body, f"improvements.{improvement}", False)
+    for field, said in settings.said.items():
+        if field not in ("", SEMANTICS, PANIC_WINDOW_SECONDS):
+            _set(body, field, said[0].value)
+    policy = policy_from_json(body, name)
+    wanted = settings.value("target")
+    body["target"] = resolve_target(
+        policy.metric, None if wanted is None else float(wanted), policy.container_concurrency
+    )
+    panic = settings.value(PANIC_WINDOW_SECONDS)
+    if panic is not None:
+        body["panic_window_fraction"] = min(1.0, float(panic) / policy.stable_window_seconds)
+    return policy_from_json(body, name)
+
+
+def _set(body: dict[str, object], field: str, value: Value) -> None:
+    """Put `value` at the dotted `field`."""
+    group, _, name = field.rpartition(".")
+    inner = body[group] if group else body
+    assert isinstance(inner, dict)
+    inner[name] = value
+
+
+def _place(error: PolicyError) -> tuple[int, str]:
+    """Errors come in the order of the file."""
+    return (error.source.line or 0, error.key)

@@ -1,0 +1,167 @@
+"""Settings: what one InferenceService says, key by key, before anything is made of it.
+
+Annotations stand on the object and on its predictor; where both have one, the predictor's counts, as when KServe
+merges them. Each value is read by its key's kind; whatever cannot be read becomes an error here and nothing later
+has to doubt a value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from autoscaler.policy import keys, keys_knative
+from autoscaler.policy.errors import KeyPath, PolicyError, Source, SourceMap, shown
+from autoscaler.policy.key import Key
+from autoscaler.policy.notation import NotAllowedError
+from autoscaler.policy.values import Choice, Value
+
+_ON_THE_OBJECT: KeyPath = ("metadata", "annotations")
+_ON_THE_PREDICTOR: KeyPath = ("spec", "predictor", "annotations")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One key with a value that may stand there. `name` is the spelling used, `text` what stands there."""
+
+    key: Key
+    name: str
+    text: str
+    value: Value
+    source: Source
+
+    def __str__(self) -> str:
+        return f'{self.name}: "{self.text}" ({self.source})'
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that was said and could be read.
+
+    `said` holds for each ScalingPolicy field (or pseudo-field of the table) what sets it, in order of precedence.
+    `in_knatives_terms`: an `autoscaling.knative.dev` annotation is used.
+    """
+
+    said: Mapping[str, Sequence[Setting]]
+    in_knatives_terms: bool
+
+    def setting(self, field: str) -> Setting | None:
+        """What sets `field`, None when nothing does."""
+        return next(iter(self.said.get(field, ())), None)
+
+    def value(self, field: str) -> Value | None:
+        """The value that `field` was given, None when it was given none."""
+        setting = self.setting(field)
+        return None if setting is None else setting.value
+
+
+def gather(inference_service: Mapping[str, object], source_map: SourceMap | None) -> tuple[Settings, list[PolicyError]]:
+    """Read every key of the table that stands in `inference_service`; returns what could be read and what could not.
+
+    `source_map` tells where things stand in a file; without one, errors name the object instead.
+    """
+    reader = _Reader(inference_service, source_map)
+    annotations = reader.annotations(_ON_THE_OBJECT) | reader.annotations(_ON_THE_PREDICTOR)
+    for path, value in annotations.values():
+        reader.annotation(path, value)
+    predictor = reader.mapping(("spec", "predictor"))
+    for key in keys.FIELDS:
+        if predictor.get(key.path[-1]) is not None:
+            reader.field(key, predictor[key.path[-1]])
+    said: dict[str, list[Setting]] = {}
+    for setting in sorted(
+        reader.settings, key=lambda setting: (setting.key.vocabulary, setting.name != setting.key.name)
+    ):
+        said.setdefault(setting.key.field, []).append(setting)
+    in_knatives_terms = any(name.startswith(keys_knative.DOMAIN) for name in annotations)
+    return Settings(said, in_knatives_terms), reader.errors
+
+
+class _Reader:
+    """Walks one object, collecting settings and errors."""
+
+    def __init__(self, body: Mapping[str, object], source_map: SourceMap | None) -> None:
+        self.settings: list[Setting] = []
+        self.errors: list[PolicyError] = []
+        self._body = body
+        self._source_map = source_map
+
+    def mapping(self, path: KeyPath) -> Mapping[str, object]:
+        """The mapping at `path`; empty, with an error where the reason is that something else stands there."""
+        inner: object = self._body
+        for length, step in enumerate(path, start=1):
+            assert isinstance(inner, Mapping)
+            inner = inner.get(step)
+            if inner is None:
+                return {}
+            if not isinstance(inner, Mapping):
+                self._wrong(path[:length], ".".join(map(str, path[:length])), inner, "a mapping", "is not a mapping")
+                return {}
+        assert isinstance(inner, Mapping)
+        return inner
+
+    def annotations(self, path: KeyPath) -> dict[str, tuple[KeyPath, object]]:
+        """The annotations at `path`, each with where it stands."""
+        return {str(name): ((*path, name), value) for name, value in self.mapping(path).items()}
+
+    def annotation(self, path: KeyPath, value: object) -> None:
+        """Read one annotation. Those of other people only have to be text, or Kubernetes refuses the object."""
+        name = str(path[-1])
+        if not isinstance(value, str):
+            self._wrong(path, name, value, "text in quotes", _unquoted(value))
+            return
+        key = keys.annotation(name)
+        if key is not None:
+            self._read(key, name, value, path)
+        elif name.startswith(keys.CLOSED_DOMAINS):
+            meant = keys.nearest(name)
+            guess = f"; did you mean {meant}?" if meant else ""
+            self._wrong(path, name, value, "", f"is for a key that does not exist{guess}")
+
+    def field(self, key: Key, value: object) -> None:
+        """Read one field of the predictor, which has a type of its own: numbers are not quoted there."""
+        if isinstance(key.kind, Choice):
+            if isinstance(value, str):
+                self._read(key, key.name, value, key.path)
+            else:
+                self._wrong(key.path, key.name, value, key.allowed, "is not a word")
+        elif isinstance(value, int) and not isinstance(value, bool) and value.bit_length() <= 128:
+            self._read(key, key.name, str(value), key.path)
+        elif isinstance(value, str):
+            self._wrong(key.path, key.name, value, key.allowed, "is text; a field of the spec takes a number, unquoted")
+        else:
+            self._wrong(key.path, key.name, value, key.allowed, "is not a whole number")
+
+    def _read(self, key: Key, name: str, text: str, path: KeyPath) -> None:
+        try:
+            value = key.kind.parse(text)
+        except NotAllowedError as error:
+            self._wrong(path, name, text, key.allowed, str(error))
+        else:
+            self.settings.append(Setting(key, name, shown(text), value, self._where(path)))
+
+    def _wrong(self, path: KeyPath, name: str, value: object, allowed: str, message: str) -> None:
+        self.errors.append(PolicyError(shown(name, 300), shown(value), self._where(path), allowed, message))
+
+    def _where(self, path: KeyPath) -> Source:
+        if self._source_map is not None:
+            return self._source_map.where(path)
+        return Source(name_of(self._body))
+
+
+def name_of(inference_service: Mapping[str, object]) -> str:
+    """`namespace/name`, as far as the object says."""
+    metadata = inference_service.get("metadata")
+    if not isinstance(metadata, Mapping):
+        return "InferenceService"
+    return shown(f"{metadata.get('namespace') or 'default'}/{metadata.get('name') or '?'}", 200)
+
+
+def _unquoted(value: object) -> str:
+    if value is None:
+        return "is nothing; annotations are text"
+    if isinstance(value, bool):
+        return "is a YAML boolean (as are on, off, yes and no without quotes); annotations are text: put it in quotes"
+    if isinstance(value, int | float):
+        return "is a YAML number; annotations are text: put it in quotes"
+    return "is not text"
