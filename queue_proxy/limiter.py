@@ -160,18 +160,6 @@ class Limiter(Generic[Item]):
             raise LimiterError(f"only a waiting ticket can leave: {ticket!r}")
         ticket.state = TicketState.LEFT
 
-    def resume(self, item: Item, arrived_at: float) -> tuple[Ticket[Item], tuple[Ticket[Item], ...]]:
-        """Somebody who had been let in comes back to the head of the line, with the age that it had.
-
-        For a request whose upstream could not be reached: it has waited for its turn already. The bound on
-        requests does not apply (it was in line within it). Returns its new ticket and who is let in, which is
-        that ticket if there is room.
-        """
-        ticket = Ticket(item, arrived_at, TicketState.WAITING)
-        self._line[ticket] = None
-        self._line.move_to_end(ticket, last=False)
-        return ticket, self._admit()
-
     def resize(self, limit: int | None) -> tuple[Ticket[Item], ...]:
         """Change the limit; returns who is let in. Nobody who runs is stopped when it shrinks.
 

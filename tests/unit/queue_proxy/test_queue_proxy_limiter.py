@@ -91,17 +91,6 @@ def test_lowering_the_limit_stops_nobody_and_admits_nobody_until_enough_have_lef
     assert limiter.release(tickets[2]) == (tickets[3],)
 
 
-def test_one_who_could_not_reach_its_upstream_is_next_in_line_again() -> None:
-    limiter: Limiter[str] = Limiter(1, QueueBounds(requests=1))
-    unlucky = limiter.arrive("unlucky", 0.0)
-    waiter = limiter.arrive("waiter", 1.0)
-    assert limiter.release(unlucky) == (waiter,)
-    again, admitted = limiter.resume("unlucky", unlucky.arrived_at)
-    assert admitted == ()
-    assert limiter.arrive("newcomer", 2.0).state is REFUSED
-    assert limiter.release(waiter) == (again,)
-
-
 @pytest.mark.parametrize("limit", [-1, -100])
 def test_a_negative_limit_is_refused_by_name(limit: int) -> None:
     with pytest.raises(ValueError, match=str(limit)):
@@ -157,15 +146,6 @@ class LimiterLaws(RuleBasedStateMachine):
     def release(self, data: st.DataObject) -> None:
         ticket = self.running.pop(data.draw(st.integers(0, len(self.running) - 1)))
         self.admit(self.limiter.release(ticket))
-
-    @precondition(lambda self: self.running)
-    @rule(data=st.data())
-    def release_and_resume(self, data: st.DataObject) -> None:
-        ticket = self.running.pop(data.draw(st.integers(0, len(self.running) - 1)))
-        self.admit(self.limiter.release(ticket))
-        again, admitted = self.limiter.resume(ticket.item, ticket.arrived_at)
-        self.line.appendleft(again)
-        self.admit(admitted)
 
     @precondition(lambda self: self.line)
     @rule(data=st.data())

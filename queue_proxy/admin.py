@@ -1,0 +1,132 @@
+"""The admin port: what others may ask of a queue proxy.
+
+    /healthz          the process lives
+    /ready            200 when the model is ready now, else 503 and why
+    /ready?wait=S     held until it is ready and answered at once; 503 after S seconds, or when draining
+    /stats            Stats (`queue_proxy.messages`); with ?seconds=N also the last N whole seconds
+    /metrics          Prometheus' text format
+
+It is the proxy's own HTTP engine with a dispatcher that only answers, so there is no second server to maintain.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+from collections.abc import Callable
+from urllib.parse import parse_qsl
+
+from queue_proxy.engine_metrics import EngineReader
+from queue_proxy.http import Answer, Exchange, Upstream, error_answer
+from queue_proxy.metrics import Sources
+
+_LONGEST_WAIT = 3_600.0
+_MOST_WAITERS = 1_000
+_TEXT = ((b"content-type", b"text/plain; charset=utf-8"),)
+_JSON = ((b"content-type", b"application/json"),)
+_PATHS = ("/healthz", "/ready", "/stats", "/metrics")
+
+
+class QueryError(ValueError):
+    """A parameter is not what it should be; the message names it, its value and what is allowed."""
+
+
+class AdminDispatcher:
+    """Implements `queue_proxy.http.Dispatcher` for the admin port."""
+
+    def __init__(self, sources: Sources, engine: EngineReader | None) -> None:
+        """Answers from what `sources` and `engine` know."""
+        dispatcher = sources.dispatcher
+        self._dispatcher = dispatcher
+        self._sources = sources
+        self._engine = engine
+        self._held: dict[Exchange, asyncio.TimerHandle] = {}
+        self._answers: dict[str, Callable[[dict[str, str]], Answer]] = {
+            "/healthz": lambda query: Answer(200, _TEXT, b"alive\n"),
+            "/stats": self._stats,
+            "/metrics": self._metrics,
+        }
+        dispatcher.readiness.subscribe(self._readiness_changed)
+
+    @property
+    def waiters(self) -> int:
+        """How many hold a question for readiness."""
+        return len(self._held)
+
+    def arrive(self, exchange: Exchange) -> None:
+        """Answer, or hold a question for readiness."""
+        target, _, query = exchange.head.target.decode("latin-1").partition("?")
+        if exchange.head.method not in (b"GET", b"HEAD"):
+            exchange.answer(error_answer(405, "the admin port knows GET and HEAD"))
+            return
+        try:
+            parameters = dict(parse_qsl(query, keep_blank_values=True))
+            if target == "/ready":
+                self._ready(exchange, parameters)
+            elif target in self._answers:
+                exchange.answer(self._answers[target](parameters))
+            else:
+                exchange.answer(error_answer(404, f"there is no such page here; there are {', '.join(_PATHS)}"))
+        except QueryError as error:
+            exchange.answer(error_answer(400, str(error)))
+
+    def abandoned(self, exchange: Exchange) -> None:
+        """Somebody who waited for readiness has gone."""
+        timer = self._held.pop(exchange, None)
+        if timer is not None:
+            timer.cancel()
+
+    def unreachable(self, exchange: Exchange, upstream: Upstream, why: str) -> None:
+        """Nothing is forwarded from here."""
+        raise AssertionError("the admin port forwards nothing")
+
+    def drain(self) -> None:
+        """Tell everybody who waits that this replica will not serve."""
+        for exchange in tuple(self._held):
+            self._settle(exchange)
+
+    def _ready(self, exchange: Exchange, parameters: dict[str, str]) -> None:
+        seconds = _number(parameters, "wait", _LONGEST_WAIT)
+        dispatcher = self._dispatcher
+        if dispatcher.readiness.ready or dispatcher.draining or seconds == 0 or len(self._held) >= _MOST_WAITERS:
+            exchange.answer(self._readiness())
+            return
+        self._held[exchange] = asyncio.get_running_loop().call_later(seconds, self._settle, exchange)
+
+    def _settle(self, exchange: Exchange) -> None:
+        self._held.pop(exchange).cancel()
+        exchange.answer(self._readiness())
+
+    def _readiness(self) -> Answer:
+        if self._dispatcher.draining:
+            return error_answer(503, "this replica drains")
+        if not self._dispatcher.readiness.ready:
+            return error_answer(503, f"the model is not ready: {self._dispatcher.readiness.why_not}")
+        return Answer(200, _TEXT, b"ready\n")
+
+    def _readiness_changed(self, ready: bool) -> None:
+        if ready:
+            for exchange in tuple(self._held):
+                self._settle(exchange)
+
+    def _stats(self, parameters: dict[str, str]) -> Answer:
+        engine = None if self._engine is None else self._engine.latest()
+        stats = self._dispatcher.stats(int(_number(parameters, "seconds", _LONGEST_WAIT)), engine)
+        return Answer(200, _JSON, json.dumps(stats.to_json(), separators=(",", ":")).encode())
+
+    def _metrics(self, parameters: dict[str, str]) -> Answer:
+        from queue_proxy import metrics_page  # at the first scrape: see there
+
+        return Answer(200, ((b"content-type", metrics_page.CONTENT_TYPE),), metrics_page.render(self._sources))
+
+
+def _number(parameters: dict[str, str], name: str, most: float) -> float:
+    text = parameters.get(name, "0")
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= most:  # also false for NaN
+        raise QueryError(f"{name} must be a number within 0..{most:g}, not {text!r:.80}")
+    return value

@@ -1,0 +1,276 @@
+"""The queue proxy's Dispatcher: from the limiter's decisions to what happens with a request.
+
+Every request that is work takes a ticket. With a slot it is forwarded to the one upstream, the model; without
+one it waits in line; when the line is full or it has waited for too long it is refused with a Retry-After that
+comes from measured service times. Until the model is ready for the first time nobody is let in: requests wait.
+
+One object, the Admission, owns a slot from the moment it is taken until it is given back, also while a
+connection that was refused is tried again. So there is one place that gives slots back, and counts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from queue_proxy.histogram import Histogram
+from queue_proxy.http import Answer, Exchange, Outcome, Upstream, error_answer
+from queue_proxy.limiter import Limiter, QueueBounds, Ticket, TicketState
+from queue_proxy.measurement import Measurement
+from queue_proxy.messages import EngineStats, Stats
+from queue_proxy.probe_requests import Purpose, purpose
+from queue_proxy.readiness import Readiness
+
+DURATION_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
+"""Seconds. Inference takes from milliseconds to minutes."""
+
+_RETRY_DELAYS = (0.010, 0.020, 0.040, 0.080, 0.160, 0.320, 0.370)
+"""Seconds before each further try to connect to a model that is known ready; one second together. A model that
+restarts a worker, or whose backlog overflowed for a moment, is back by then; longer would hide that it died."""
+
+_LONGEST_RETRY_AFTER = 60
+
+
+class Refusal(Enum):
+    """Why a request was refused."""
+
+    QUEUE_FULL = "queue_full"
+    WAITED_TOO_LONG = "waited_too_long"
+    NOT_READY = "not_ready"
+
+
+@dataclass(slots=True)
+class Durations:
+    """Histograms of seconds: waiting in line, from forwarding to the end, from forwarding to the first byte."""
+
+    queue: Histogram
+    service: Histogram
+    first_byte: Histogram
+
+
+class Admission:
+    """One request that is work, from arrival to its end; the owner of its slot. Is the exchange's Lease."""
+
+    __slots__ = ("dispatcher", "exchange", "forwarded_at", "retry", "ticket", "tries")
+
+    def __init__(self, dispatcher: QueueDispatcher, exchange: Exchange) -> None:
+        """The dispatcher fills in the ticket."""
+        self.dispatcher = dispatcher
+        self.exchange = exchange
+        self.ticket: Ticket[Admission]
+        self.forwarded_at = 0.0
+        self.tries = 0
+        self.retry: asyncio.Handle | None = None
+
+    def release(self, outcome: Outcome) -> None:
+        """Called by the exchange when it is done with the upstream."""
+        if outcome is Outcome.FAILED:
+            # Perhaps nothing was sent, and `unreachable` follows in this very call: then the slot is kept for
+            # another try. So give it back only after that.
+            self.retry = asyncio.get_running_loop().call_soon(self.dispatcher.end, self, outcome)
+        else:
+            self.dispatcher.end(self, outcome)
+
+
+class _Uncounted:
+    """The Lease of a scrape: it has no slot."""
+
+    def release(self, outcome: Outcome) -> None:
+        """Nothing to give back."""
+
+
+_UNCOUNTED = _Uncounted()
+
+
+class QueueDispatcher:
+    """Implements `queue_proxy.http.Dispatcher` for one model."""
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        limit: int | None,
+        bounds: QueueBounds,
+        readiness: Readiness,
+        measurement: Measurement,
+        clock: Callable[[], float],
+    ) -> None:
+        """Begins closed; opens when `readiness` first says so."""
+        self.upstream = upstream
+        self.limiter: Limiter[Admission] = Limiter(0, bounds)
+        self.readiness = readiness
+        self.measurement = measurement
+        self.refusals = dict.fromkeys(Refusal, 0)
+        self.durations = Durations(*(Histogram(DURATION_BOUNDS) for _ in range(3)))
+        self.draining = False
+        self._limit = limit
+        self._clock = clock
+        self._expiry: asyncio.TimerHandle | None = None
+        readiness.subscribe(self._readiness_changed)
+
+    # What the engine reports.
+
+    def arrive(self, exchange: Exchange) -> None:
+        """Let it in, have it wait, or refuse it."""
+        what = purpose(exchange.head)
+        if what is not Purpose.WORK:
+            self._aside(exchange, what)
+            return
+        now = exchange.arrived_at
+        self.measurement.arrive(now)
+        admission = Admission(self, exchange)
+        exchange.context = admission
+        ticket = admission.ticket = self.limiter.arrive(admission, now)
+        if ticket.state is TicketState.RUNNING:
+            self._forward(admission, now)
+        elif ticket.state is TicketState.WAITING:
+            self.measurement.enqueue(now)
+            self._expect_expiry()
+        else:
+            self._refuse(admission, Refusal.QUEUE_FULL if self.measurement.ready_at is not None else Refusal.NOT_READY)
+
+    def abandoned(self, exchange: Exchange) -> None:
+        """The client left while its request waited: in line, or for another try to connect."""
+        admission = exchange.context
+        if not isinstance(admission, Admission):
+            return  # a probe or a scrape: nothing is kept for those
+        if admission.ticket.state is TicketState.RUNNING:
+            self._cancel_retry(admission)
+            self.end(admission, Outcome.ABANDONED)
+            return
+        self.limiter.leave(admission.ticket)
+        self.measurement.dequeue(self._clock())
+        self.measurement.abandoned += 1
+
+    def unreachable(self, exchange: Exchange, upstream: Upstream, why: str) -> None:
+        """Nobody took the connection and nothing was sent, so trying again is safe."""
+        self.readiness.doubt()
+        admission = exchange.context
+        if not isinstance(admission, Admission):
+            exchange.answer(error_answer(503, f"the model cannot be reached: {why}"))
+            return
+        self._cancel_retry(admission)
+        if self.readiness.ready and admission.tries < len(_RETRY_DELAYS):
+            delay = _RETRY_DELAYS[admission.tries]
+            admission.tries += 1
+            admission.retry = asyncio.get_running_loop().call_later(delay, self._try_again, admission)
+            return
+        self.end(admission, Outcome.FAILED)
+        if self.readiness.ready:
+            exchange.answer(error_answer(502, f"the model cannot be reached: {why}"))
+        else:
+            answer = error_answer(503, f"the model is not ready: {why}", retry_after=self._retry_after())
+            exchange.answer(answer)
+
+    # What others need.
+
+    @property
+    def limit(self) -> int:
+        """Requests that may run at once once the gate is open; 0: no limit."""
+        return self._limit or 0
+
+    def stats(self, seconds: int = 0, engine: EngineStats | None = None) -> Stats:
+        """The reading now, with the last `seconds` of history."""
+        held = sum(ticket.item.exchange.buffered for ticket in self.limiter.line())
+        return self.measurement.stats(self._clock(), held_bytes=held, engine=engine, seconds=seconds)
+
+    def end(self, admission: Admission, outcome: Outcome) -> None:
+        """Count how it ended, give its slot back, and forward whom that lets in."""
+        now = self._clock()
+        measurement = self.measurement
+        measurement.finish(now)
+        if outcome is Outcome.COMPLETED:
+            seconds = now - admission.forwarded_at
+            measurement.completed += 1
+            measurement.service_seconds += seconds
+            self.durations.service.observe(seconds)
+        elif outcome is Outcome.FAILED:
+            measurement.failed += 1
+        else:
+            measurement.abandoned += 1
+        for ticket in self.limiter.release(admission.ticket):
+            self._admitted(ticket.item, now)
+
+    # The rest is how.
+
+    def _aside(self, exchange: Exchange, what: Purpose) -> None:
+        """Answer a probe; let a scrape pass without a slot."""
+        ready = self.readiness.ready and not self.draining
+        if what is Purpose.SCRAPE and self.readiness.ready:
+            exchange.forward(self.upstream, _UNCOUNTED)
+        elif ready:
+            exchange.answer(Answer(200, ((b"content-type", b"text/plain"),), b"ready\n"))
+        else:
+            why = "this replica drains" if self.draining else f"the model is not ready: {self.readiness.why_not}"
+            exchange.answer(error_answer(503, why))
+
+    def _forward(self, admission: Admission, now: float) -> None:
+        self.measurement.start(now)
+        self.durations.queue.observe(now - admission.ticket.arrived_at)
+        admission.forwarded_at = now
+        # Time in line has a bound of its own; the model's time starts now.
+        admission.exchange.clock_from = now
+        admission.exchange.forward(self.upstream, admission)
+
+    def _admitted(self, admission: Admission, now: float) -> None:
+        self.measurement.dequeue(now)
+        self._forward(admission, now)
+
+    def _try_again(self, admission: Admission) -> None:
+        admission.retry = None
+        admission.exchange.forward(self.upstream, admission)
+
+    def _cancel_retry(self, admission: Admission) -> None:
+        if admission.retry is not None:
+            admission.retry.cancel()
+            admission.retry = None
+
+    def _refuse(self, admission: Admission, why: Refusal) -> None:
+        self.measurement.refused += 1
+        self.refusals[why] += 1
+        admission.exchange.answer(self._refusal(why))
+
+    def _refusal(self, why: Refusal) -> Answer:
+        retry_after = self._retry_after()
+        bounds = self.limiter.bounds
+        if why is Refusal.QUEUE_FULL:
+            return error_answer(503, f"the queue is full: {bounds.requests} requests wait", retry_after=retry_after)
+        if why is Refusal.WAITED_TOO_LONG:
+            text = f"the model was busy for the {bounds.seconds:g} s that a request may wait"
+            return error_answer(429, text, retry_after=retry_after)
+        return error_answer(503, f"the model is not ready: {self.readiness.why_not}", retry_after=retry_after)
+
+    def _retry_after(self) -> int:
+        """Whole seconds until those who are in line now will have been served (Little's law: their number times
+        the mean service time, divided by how many are served at once)."""
+        mean = self.measurement.mean_service_seconds() or 1.0
+        seconds = (self.limiter.waiting + 1) * mean / (self._limit or max(self.limiter.running, 1))
+        return max(1, min(_LONGEST_RETRY_AFTER, math.ceil(seconds)))
+
+    def _readiness_changed(self, ready: bool) -> None:
+        """The first time, open the gate. Later changes are for who routes: a model that fails its probe because
+        it is busy must still get the requests that were sent here."""
+        if not ready or self.measurement.ready_at is not None:
+            return
+        now = self._clock()
+        self.measurement.ready_at = now
+        for ticket in self.limiter.resize(self._limit):
+            self._admitted(ticket.item, now)
+
+    def _expect_expiry(self) -> None:
+        """One timer for the whole line: those who came first expire first."""
+        due = self.limiter.next_expiry()
+        if due is not None and self._expiry is None:
+            delay = max(due - self._clock(), 0.001)
+            self._expiry = asyncio.get_running_loop().call_later(delay, self._expire)
+
+    def _expire(self) -> None:
+        self._expiry = None
+        now = self._clock()
+        why = Refusal.WAITED_TOO_LONG if self.measurement.ready_at is not None else Refusal.NOT_READY
+        for ticket in self.limiter.expire(now):
+            self.measurement.dequeue(now)
+            self._refuse(ticket.item, why)
+        self._expect_expiry()

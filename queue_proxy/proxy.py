@@ -1,0 +1,117 @@
+"""QueueProxy: the parts put together, started and drained."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+import threading
+import time
+
+from queue_proxy.admin import AdminDispatcher
+from queue_proxy.dispatcher import QueueDispatcher
+from queue_proxy.engine_metrics import EngineReader
+from queue_proxy.http import HttpServer, Timeouts, Upstream
+from queue_proxy.limiter import QueueBounds
+from queue_proxy.measurement import Measurement
+from queue_proxy.metrics import Sources
+from queue_proxy.readiness import Readiness
+from queue_proxy.settings import Address, Config
+
+_BACKLOG = 4_096
+_CLOCK = time.monotonic
+
+
+class StartError(Exception):
+    """The proxy cannot start; the message says which flag asks for what cannot be had."""
+
+
+class QueueProxy:
+    """One replica's proxy. Make it, `start` it, and when it is to end, `drain` and `stop` it."""
+
+    def __init__(self, config: Config) -> None:
+        """Takes its sockets at once, so that a start that cannot succeed fails here. Raises StartError."""
+        self._config = config
+        self._sockets = (
+            take_socket("--listen", config.listen),
+            take_socket("--admin", config.admin),
+        )
+        self._readiness = Readiness(config.probe, (config.upstream_host, config.upstream_port))
+        self._upstream = Upstream(config.upstream_host, config.upstream_port, clock=_CLOCK)
+        self._dispatcher = QueueDispatcher(
+            self._upstream,
+            config.limit,
+            QueueBounds(config.queue_requests, config.queue_seconds),
+            self._readiness,
+            Measurement(config.name, os.urandom(8).hex(), _CLOCK()),
+            _CLOCK,
+        )
+        timeouts = Timeouts(config.timeout, config.response_start_timeout, config.idle_timeout)
+        self._server = HttpServer(self._dispatcher, timeouts=timeouts, clock=_CLOCK)
+        self._engine = None if config.engine_metrics is None else EngineReader(config.engine_metrics, _CLOCK)
+        self._admin = AdminDispatcher(Sources(self._dispatcher, self._server), self._engine)
+        self._admin_server = HttpServer(self._admin, clock=_CLOCK)
+        self._listeners: list[asyncio.Server] = []
+
+    async def start(self) -> asyncio.Task[None]:
+        """Listen, and begin to ask the model. The task that is returned never ends unless something is broken."""
+        loop = asyncio.get_running_loop()
+        for server, sock in zip((self._admin_server, self._server), reversed(self._sockets), strict=True):
+            self._listeners.append(await loop.create_server(server, sock=sock, backlog=_BACKLOG))
+        watching = self._readiness.start()
+        requests, admin = (sock.getsockname() for sock in self._sockets)
+        sys.stderr.write(f"queue_proxy {self._config.name}: requests on {_text(requests)}, admin on {_text(admin)}\n")
+        # While the model loads nobody minds the 40 ms that this takes; at the first scrape requests would.
+        threading.Thread(target=_load_metrics_page, name="import", daemon=True).start()
+        return watching
+
+    async def drain(self, seconds: float) -> None:
+        """Say that this replica is not ready, take no new connection, and let what is there end within `seconds`."""
+        self._dispatcher.draining = True
+        self._admin.drain()
+        # Connections that the kernel has taken already would be reset: one more turn of the loop accepts them.
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        self._listeners[1].close()
+        self._server.begin_drain()
+        await self._server.wait_closed(seconds)
+
+    async def stop(self) -> None:
+        """End everything now."""
+        for listener in self._listeners:
+            listener.close()
+        await self._readiness.stop()
+        if self._engine is not None:
+            await self._engine.stop()
+        self._upstream.close()
+        await self._server.wait_closed(0)
+        await self._admin_server.wait_closed(0)
+
+
+def take_socket(flag: str, address: Address) -> socket.socket:
+    """A listening socket: a new one, or the one that was inherited. Raises StartError."""
+    if address.fd is None:
+        family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+        try:
+            return socket.create_server((address.host, address.port), family=family, backlog=_BACKLOG)
+        except (OSError, UnicodeError) as error:
+            why = getattr(error, "strerror", None) or error
+            raise StartError(f"{flag} {address}: cannot listen there: {why}") from error
+    try:
+        sock = socket.socket(fileno=address.fd)
+        listening = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    except OSError as error:
+        raise StartError(f"{flag} {address}: not an inherited socket: {error.strerror}") from error
+    if not listening or sock.type != socket.SOCK_STREAM:
+        raise StartError(f"{flag} {address}: a socket, but it does not listen")
+    sock.setblocking(False)
+    return sock
+
+
+def _load_metrics_page() -> None:
+    import prometheus_client.parser  # noqa: F401
+
+
+def _text(name: object) -> str:
+    return f"{name[0]}:{name[1]}" if isinstance(name, tuple) else str(name)

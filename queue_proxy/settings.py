@@ -1,0 +1,185 @@
+"""Config: everything the queue proxy is told, read once from the command line and checked.
+
+A wrong flag ends the process with status 2 and one line that names the flag, the value and what is allowed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+from urllib.parse import urlsplit
+
+from queue_proxy.http_get import Request
+from queue_proxy.probe_spec import ProbeSpec, ProbeSpecError, default_probe, parse_probe
+
+DEPTH_PER_SLOT = 10
+"""Requests that may wait for each that may run, unless told otherwise: Knative's breaker has the same."""
+DEPTH_WITHOUT_LIMIT = 1_000
+"""Requests that may wait for the model's first readiness when there is no limit (afterwards nobody waits)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to listen: `host:port`, or the listening socket that was inherited as descriptor `fd`."""
+
+    host: str = ""
+    port: int = 0
+    fd: int | None = None
+
+    def __str__(self) -> str:
+        """As on the command line."""
+        return f"{self.host}:{self.port}" if self.fd is None else f"fd:{self.fd}"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """One queue proxy. Seconds; 0 switches a timeout off.
+
+    limit            requests that run at once, None: no limit
+    queue_requests   requests that may wait
+    queue_seconds    how long one may wait, None: as long as its client does
+    """
+
+    name: str
+    listen: Address
+    admin: Address
+    upstream_host: str
+    upstream_port: int
+    limit: int | None
+    queue_requests: int
+    queue_seconds: float | None
+    timeout: float
+    response_start_timeout: float
+    idle_timeout: float
+    probe: ProbeSpec
+    engine_metrics: Request | None
+    drain_seconds: float
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, with the error alone: the usage of fourteen flags would hide it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"queue_proxy: {message}\n")
+
+
+def parse(arguments: Sequence[str]) -> Config:
+    """Read the command line. Ends the process with status 2 when something is wrong in it."""
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    host, port = given.upstream
+    try:
+        probe = default_probe(host, port) if given.probe is None else parse_probe(given.probe, host, port)
+    except ProbeSpecError as error:
+        parser.error(f"argument --probe: {error}")
+    limit = given.limit or None
+    depth = given.queue_requests or (DEPTH_WITHOUT_LIMIT if limit is None else DEPTH_PER_SLOT * limit)
+    return Config(
+        name=given.name,
+        listen=given.listen,
+        admin=given.admin,
+        upstream_host=host,
+        upstream_port=port,
+        limit=limit,
+        queue_requests=depth,
+        queue_seconds=given.queue_seconds or None,
+        timeout=given.timeout,
+        response_start_timeout=given.response_start_timeout,
+        idle_timeout=given.idle_timeout,
+        probe=probe,
+        engine_metrics=given.engine_metrics,
+        drain_seconds=given.drain_seconds,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="queue_proxy", description="Limits, queues and measures the requests of one model.", allow_abbrev=False
+    )
+    add = parser.add_argument
+    add("--name", required=True, type=_name, help="of this replica, as it appears in its statistics")
+    add("--listen", required=True, type=_address, metavar="ADDR", help="for requests: HOST:PORT, or fd:N")
+    add("--admin", required=True, type=_address, metavar="ADDR", help="for /ready, /stats, /metrics, /healthz")
+    add("--upstream", required=True, type=_endpoint, metavar="HOST:PORT", help="the model")
+    add("--limit", type=_count, default=0, metavar="N", help="requests at once in the model; 0: no limit")
+    add(
+        "--queue-requests",
+        type=_count,
+        default=0,
+        metavar="N",
+        help=f"requests that may wait; 0: {DEPTH_PER_SLOT} times the limit, {DEPTH_WITHOUT_LIMIT} without a limit",
+    )
+    add("--queue-seconds", type=_seconds, default=300.0, metavar="S", help="how long one may wait; 0: no bound")
+    add("--timeout", type=_seconds, default=300.0, metavar="S", help="from forwarding to the end of the answer")
+    add("--response-start-timeout", type=_seconds, default=0.0, metavar="S", help="to the answer's first byte")
+    add("--idle-timeout", type=_seconds, default=0.0, metavar="S", help="between two bytes in either direction")
+    add("--probe", metavar="JSON", help="the model's readinessProbe as in Kubernetes; default: it accepts connections")
+    add("--engine-metrics", type=_page, metavar="URL", help="the engine's own metrics page (http)")
+    add("--drain-seconds", type=_seconds, default=30.0, metavar="S", help="how long SIGTERM waits for requests")
+    return parser
+
+
+def _name(text: str) -> str:
+    if not 0 < len(text) <= 253 or not text.isprintable():
+        raise argparse.ArgumentTypeError(f"must be 1 to 253 printable characters, not {text!r:.80}")
+    return text
+
+
+def _address(text: str) -> Address:
+    if text.startswith("fd:"):
+        number = text[3:]
+        if not (number.isascii() and number.isdecimal()) or len(number) > 7:
+            raise argparse.ArgumentTypeError(f"must be fd:N with the number of a listening socket, not {text!r:.80}")
+        return Address(fd=int(number))
+    host, port = _host_port(text, lowest=0)
+    return Address(host, port)
+
+
+def _endpoint(text: str) -> tuple[str, int]:
+    return _host_port(text, lowest=1)
+
+
+def _host_port(text: str, lowest: int) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not (colon and host and port.isascii() and port.isdecimal() and len(port) <= 5):
+        raise argparse.ArgumentTypeError(f"must be HOST:PORT, not {text!r:.80}")
+    if not lowest <= int(port) <= 65_535:
+        raise argparse.ArgumentTypeError(f"must have a port within {lowest}..65535, not {text!r:.80}")
+    return host, int(port)
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()) or len(text) > 9:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0, not {text!r:.80}")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds <= 1e9:  # also false for NaN
+        raise argparse.ArgumentTypeError(f"must be seconds within 0..1e9, not {text!r:.80}")
+    return seconds
+
+
+def _page(text: str) -> Request:
+    try:
+        parts = urlsplit(text)
+        port = parts.port or 80
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be http://HOST:PORT/PATH, not {text!r:.80}") from None
+    query = f"?{parts.query}" if parts.query else ""
+    path = (parts.path or "/") + query
+    if parts.scheme != "http" or not parts.hostname or parts.username is not None or not _printable(path):
+        raise argparse.ArgumentTypeError(f"must be http://HOST:PORT/PATH, not {text!r:.80}")
+    return Request(parts.hostname, port, path)
+
+
+def _printable(path: str) -> bool:
+    return path.isascii() and path.isprintable() and " " not in path
