@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from activator.comments import WAIT_HEADER, WANTS_COMMENTS, Timers, WaitComments
-from activator.endpoints import EndpointLoad, Endpoints, Standing, TableChange
-from activator.hold import Cause, Held, Hold, Refused, Regime, Released
-from activator.messages import HoldBounds, Route
-from activator.probes import Kind, empty_scrape_answer, kind_of, probe_answer
+from activator.endpoints import EndpointLoad, Endpoints, Standing
+from activator.hold import Held, Hold, Refused, Regime, Released
+from activator.messages import Endpoint, HoldBounds, Route
+from activator.probes import Kind, answer_here, kind_of
 from activator.recorder import Recorder
-from activator.visit import SCRAPE_LEASE, Visit
-from queue_proxy.http import Exchange, Outcome, Upstream, error_answer
+from activator.refusals import refusal_answer
+from activator.visit import LOOK_LEASE, Visit
+from queue_proxy.http import Exchange, Outcome, Upstream
 from queue_proxy.measurement import Measurement
 from queue_proxy.messages import Stats
 
@@ -30,6 +31,7 @@ _RELEASES_PER_TURN = 256
 
 # Until the first table says otherwise: as the policy's own defaults.
 DEFAULT_BOUNDS = HoldBounds(requests=10_000, bytes=256 * 1024 * 1024, no_endpoint_seconds=600.0, full_seconds=300.0)
+_NOBODY_WAITS = HoldBounds(requests=0, bytes=0, no_endpoint_seconds=0.0, full_seconds=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,7 @@ class Dispatcher:
         """Not one byte reached that endpoint: the request goes to another, or waits again in its old order."""
         visit = exchange.context
         if not isinstance(visit, Visit):
-            exchange.answer(empty_scrape_answer(self.service))
+            exchange.answer(answer_here(exchange.head, self.service))
             return
         now = self._clock()
         self._broken.pop(visit, None)
@@ -150,18 +152,14 @@ class Dispatcher:
 
     # What the process around it calls.
 
-    def route(self, route: Route) -> TableChange:
+    def route(self, route: Route) -> None:
         """Follow a new table."""
-        now = self._clock()
         self.hold.rule(route.hold, route.expected_wake_seconds)
-        served = self.endpoints.any_ready
-        change = self.endpoints.update(route.endpoints, route.endpoint_capacity)
-        for load in change.removed:
-            if upstream := self._upstreams.pop(load, None):
-                upstream.close()
-        self._notice_readiness(served, now)
-        self._endpoints_changed()
-        return change
+        self._follow(route.endpoints, route.endpoint_capacity)
+
+    def forget_endpoints(self) -> None:
+        """The table does not list this service (any more)."""
+        self._follow((), 0)
 
     def proven(self, load: EndpointLoad) -> None:
         """The endpoint's queue proxy has answered that the model is ready."""
@@ -172,7 +170,8 @@ class Dispatcher:
         self._endpoints_changed()
 
     def dismiss(self) -> None:
-        """Refuse everybody who waits: this activator, or this service, ends."""
+        """Refuse everybody who waits, and hold nobody any more: this activator, or this service, ends."""
+        self.hold.rule(_NOBODY_WAITS, None)
         now = self._clock()
         while refused := self.hold.dismiss(now):
             self._end_to_wait(refused.ticket.waiter, now)
@@ -193,19 +192,28 @@ class Dispatcher:
 
     # Inside.
 
+    def _follow(self, endpoints: Sequence[Endpoint], capacity: int) -> None:
+        served = self.endpoints.any_ready
+        change = self.endpoints.update(endpoints, capacity)
+        for load in change.removed:
+            if upstream := self._upstreams.pop(load, None):
+                upstream.close()
+        self._notice_readiness(served, self._clock())
+        self._endpoints_changed()
+
     def _answer_without_counting(self, exchange: Exchange, kind: Kind) -> None:
         exchange.context = None
         if kind is Kind.PROBE:
             self.recorder.probes += 1
-            exchange.answer(probe_answer(exchange.head, self.service))
+            exchange.answer(answer_here(exchange.head, self.service))
             return
-        self.recorder.scrapes += 1
+        self.recorder.looks += 1
         load = self.endpoints.least_loaded()
         if load is None:
-            exchange.answer(empty_scrape_answer(self.service))
+            exchange.answer(answer_here(exchange.head, self.service))
         else:
             exchange.clock_from = self._clock()
-            exchange.forward(self._upstream(load), SCRAPE_LEASE)
+            exchange.forward(self._upstream(load), LOOK_LEASE)
 
     def _begin_to_wait(self, visit: Visit, now: float) -> None:
         self.measurement.enqueue(now)
@@ -286,8 +294,7 @@ class Dispatcher:
     def _refuse(self, refused: Refused[Visit]) -> None:
         self.measurement.refused += 1
         self.recorder.refused[refused.cause, refused.regime] += 1
-        answer = error_answer(_status(refused), _why(refused, self.service), retry_after=refused.retry_after)
-        refused.ticket.waiter.exchange.answer(answer)
+        refused.ticket.waiter.exchange.answer(refusal_answer(refused, self.service))
 
     def _upstream(self, load: EndpointLoad) -> Upstream:
         upstream = self._upstreams.get(load)
@@ -321,20 +328,3 @@ class Dispatcher:
             self._refuse(refused)
         self.endpoints.retry(now)
         self._endpoints_changed()
-
-
-def _status(refused: Refused[Visit]) -> int:
-    return 429 if refused.regime is Regime.FULL and refused.cause is not Cause.DRAINING else 503
-
-
-def _why(refused: Refused[Visit], service: str) -> str:
-    waits_for = "no replica is ready" if refused.regime is Regime.NO_ENDPOINT else "every replica is full"
-    match refused.cause:
-        case Cause.TOO_MANY_WAITING:
-            return f"{service}: {waits_for}, and as many requests wait as may wait"
-        case Cause.TOO_MANY_BYTES_WAITING:
-            return f"{service}: {waits_for}, and the bodies of waiting requests fill the memory they may fill"
-        case Cause.WAITED_TOO_LONG:
-            return f"{service}: {waits_for}, and this request has waited as long as one may wait"
-        case Cause.DRAINING:
-            return f"{service}: this activator is ending and can hold requests no longer"

@@ -11,6 +11,7 @@ has no endpoint: that push is what wakes it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import Enum
@@ -46,7 +47,8 @@ class HoldBounds:
     """How much may wait, and how long.
 
     Two clocks, because two things can be wrong: `no_endpoint_seconds` bounds the wait while no replica is
-    ready (then 503), `full_seconds` the wait while replicas are ready and busy (then 429).
+    ready (then 503), `full_seconds` the wait while replicas are ready and busy (then 429); 0 seconds: no bound.
+    `bytes` counts request bodies, each by the most memory that it may take while it waits.
     """
 
     requests: int
@@ -99,7 +101,11 @@ class Routes:
 
 @dataclass(frozen=True, slots=True)
 class StatsPush:
-    """What an activator knows of each service it routes. `urgent`: somebody waits and no endpoint is there."""
+    """What an activator knows of services it routes. `urgent`: somebody waits and no endpoint is there.
+
+    An urgent push tells of some services only. So does each part of the first push on a connection, which brings
+    history and is sent in parts.
+    """
 
     urgent: bool
     services: Mapping[str, Stats]
@@ -121,56 +127,63 @@ def parse_stats_push(body: object) -> StatsPush:
 
 
 def parse_routes(body: object) -> Routes:
-    """Read a Routes from decoded JSON. Raises MessageError."""
+    """Read a Routes from decoded JSON.
+
+    Raises MessageError, naming the field, when something is missing, of the wrong type, negative, NaN or infinite,
+    not a port, or listed twice.
+    """
     fields = _object(body, "a routes table")
-    try:
-        return Routes(
-            epoch=str(fields["epoch"]),
-            version=int(str(fields["version"])),
-            routes=tuple(_route(_object(route, "a route")) for route in _list(fields["routes"], "routes")),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise MessageError(f"not a routes table: {error}") from error
+    routes = tuple(_route(_object(route, "a route")) for route in _list(fields, "routes"))
+    names = [route.service for route in routes]
+    if len(set(names)) != len(names):
+        raise MessageError("routes must list a service once, and at least one is listed twice")
+    return Routes(epoch=_text(fields, "epoch"), version=_count(fields, "version"), routes=routes)
 
 
 def _route(fields: Mapping[str, object]) -> Route:
-    wake = fields["expected_wake_seconds"]
+    wake = fields.get("expected_wake_seconds")
     return Route(
-        service=str(fields["service"]),
-        port=int(str(fields["port"])),
-        endpoints=tuple(_endpoint(_object(e, "an endpoint")) for e in _list(fields["endpoints"], "endpoints")),
-        endpoint_capacity=int(str(fields["endpoint_capacity"])),
-        hold=_hold(_object(fields["hold"], "hold")),
-        timeouts=_timeouts(_object(fields["timeouts"], "timeouts")),
-        expected_wake_seconds=None if wake is None else float(str(wake)),
+        service=_text(fields, "service"),
+        port=_port(fields, "port"),
+        endpoints=tuple(_endpoint(_object(endpoint, "an endpoint")) for endpoint in _list(fields, "endpoints")),
+        endpoint_capacity=_count(fields, "endpoint_capacity"),
+        hold=_hold(_object(fields.get("hold"), "hold")),
+        timeouts=_timeouts(_object(fields.get("timeouts"), "timeouts")),
+        expected_wake_seconds=None if wake is None else _seconds(fields, "expected_wake_seconds"),
     )
 
 
 def _endpoint(fields: Mapping[str, object]) -> Endpoint:
+    states = [state.value for state in EndpointState]
+    if fields.get("state") not in states:
+        raise MessageError(f"state must be one of {', '.join(states)}, not {fields.get('state')!r:.80}")
     return Endpoint(
-        name=str(fields["name"]),
-        host=str(fields["host"]),
-        port=int(str(fields["port"])),
-        admin_port=int(str(fields["admin_port"])),
+        name=_text(fields, "name"),
+        host=_text(fields, "host"),
+        port=_port(fields, "port"),
+        admin_port=_port(fields, "admin_port"),
         state=EndpointState(fields["state"]),
     )
 
 
 def _hold(fields: Mapping[str, object]) -> HoldBounds:
     return HoldBounds(
-        requests=int(str(fields["requests"])),
-        bytes=int(str(fields["bytes"])),
-        no_endpoint_seconds=float(str(fields["no_endpoint_seconds"])),
-        full_seconds=float(str(fields["full_seconds"])),
+        requests=_count(fields, "requests"),
+        bytes=_count(fields, "bytes"),
+        no_endpoint_seconds=_seconds(fields, "no_endpoint_seconds"),
+        full_seconds=_seconds(fields, "full_seconds"),
     )
 
 
 def _timeouts(fields: Mapping[str, object]) -> Timeouts:
     return Timeouts(
-        total=float(str(fields["total"])),
-        response_start=float(str(fields["response_start"])),
-        idle=float(str(fields["idle"])),
+        total=_seconds(fields, "total"),
+        response_start=_seconds(fields, "response_start"),
+        idle=_seconds(fields, "idle"),
     )
+
+
+_LONGEST_TEXT = 512
 
 
 def _object(body: object, what: str) -> Mapping[str, object]:
@@ -179,10 +192,39 @@ def _object(body: object, what: str) -> Mapping[str, object]:
     return body
 
 
-def _list(body: object, what: str) -> Sequence[object]:
-    if not isinstance(body, list):
-        raise MessageError(f"{what} must be a list, not {type(body).__name__}")
-    return body
+def _list(body: Mapping[str, object], name: str) -> Sequence[object]:
+    value = body.get(name)
+    if not isinstance(value, list):
+        raise MessageError(f"{name} must be a list, not {type(value).__name__}")
+    return value
+
+
+def _text(body: Mapping[str, object], name: str) -> str:
+    value = body.get(name)
+    if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_TEXT or not value.isprintable():
+        raise MessageError(f"{name} must be a printable text of 1 to {_LONGEST_TEXT} characters, not {value!r:.80}")
+    return value
+
+
+def _count(body: Mapping[str, object], name: str) -> int:
+    value = body.get(name)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**53:
+        raise MessageError(f"{name} must be a whole number that is not negative, not {value!r:.80}")
+    return value
+
+
+def _port(body: Mapping[str, object], name: str) -> int:
+    value = _count(body, name)
+    if value > 65_535:
+        raise MessageError(f"{name} must be a port, 0 to 65535, not {value}")
+    return value
+
+
+def _seconds(body: Mapping[str, object], name: str) -> float:
+    value = body.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+        raise MessageError(f"{name} must be a finite number of seconds that is not negative, not {value!r:.80}")
+    return float(value)
 
 
 def _plain(pairs: list[tuple[str, object]]) -> dict[str, object]:

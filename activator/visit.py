@@ -54,8 +54,8 @@ class Visit:
         self.exchange.comment(f"waited {now - self.waiting_since:.0f} s for {what}".encode())
 
 
-class ScrapeLease:
-    """The lease of a forwarded scrape, which occupies nothing."""
+class LookLease:
+    """The lease of a scrape, or another look at the model,, which occupies nothing."""
 
     __slots__ = ()
 
@@ -63,4 +63,4 @@ class ScrapeLease:
         """Nothing to give back."""
 
 
-SCRAPE_LEASE = ScrapeLease()
+LOOK_LEASE = LookLease()

@@ -1,0 +1,71 @@
+"""Activator: the parts put together, started and drained."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+
+from activator.admin import AdminDispatcher
+from activator.link import Link
+from activator.services import ServiceTable
+from activator.settings import Settings
+from queue_proxy.http import HttpServer
+from queue_proxy.proxy import take_socket
+
+_CLOCK = time.monotonic
+# After the refusals of those who waited to the last, this long for answers to leave.
+_FAREWELL_SECONDS = 1.0
+
+
+class Activator:
+    """One activator. Make it, `start` it, and when it is to end, `drain` and `stop` it."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Takes its sockets at once, so that a start that cannot succeed fails here. Raises StartError."""
+        self._settings = settings
+        self._sockets = [(name, take_socket("--listen", address)) for name, address in settings.listen]
+        self._admin_socket = None if settings.admin is None else take_socket("--admin", settings.admin)
+        self.table = ServiceTable(settings.name, settings.bind, settings.comment_seconds, _CLOCK, self._wake)
+        self.link = Link(settings.name, settings.control, self.table, _CLOCK)
+        self._admin_server = HttpServer(AdminDispatcher(self.table, self.link), clock=_CLOCK)
+        self._admin: asyncio.Server | None = None
+        self._dialling: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Listen, and dial the controller."""
+        for name, listening in self._sockets:
+            await self.table.listen_on(name, listening)
+        if self._admin_socket is not None:
+            loop = asyncio.get_running_loop()
+            self._admin = await loop.create_server(self._admin_server, sock=self._admin_socket)
+            host, port = self._admin_socket.getsockname()[:2]
+            sys.stderr.write(f"activator {self._settings.name}: admin on {host}:{port}\n")
+        self._dialling = asyncio.create_task(self.link.run())
+
+    async def drain(self) -> None:
+        """Accept nobody any more and finish what is in flight and held, as long as the settings allow; the link stays,
+        since what is held needs to hear of endpoints."""
+        # Connections that the kernel has taken already would be reset: one more turn of the loop accepts them.
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        self.table.stop_accepting()
+        seconds = self._settings.drain_seconds
+        refusing = asyncio.get_running_loop().call_later(seconds, self.table.dismiss)
+        await self.table.wait_closed(seconds + _FAREWELL_SECONDS)
+        refusing.cancel()
+
+    async def stop(self) -> None:
+        """End everything now."""
+        if self._dialling is not None:
+            self._dialling.cancel()
+            await asyncio.gather(self._dialling, return_exceptions=True)
+        if self._admin is not None:
+            self._admin.close()
+        self.table.stop_accepting()
+        self.table.close()
+        await self.table.wait_closed(0)
+        await self._admin_server.wait_closed(0)
+
+    def _wake(self, service: str) -> None:
+        self.link.urgent(service)

@@ -1,0 +1,207 @@
+"""The link to the controller: numbers go up, tables come down, and requests do not depend on it.
+
+The activator dials, and dials again. While nobody answers it serves from the last table that it has, and held requests
+still go out to endpoints that become ready. What happened meanwhile is in the first push of the next connection, second
+by second, so that a controller that has just started knows the last minutes at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+from urllib.parse import quote
+
+import aiohttp
+
+from activator.messages import Routes, StatsPush, parse_routes
+from queue_proxy.measurement import HISTORY_SECONDS
+from queue_proxy.messages import MessageError, Stats
+
+log = logging.getLogger(__name__)
+
+PUSH_EVERY_SECONDS = 1.0
+COALESCE_SECONDS = 0.02
+_REDIAL_AT_FIRST = 0.05
+_REDIAL_AT_MOST = 2.0
+_DIAL_SECONDS = 5.0
+# A controller whose machine went away silently is noticed after this and half of it again.
+_HEARTBEAT_SECONDS = 5.0
+_LARGEST_TABLE_BYTES = 64 * 1024 * 1024
+# Ten minutes of one service are some tens of kilobytes.
+_SERVICES_IN_ONE_PUSH_OF_HISTORY = 32
+
+
+class Services(Protocol):
+    """Whose numbers go up, and who follows the tables."""
+
+    def names(self) -> Sequence[str]:
+        """Every service that this activator knows."""
+        ...
+
+    def stats(self, service: str, seconds: int) -> Stats | None:
+        """Its numbers with that many seconds of history; None when it is gone."""
+        ...
+
+    def wakes(self, service: str) -> bool:
+        """Whether somebody waits there and no endpoint is ready."""
+        ...
+
+    def apply(self, routes: Routes) -> None:
+        """Follow a table."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ControlTarget:
+    """Where the controller is: `unix_path` of its socket, or None and `url` says it all."""
+
+    url: str
+    unix_path: str | None = None
+
+
+class Link:
+    """One connection at a time. `run` lives as long as the activator; `urgent` may be called at any time."""
+
+    def __init__(self, name: str, target: ControlTarget, services: Services, clock: Callable[[], float]) -> None:
+        self._url = f"{target.url}/activators/{quote(name, safe='')}"
+        self._unix_path = target.unix_path
+        self._services = services
+        self._clock = clock
+        self._urgent: dict[str, None] = {}
+        self._pushed_at: dict[str, float] = {}
+        self._something_urgent = asyncio.Event()
+        self._table: tuple[str, int] | None = None
+        self.connected = False
+        self.connections = 0
+        self.refused_tables = 0
+        self.pushes = 0
+
+    def urgent(self, service: str) -> None:
+        """Tell the controller of this service now: somebody waits for it and no endpoint is there."""
+        self._urgent[service] = None
+        self._something_urgent.set()
+
+    async def run(self) -> None:
+        """Dial, serve the connection until it ends, dial again. Ends only by cancellation."""
+        pause = _REDIAL_AT_FIRST
+        while True:
+            began = self._clock()
+            try:
+                await self._connect()
+            except (aiohttp.ClientError, OSError) as error:
+                log.debug("no connection to the controller: %s", error)
+            if self._clock() - began > _REDIAL_AT_MOST:
+                pause = _REDIAL_AT_FIRST
+            # Half of it by chance, so that activators do not dial a restarted controller in step.
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311
+            pause = min(_REDIAL_AT_MOST, 2 * pause)
+
+    async def _connect(self) -> None:
+        connector = aiohttp.UnixConnector(self._unix_path) if self._unix_path else aiohttp.TCPConnector()
+        async with aiohttp.ClientSession(connector=connector) as session:
+            async with asyncio.timeout(_DIAL_SECONDS):
+                socket = await session.ws_connect(
+                    self._url, heartbeat=_HEARTBEAT_SECONDS, max_msg_size=_LARGEST_TABLE_BYTES, compress=0
+                )
+            async with socket:
+                await self._serve(socket)
+
+    async def _serve(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        log.info("connected to the controller")
+        self.connections += 1
+        self.connected = True
+        sending = asyncio.create_task(self._send(socket))
+        receiving = asyncio.create_task(self._receive(socket))
+        try:
+            await asyncio.wait((sending, receiving), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self.connected = False
+            log.info("the connection to the controller has ended; serving from the last table")
+            for task in (sending, receiving):
+                task.cancel()
+            await asyncio.gather(sending, receiving, return_exceptions=True)
+
+    async def _send(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        await self._push_history(socket)
+        next_push = self._clock() + PUSH_EVERY_SECONDS
+        while True:
+            now = self._clock()
+            if now >= next_push:
+                next_push = now + PUSH_EVERY_SECONDS
+                await self._push(socket, self._read(self._services.names()), urgent=False)
+            due, wait = self._urgent_now(now)
+            if due:
+                await self._push(socket, self._read(due), urgent=True)
+            else:
+                await self._sleep(min(wait, next_push - now))
+
+    def _urgent_now(self, now: float) -> tuple[list[str], float]:
+        """Services whose urgency may be told now, and the seconds until the next one may.
+
+        The first is told at once; what follows within the coalescing time is told together at its end.
+        """
+        due = [name for name in self._urgent if now - self._pushed_at.get(name, -1.0) >= COALESCE_SECONDS]
+        for name in due:
+            del self._urgent[name]
+            self._pushed_at[name] = now
+        if not self._urgent:
+            self._something_urgent.clear()
+            return due, PUSH_EVERY_SECONDS
+        return due, min(self._pushed_at[name] + COALESCE_SECONDS - now for name in self._urgent)
+
+    async def _sleep(self, seconds: float) -> None:
+        """Until the time is over or, when nothing urgent is known yet, until something is."""
+        if self._urgent:
+            await asyncio.sleep(max(0.0, seconds))
+            return
+        try:
+            async with asyncio.timeout(max(0.0, seconds)):
+                await self._something_urgent.wait()
+        except TimeoutError:
+            pass
+
+    async def _push_history(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        names = self._services.names()
+        for first in range(0, len(names), _SERVICES_IN_ONE_PUSH_OF_HISTORY):
+            part = names[first : first + _SERVICES_IN_ONE_PUSH_OF_HISTORY]
+            urgent = any(self._services.wakes(name) for name in part)
+            await self._push(socket, self._read(part, HISTORY_SECONDS), urgent=urgent)
+
+    def _read(self, names: Sequence[str], seconds: int = 0) -> Mapping[str, Stats]:
+        read = ((name, self._services.stats(name, seconds)) for name in names)
+        return {name: stats for name, stats in read if stats is not None}
+
+    async def _push(
+        self, socket: aiohttp.ClientWebSocketResponse, services: Mapping[str, Stats], *, urgent: bool
+    ) -> None:
+        self.pushes += 1
+        await socket.send_str(json.dumps(StatsPush(urgent, services).to_json(), separators=(",", ":")))
+
+    async def _receive(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        async for message in socket:
+            if message.type is aiohttp.WSMsgType.ERROR:
+                return
+            try:
+                self._follow(message.data)
+            except MessageError as error:
+                self.refused_tables += 1
+                log.warning("the controller sent a table that cannot be read, the last one stays: %s", error)
+
+    def _follow(self, text: object) -> None:
+        if not isinstance(text, str):
+            raise MessageError("a table is a text message")
+        try:
+            body = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise MessageError(f"not JSON: {error}") from error
+        routes = parse_routes(body)
+        if self._table is not None and self._table[0] == routes.epoch and routes.version < self._table[1]:
+            log.info("table %d of %s is older than the one in use and is ignored", routes.version, routes.epoch)
+            return
+        self._table = (routes.epoch, routes.version)
+        self._services.apply(routes)

@@ -1,0 +1,75 @@
+"""Readiness: asks each endpoint that is not known to be ready, and holds the line until it answers.
+
+A queue proxy watches its model itself, so asking it once is enough: `GET /ready?wait=` is answered the moment the model
+is ready. That takes Kubernetes, the controller and their intervals out of the path of a held request. Only while
+nothing listens yet, because the queue proxy itself is being started, is there anything to repeat.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+
+from activator.endpoints import EndpointLoad
+from queue_proxy.http_get import FetchError, Request, get
+
+log = logging.getLogger(__name__)
+
+WAIT_SECONDS = 30
+_ANSWER_SECONDS = WAIT_SECONDS + 5.0
+_CONNECT_EVERY_AT_FIRST = 0.02
+_CONNECT_EVERY_AT_MOST = 0.25
+# A connect is repeated after this share of the time that has passed: whoever takes long to listen is asked less often,
+# and never learns of its readiness later than by that share of its own start.
+_SHARE_OF_ELAPSED = 0.03
+
+
+class ReadinessWatch:
+    """One held question for each endpoint that is asked. `proven` is called with each that says it is ready."""
+
+    def __init__(self, clock: Callable[[], float], proven: Callable[[EndpointLoad], None]) -> None:
+        self._clock = clock
+        self._proven = proven
+        self._asking: dict[EndpointLoad, asyncio.Task[None]] = {}
+
+    def __len__(self) -> int:
+        return len(self._asking)
+
+    def ask(self, unproven: Iterable[EndpointLoad]) -> None:
+        """Ask these and nobody else: questions to others are taken back."""
+        wanted = dict.fromkeys(unproven)
+        for load in [load for load in self._asking if load not in wanted]:
+            self._asking.pop(load).cancel()
+        for load in wanted:
+            if load not in self._asking:
+                task = asyncio.get_running_loop().create_task(self._ask(load))
+                self._asking[load] = task
+
+    def close(self) -> None:
+        """Take every question back."""
+        self.ask(())
+
+    async def _ask(self, load: EndpointLoad) -> None:
+        began = self._clock()
+        path = f"/ready?wait={WAIT_SECONDS}"
+        while True:
+            endpoint = load.endpoint
+            asked = self._clock()
+            request = Request(endpoint.host, endpoint.admin_port, path, (("User-Agent", "pilotlight-activator"),))
+            try:
+                async with asyncio.timeout(_ANSWER_SECONDS):
+                    reply = await get(request, 0)
+            except (OSError, FetchError) as error:  # a TimeoutError is an OSError
+                log.debug("%s:%d does not say whether it is ready: %s", endpoint.host, endpoint.admin_port, error)
+            else:
+                if reply.status == 200:
+                    # Out of the table first: what follows may ask for the same endpoint again.
+                    self._asking.pop(load, None)
+                    self._proven(load)
+                    return
+            now = self._clock()
+            if now - asked < 1.0:
+                # Refused, or answered without holding the line. After a held answer the next question follows at once.
+                pause = min(_CONNECT_EVERY_AT_MOST, max(_CONNECT_EVERY_AT_FIRST, _SHARE_OF_ELAPSED * (now - began)))
+                await asyncio.sleep(pause)

@@ -1,0 +1,153 @@
+"""The services of one activator: for each a dispatcher, a server, listening sockets, and questions for readiness.
+
+Follows the controller's tables. What a table changes is changed in place, so requests in flight and in the hold go on;
+a service that a table leaves out stops accepting and refuses who waits, unless its listening socket was handed to us:
+then whoever handed it over knows of the service, and its requests wait within their bounds for a table that has it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from activator.comments import WaitComments
+from activator.dispatch import Dispatcher, Surroundings
+from activator.hold import Regime
+from activator.listener import ServiceListener
+from activator.messages import Routes
+from activator.readiness import ReadinessWatch
+from activator.recorder import Recorder
+from queue_proxy.http import HttpLimits, HttpServer, Timeouts
+from queue_proxy.measurement import Measurement
+from queue_proxy.messages import Stats
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One service and what works for it."""
+
+    dispatcher: Dispatcher
+    server: HttpServer
+    listener: ServiceListener
+    readiness: ReadinessWatch
+
+
+class ServiceTable:
+    """All services of this activator, by name."""
+
+    def __init__(
+        self, name: str, bind: str, comment_seconds: float, clock: Callable[[], float], wake: Callable[[str], None]
+    ) -> None:
+        self._source = f"activator/{name}"
+        self._epoch = secrets.token_hex(8)
+        self._bind = bind
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._limits = HttpLimits()
+        self._services: dict[str, Service] = {}
+        self._leaving: list[Service] = []
+        self._draining = False
+        self._around = Surroundings(
+            timers=self._loop,
+            clock=clock,
+            comments=WaitComments(self._loop, clock, comment_seconds),
+            wake=wake,
+            unproven=self._ask_for_readiness,
+            body_bytes=self._limits.waiting_bytes,
+        )
+
+    def names(self) -> Sequence[str]:
+        """Every service that is known."""
+        return list(self._services)
+
+    def items(self) -> Sequence[tuple[str, Service]]:
+        """Every service that is known, with its name."""
+        return list(self._services.items())
+
+    def stats(self, service: str, seconds: int) -> Stats | None:
+        """Its numbers with that many seconds of history; None when it is not known."""
+        known = self._services.get(service)
+        return None if known is None else known.dispatcher.stats(seconds)
+
+    def wakes(self, service: str) -> bool:
+        """Whether somebody waits there and no endpoint is ready."""
+        known = self._services.get(service)
+        return known is not None and known.dispatcher.waits_for is Regime.NO_ENDPOINT and len(known.dispatcher.hold) > 0
+
+    def apply(self, routes: Routes) -> None:
+        """Follow a table."""
+        listed = {route.service: route for route in routes.routes}
+        for name in [name for name in self._services if name not in listed]:
+            self._leave_out(name)
+        for name, route in listed.items():
+            service = self._services.get(name) or self._add(name)
+            service.server.timeouts = Timeouts(
+                total=route.timeouts.total, response_start=route.timeouts.response_start, idle=route.timeouts.idle
+            )
+            service.dispatcher.route(route)
+            if not self._draining:
+                service.listener.want(route.port)
+
+    async def listen_on(self, name: str, listening: socket.socket) -> None:
+        """Serve `name` on a listening socket that was handed over."""
+        service = self._services.get(name) or self._add(name)
+        await service.listener.take_over(listening)
+
+    def stop_accepting(self) -> None:
+        """Close every listening socket; who is connected is served on and told to connect elsewhere next time."""
+        self._draining = True
+        for service in self._services.values():
+            service.listener.close()
+            service.server.begin_drain()
+
+    def dismiss(self) -> None:
+        """Refuse everybody who waits, and hold nobody any more."""
+        for service in self._everybody():
+            service.dispatcher.dismiss()
+
+    async def wait_closed(self, grace: float) -> None:
+        """Until no connection is left; after `grace` seconds the rest is cut."""
+        await asyncio.gather(*(service.server.wait_closed(grace) for service in self._everybody()))
+
+    def close(self) -> None:
+        """Refuse who still waits, and end."""
+        for service in self._everybody():
+            service.readiness.close()
+            service.dispatcher.close()
+
+    def _everybody(self) -> list[Service]:
+        return [*self._services.values(), *self._leaving]
+
+    def _add(self, name: str) -> Service:
+        measurement = Measurement(self._source, self._epoch, self._clock())
+        dispatcher = Dispatcher(name, measurement, Recorder(), self._around)
+        server = HttpServer(dispatcher, limits=self._limits, clock=self._clock)
+        listener = ServiceListener(name, self._bind, server)
+        service = Service(dispatcher, server, listener, ReadinessWatch(self._clock, dispatcher.proven))
+        self._services[name] = service
+        return service
+
+    def _leave_out(self, name: str) -> None:
+        service = self._services[name]
+        if service.listener.handed_over:
+            service.dispatcher.forget_endpoints()
+            return
+        log.info("%s is no longer in the table", name)
+        del self._services[name]
+        self._leaving = [other for other in self._leaving if not other.dispatcher.idle]
+        self._leaving.append(service)
+        service.listener.close()
+        service.readiness.close()
+        service.dispatcher.dismiss()
+        service.server.begin_drain()
+
+    def _ask_for_readiness(self, dispatcher: Dispatcher) -> None:
+        service = self._services.get(dispatcher.service)
+        if service is not None and service.dispatcher is dispatcher:
+            service.readiness.ask(dispatcher.endpoints.unproven())

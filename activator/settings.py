@@ -1,0 +1,143 @@
+"""Settings: everything the activator is told, read once from the command line and checked.
+
+A wrong flag ends the process with status 2 and one line that names the flag, the value and what is allowed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NoReturn
+from urllib.parse import urlsplit
+
+from activator.link import ControlTarget
+from queue_proxy.settings import Address
+
+_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,125}[A-Za-z0-9])?")
+_SERVICE = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One activator.
+
+    listen           sockets that were handed over (or addresses), by service
+    bind             where ports that the controller's table names are bound
+    drain_seconds    how long SIGTERM waits for what is in flight and held
+    comment_seconds  between two comments to a client that waits and asked for them; 0: none
+    """
+
+    name: str
+    control: ControlTarget
+    admin: Address | None
+    listen: tuple[tuple[str, Address], ...]
+    bind: str
+    drain_seconds: float
+    comment_seconds: float
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, with the error alone."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"activator: {message}\n")
+
+
+def parse(arguments: Sequence[str]) -> Settings:
+    """Read the command line. Ends the process with status 2 when something is wrong in it."""
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    services = [service for service, _ in given.listen]
+    if len(set(services)) != len(services):
+        parser.error("argument --listen: one service is given twice")
+    return Settings(
+        name=given.name,
+        control=given.control,
+        admin=given.admin,
+        listen=tuple(given.listen),
+        bind=given.bind,
+        drain_seconds=given.drain_seconds,
+        comment_seconds=given.comment_seconds,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="activator",
+        description="Holds requests while nothing can serve them, and hands them out as replicas have room.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--name", required=True, type=_name, help="of this activator, as it appears in its statistics")
+    add(
+        "--control", required=True, type=_target, metavar="TARGET", help="the controller: unix:PATH or http://HOST:PORT"
+    )
+    add("--admin", type=_address, metavar="ADDR", help="for /healthz and /metrics: HOST:PORT, or fd:N")
+    add(
+        "--listen", type=_listen, action="append", default=[], metavar="SERVICE=ADDR", help="for one service's requests"
+    )
+    add("--bind", default="127.0.0.1", metavar="HOST", help="where ports that the controller names are bound")
+    add("--drain-seconds", type=_seconds, default=30.0, metavar="S", help="how long SIGTERM waits for requests")
+    add("--comment-seconds", type=_seconds, default=5.0, metavar="S", help="between comments to clients that wait")
+    return parser
+
+
+def _name(text: str) -> str:
+    if not _NAME.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"must be 1 to 127 letters, digits, dots, dashes, not {text!r:.80}")
+    return text
+
+
+def _target(text: str) -> ControlTarget:
+    if text.startswith("unix:"):
+        path = text.removeprefix("unix:")
+        # The kernel's bound on the path of a socket, with its closing zero.
+        if not path.startswith("/") or len(path.encode()) > 107:
+            raise argparse.ArgumentTypeError(
+                f"must be unix: and an absolute path of at most 107 bytes, not {text!r:.80}"
+            )
+        return ControlTarget("http://controller", path)
+    wrong = argparse.ArgumentTypeError(f"must be unix:PATH or http://HOST:PORT, not {text!r:.80}")
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        raise wrong from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
+        raise wrong
+    if parts.path not in ("", "/") or parts.query or parts.fragment or parts.username is not None:
+        raise wrong
+    return ControlTarget(text.rstrip("/"))
+
+
+def _listen(text: str) -> tuple[str, Address]:
+    service, equals, address = text.partition("=")
+    if not equals or not _SERVICE.fullmatch(service):
+        raise argparse.ArgumentTypeError(f"must be NAMESPACE/NAME=ADDR, not {text!r:.80}")
+    return service, _address(address)
+
+
+def _address(text: str) -> Address:
+    if text.startswith("fd:"):
+        number = text.removeprefix("fd:")
+        if not (number.isascii() and number.isdecimal()) or len(number) > 7:
+            raise argparse.ArgumentTypeError(f"must be fd:N with the number of a listening socket, not {text!r:.80}")
+        return Address(fd=int(number))
+    host, _, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not (host and port.isascii() and port.isdecimal() and len(port) <= 5 and int(port) <= 65_535):
+        raise argparse.ArgumentTypeError(f"must be HOST:PORT with a port within 0..65535, or fd:N, not {text!r:.80}")
+    return Address(host, int(port))
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds <= 1e9:  # also false for NaN
+        raise argparse.ArgumentTypeError(f"must be seconds within 0..1e9, not {text!r:.80}")
+    return seconds
