@@ -1,0 +1,154 @@
+"""decide: (policy, readings, state, now) → (decision, state). Pure: no clock, no I/O, no memory but the state."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from autoscaler.decide.burst import activator_in_path, counted_for_burst, excess_burst_capacity
+from autoscaler.decide.candidates import Proposal, propose
+from autoscaler.decide.decision import Decision, LimitName, Phase, Reason
+from autoscaler.decide.explain import explain
+from autoscaler.decide.limits import Tally, keep_what_may_be_needed, keep_within_bounds, work_in_flight
+from autoscaler.decide.rates import rate_limits
+from autoscaler.decide.state import Readings, State, least_ready
+from autoscaler.decide.zero import Rest, next_activity, rest
+from autoscaler.policy.scaling_policy import ScalingPolicy
+from autoscaler.signals.observation import ReplicaCounts
+
+_BEFORE_SLEEP = (
+    LimitName.STABLE_WINDOW,
+    LimitName.GRACE_PERIOD,
+    LimitName.RETENTION,
+    LimitName.ACTIVATOR_NOT_IN_PATH,
+    LimitName.ONE_BEFORE_ZERO,
+    LimitName.NEVER_READY,
+)
+
+
+def decide(policy: ScalingPolicy, readings: Readings, state: State, now: float, service: str) -> tuple[Decision, State]:
+    """Decide how many replicas `service` shall have from `now` on.
+
+    `state` is what the last call returned (`initial_state` before the first). The stages: what each signal asks for;
+    the winner, within the rates, panic and delay; what may be needed although no signal asks for it; the bounds;
+    and, when all that leaves nothing, the way to zero.
+    """
+    observation = readings.observation
+    replicas = observation.replicas
+    state = _with_evidence(policy, state, readings, now)
+    proposal = propose(policy, readings, state, rate_limits(policy, replicas), now)
+    tally = Tally(proposal.wanted, proposal.limits)
+    keep_what_may_be_needed(tally, observation)
+    keep_within_bounds(tally, policy, state, now)
+    outcome = _settle(policy, state, readings, proposal, tally, now)
+    state = _after(policy, state, readings, proposal, outcome, now)
+    phase, reason = _phase(replicas, tally.replicas), _reason(replicas, proposal, tally, outcome)
+    decision = Decision(
+        service=service,
+        at=now,
+        phase=phase,
+        replicas=replicas,
+        candidates=proposal.candidates,
+        winner=proposal.winner,
+        limits=tuple(tally.limits),
+        desired=tally.replicas,
+        reason=reason,
+        panic=proposal.panic.since is not None,
+        excess_burst_capacity=state.excess_burst,
+        activator_in_path=activator_in_path(
+            replicas.ready,
+            state.activity,
+            excess_burst_capacity(policy, replicas.ready, readings.panic, state.excess_burst),
+        ),
+        explanation=explain(policy, readings, proposal, tally, outcome, reason, now),
+    )
+    return decision, state
+
+
+def _with_evidence(policy: ScalingPolicy, state: State, readings: Readings, now: float) -> State:
+    """The state with what this observation says of initialisation, activator and work."""
+    observation = readings.observation
+    confirmed = observation.activator_confirmed or policy.target_burst_capacity == -1.0
+    last_work = state.last_work
+    if work_in_flight(observation) > 0.0:
+        last_work = now
+    elif readings.last_busy is not None:
+        last_work = max(last_work, min(readings.last_busy, now))
+    return replace(
+        state,
+        initialised=state.initialised or observation.replicas.ready >= least_ready(policy, initialised=False),
+        proxy_since=None if not confirmed else now if state.proxy_since is None else state.proxy_since,
+        last_work=last_work,
+    )
+
+
+def _settle(
+    policy: ScalingPolicy, state: State, readings: Readings, proposal: Proposal, tally: Tally, now: float
+) -> Rest:
+    """Take the way to zero when nothing is wanted; what the service's activity follows is in the outcome."""
+    if tally.replicas == 0:
+        observation = readings.observation
+        outcome = rest(policy, state, observation.replicas, observation.activator_confirmed, now)
+        if outcome.limit is not None:
+            tally.set(outcome.limit, outcome.replicas)
+        return outcome
+    measured = proposal.known or proposal.winner is not None
+    kept_unasked = any(limit.name is LimitName.UNKNOWN_IS_NOT_ZERO and limit.before == 0 for limit in tally.limits)
+    if kept_unasked or not measured:
+        return Rest(tally.replicas, None)  # what is there stays, which does not mean that it is needed
+    return Rest(tally.replicas, tally.replicas)
+
+
+def _after(
+    policy: ScalingPolicy, state: State, readings: Readings, proposal: Proposal, outcome: Rest, now: float
+) -> State:
+    replicas = readings.observation.replicas
+    activity = next_activity(policy, state.activity, state.initialised, replicas.ready, outcome.wish)
+    return State(
+        at=now,
+        panic=proposal.panic,
+        backlog=readings.backlog,
+        delay=proposal.delay,
+        activity=activity,
+        activity_since=state.activity_since if activity is state.activity else now,
+        initialised=state.initialised,
+        proxy_since=state.proxy_since,
+        last_work=state.last_work,
+        excess_burst=excess_burst_capacity(
+            policy, counted_for_burst(policy, replicas), readings.panic, state.excess_burst
+        ),
+    )
+
+
+def _phase(replicas: ReplicaCounts, desired: int) -> Phase:
+    if desired == 0:
+        there = replicas.ready + replicas.starting + replicas.pending + replicas.draining
+        return Phase.DRAINING if there else Phase.ASLEEP
+    return Phase.SERVING if replicas.ready else Phase.WAKING
+
+
+def _reason(replicas: ReplicaCounts, proposal: Proposal, tally: Tally, outcome: Rest) -> Reason:
+    """Why the result is what it is; what changes the number comes before what keeps it."""
+    wanted, desired = replicas.wanted, tally.replicas
+    if outcome.gave_up:
+        return Reason.GAVE_UP_WAKING
+    if desired == 0:
+        return Reason.SLEEP if wanted else Reason.ASLEEP
+    if wanted == 0:
+        return Reason.WAKE
+    if desired > wanted:
+        return Reason.PANIC if proposal.panic.since is not None else Reason.SCALE_UP
+    if desired < wanted:
+        return Reason.SCALE_DOWN
+    return _reason_to_stay(proposal, tally)
+
+
+def _reason_to_stay(proposal: Proposal, tally: Tally) -> Reason:
+    if tally.changed_by(LimitName.UNKNOWN_IS_NOT_ZERO) or (not proposal.known and proposal.winner is None):
+        return Reason.UNKNOWN_LOAD
+    if tally.changed_by(*_BEFORE_SLEEP):
+        return Reason.WAITING_TO_SLEEP
+    if tally.changed_by(LimitName.MAX_REPLICAS):
+        return Reason.AT_MAX
+    if tally.changed_by(LimitName.MIN_REPLICAS, LimitName.INITIAL_SCALE, LimitName.SCALE_TO_ZERO_OFF):
+        return Reason.AT_MIN
+    return Reason.PANIC if tally.changed_by(LimitName.PANIC_HOLDS) else Reason.STEADY

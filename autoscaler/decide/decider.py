@@ -1,0 +1,116 @@
+"""Decider: observations in, decisions out, one after the other. The controller, `replay` and the simulator all use it.
+
+It is a deterministic fold: the same policy and the same observations give the same decisions, to the byte. What it
+adds to `decide` are the windows, which it keeps as running sums instead of carrying them in the state.
+"""
+
+from __future__ import annotations
+
+import math
+
+from autoscaler.decide.backlog import track_backlog, waiting_weight
+from autoscaler.decide.decide import decide
+from autoscaler.decide.decision import Decision
+from autoscaler.decide.state import Readings, State, initial_state
+from autoscaler.policy.scaling_policy import Improvements, Metric, ScalingPolicy
+from autoscaler.signals.observation import Observation
+from autoscaler.signals.reading import Known, Missing, Reading
+from autoscaler.signals.windows import LinearWindow, Resize, Window, make_window, panic_window_seconds
+
+_KNATIVE = Improvements(starting_replicas_count=False, backlog_sizing=False, one_before_zero=False)
+
+
+class Decider:
+    """Decides for one service. Neither thread-safe nor aware of time: `Observation.at` is all the time it knows."""
+
+    def __init__(self, service: str, policy: ScalingPolicy) -> None:
+        """Begin with empty windows; the state begins with the first observation."""
+        self.service = service
+        self._policy = policy
+        self._state: State | None = None
+        self._last_busy: float | None = None
+        self._measures(policy)
+
+    @property
+    def policy(self) -> ScalingPolicy:
+        """The policy decided by."""
+        return self._policy
+
+    def step(self, observation: Observation) -> Decision:
+        """Decide on one observation. One that is older than the last is taken as of the last one's time."""
+        policy, state = self._policy, self._state
+        if state is None:
+            state = initial_state(policy, observation)
+        now = max(state.at, observation.at)
+        backlog = track_backlog(policy, state.backlog, observation, now)
+        weight = waiting_weight(policy, backlog, observation.service_seconds)
+        self._record(observation, weight)
+        second = math.floor(now)
+        readings = Readings(
+            observation=observation,
+            stable=self._average(self._stable, second, observation),
+            panic=self._average(self._panic, second, observation),
+            arrival_rate=(
+                Missing("no arrivals were counted in the window")
+                if self._arrivals.empty(second)
+                else Known(max(0.0, self._arrivals.average(second)))
+            ),
+            last_busy=self._last_busy,
+            backlog=backlog,
+        )
+        decision, self._state = decide(policy, readings, state, now, self.service)
+        return decision
+
+    def change_policy(self, policy: ScalingPolicy) -> None:
+        """Decide by another policy from the next step on. Windows are resized and keep what they hold; the state stays.
+
+        Where another metric or aggregation is asked for, its windows begin empty: what they would have held was
+        not kept.
+        """
+        before, self._policy = self._policy, policy
+        if (before.metric, before.aggregation) != (policy.metric, policy.aggregation):
+            self._measures(policy)
+            return
+        how = Resize.FORGETS_FILL if policy.improvements == _KNATIVE else Resize.KEEPS_FILL
+        panic_seconds = _panic_seconds(policy)
+        self._stable.resize(_stable_seconds(policy), how)
+        self._panic.resize(panic_seconds, how)
+        self._arrivals.resize(panic_seconds, how)
+
+    def _measures(self, policy: ScalingPolicy) -> None:
+        self._stable: Window = make_window(_stable_seconds(policy), policy.aggregation)
+        self._panic: Window = make_window(_panic_seconds(policy), policy.aggregation)
+        self._arrivals: Window = LinearWindow(_panic_seconds(policy))
+
+    def _record(self, observation: Observation, waiting_weight: float) -> None:
+        by_rps = self._policy.metric is Metric.RPS
+        stable, panic, arrivals = self._stable.record, self._panic.record, self._arrivals.record
+        for sample in observation.samples:
+            second = sample.second
+            if by_rps:
+                load = sample.rps
+            else:
+                load = sample.concurrency
+                if waiting_weight != 1.0:
+                    load -= (1.0 - waiting_weight) * min(sample.waiting, load)
+            stable(second, load)
+            panic(second, load)
+            arrivals(second, sample.rps)
+            if sample.concurrency > 0.0 and (self._last_busy is None or second + 1 > self._last_busy):
+                self._last_busy = second + 1.0
+
+    def _average(self, window: Window, second: int, observation: Observation) -> Reading:
+        if not self._stable.empty(second):
+            return Known(max(0.0, window.average(second)))
+        quiet = isinstance(observation.held, Known) and isinstance(observation.in_flight, Known)
+        if self._policy.target_burst_capacity == -1.0 and quiet:
+            return Known(0.0)  # every request passes the activator, so nothing counted is nothing there
+        return Missing(f"nothing was measured in the last {self._stable.seconds} s")
+
+
+def _stable_seconds(policy: ScalingPolicy) -> int:
+    return max(1, math.ceil(policy.stable_window_seconds))
+
+
+def _panic_seconds(policy: ScalingPolicy) -> int:
+    return panic_window_seconds(policy.stable_window_seconds, policy.panic_window_fraction)

@@ -1,0 +1,129 @@
+"""State: what a decision needs to remember of the ones before. Small, frozen, and nothing else is remembered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from autoscaler.policy.scaling_policy import ScalingPolicy
+from autoscaler.signals.observation import Observation, ReplicaCounts
+from autoscaler.signals.reading import Reading
+
+
+class Activity(Enum):
+    """Knative's condition "Active" of a revision: unknown while replicas come up, true, or false."""
+
+    ACTIVATING = "activating"
+    ACTIVE = "active"
+    INACTIVE = "inactive"
+
+
+@dataclass(frozen=True, slots=True)
+class Panic:
+    """`since` is when the panic threshold was last reached, None outside of panic; `most` the largest number
+    wanted in this panic."""
+
+    since: float | None = None
+    most: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """Whether the load includes requests that piled up while no replica was ready.
+
+    `until` is when they count as any others do again, at the latest; None as long as replicas are still awaited.
+    """
+
+    draining: bool = False
+    until: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What is carried from one decision to the next.
+
+    at             time of the last decision; time never goes backwards
+    panic, backlog see there
+    delay          the largest number wanted in each two-second slot of the scale-down delay, newest last,
+                   without those that a later one outweighs
+    activity, activity_since  the condition and when it last changed
+    initialised    the initial scale has been reached once
+    proxy_since    since when the activator is known to be in the path, None while it is not
+    last_work      when there was last evidence of a request
+    excess_burst   the last excess burst capacity, kept while there are no numbers
+    """
+
+    at: float
+    panic: Panic
+    backlog: Backlog
+    delay: tuple[tuple[int, int], ...]
+    activity: Activity
+    activity_since: float
+    initialised: bool
+    proxy_since: float | None
+    last_work: float
+    excess_burst: int
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """Everything one decision looks at: the observation, and what its samples and those before it average to.
+
+    stable, panic  averages of the policy's metric over the two windows; Missing when nothing was written in them
+    arrival_rate   requests per second over the panic window
+    last_busy      end of the last second with load, None when none is known
+    backlog        see Backlog: as of this observation
+    """
+
+    observation: Observation
+    stable: Reading
+    panic: Reading
+    arrival_rate: Reading
+    last_busy: float | None
+    backlog: Backlog
+
+
+def replicas_on_their_way(replicas: ReplicaCounts) -> int:
+    """Replicas that were ordered and are not ready yet, but may become so without a further order."""
+    return replicas.starting + replicas.pending
+
+
+def least_ready(policy: ScalingPolicy, *, initialised: bool) -> int:
+    """How many replicas must be ready for the service to be active (Knative: max(min, initial), later max(min, 1))."""
+    return max(policy.min_replicas, 1 if initialised else policy.initial_scale)
+
+
+def initial_state(policy: ScalingPolicy, observation: Observation) -> State:
+    """Where a decider begins that knows nothing but this observation.
+
+    With more than one ready replica it begins in panic with their number as the maximum: whoever has just started
+    has empty windows, and must not take them for a lack of load.
+    """
+    replicas, now = observation.replicas, observation.at
+    least = least_ready(policy, initialised=observation.ever_ready)
+    initialised = observation.ever_ready or replicas.ready >= least
+    if replicas.ready and replicas.ready >= least:
+        activity = Activity.ACTIVE
+    elif replicas.wanted or not initialised:
+        activity = Activity.ACTIVATING
+    else:
+        activity = Activity.INACTIVE
+    return State(
+        at=now,
+        panic=Panic(since=now if replicas.ready > 1 else None, most=replicas.ready),
+        backlog=Backlog(),
+        delay=(),
+        activity=activity,
+        activity_since=now,
+        initialised=initialised,
+        proxy_since=None,
+        last_work=now,
+        excess_burst=_excess_burst_before_numbers(policy),
+    )
+
+
+def _excess_burst_before_numbers(policy: ScalingPolicy) -> int:
+    """Knative: the burst setting itself for −1 and 0, else initial_scale·C − burst, cut towards zero."""
+    if policy.target_burst_capacity in (-1.0, 0.0):
+        return int(policy.target_burst_capacity)
+    return int(policy.initial_scale * policy.target - policy.target_burst_capacity)
