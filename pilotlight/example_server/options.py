@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import TypeVar
+
+from pilotlight import arguments
 
 Member = TypeVar("Member", bound=Enum)
 
@@ -81,41 +82,50 @@ class Options:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the server's flags on `parser`."""
+    fraction = arguments.between(0, 1, "a fraction")
     serving = parser.add_argument_group("serving")
     serving.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
     serving.add_argument(
-        "--port", type=_whole(0, 65_535), default=None, help="port; default: the environment's PORT, else 8080"
+        "--port", type=arguments.whole(0, 65_535), default=None, help="port; default: the environment's PORT, else 8080"
     )
     serving.add_argument("--model", default="example", help="name of the pretended model (%(default)s)")
     serving.add_argument("--protocol", type=_member(Protocol), default=Protocol.BOTH, help=_choices(Protocol))
-    serving.add_argument("--drain-seconds", type=_seconds, default=30.0, help="time to finish after SIGTERM")
+    serving.add_argument("--drain-seconds", type=arguments.seconds, default=30.0, help="time to finish after SIGTERM")
 
     speed = parser.add_argument_group("speed")
-    speed.add_argument("--load-seconds", type=_seconds, default=0.0, help="time to load the model")
+    speed.add_argument("--load-seconds", type=arguments.seconds, default=0.0, help="time to load the model")
     speed.add_argument(
         "--while-loading",
         type=_member(WhileLoading),
         default=WhileLoading.REFUSE,
         help=f"{_choices(WhileLoading)}: port closed, or open and answering 503 (refuse)",
     )
-    speed.add_argument("--service-seconds", type=_seconds, default=0.0, help="mean time per request, or to first token")
+    speed.add_argument(
+        "--service-seconds", type=arguments.seconds, default=0.0, help="mean time per request, or to first token"
+    )
     speed.add_argument(
         "--distribution", type=_member(Distribution), default=Distribution.FIXED, help=_choices(Distribution)
     )
-    speed.add_argument("--token-seconds", type=_seconds, default=0.0, help="time per token after the first")
-    speed.add_argument("--slots", type=_whole(0, 1_000_000), default=0, help="requests worked on at a time; 0: any")
-    speed.add_argument("--kv-tokens", type=_whole(1, 2**40), default=65_536, help="tokens in the pretended KV cache")
-    speed.add_argument("--seed", type=_whole(0, 2**63), default=None, help="makes random times and faults repeatable")
+    speed.add_argument("--token-seconds", type=arguments.seconds, default=0.0, help="time per token after the first")
+    speed.add_argument(
+        "--slots", type=arguments.whole(0, 1_000_000), default=0, help="requests worked on at a time; 0: any"
+    )
+    speed.add_argument(
+        "--kv-tokens", type=arguments.whole(1, 2**40), default=65_536, help="tokens in the pretended KV cache"
+    )
+    speed.add_argument(
+        "--seed", type=arguments.whole(0, 2**63), default=None, help="makes random times and faults repeatable"
+    )
 
     faults = parser.add_argument_group("failures, all off by default")
     faults.add_argument("--fail-start", type=_starts, default=(False, frozenset()), metavar="always|N[,N…]")
-    faults.add_argument("--fail-start-exit-code", type=_whole(1, 255), default=1, metavar="CODE")
+    faults.add_argument("--fail-start-exit-code", type=arguments.whole(1, 255), default=1, metavar="CODE")
     faults.add_argument(
         "--start-counter", type=Path, default=None, metavar="FILE", help="counts starts over processes, one byte each"
     )
-    faults.add_argument("--crash-after-requests", type=_whole(0, 2**31), default=0, metavar="N")
-    faults.add_argument("--error-rate", type=_fraction, default=0.0, metavar="0..1", help="answered with 500")
-    faults.add_argument("--hang-rate", type=_fraction, default=0.0, metavar="0..1", help="never answered")
+    faults.add_argument("--crash-after-requests", type=arguments.whole(0, 2**31), default=0, metavar="N")
+    faults.add_argument("--error-rate", type=fraction, default=0.0, metavar="0..1", help="answered with 500")
+    faults.add_argument("--hang-rate", type=fraction, default=0.0, metavar="0..1", help="never answered")
 
 
 def from_arguments(parser: argparse.ArgumentParser, given: argparse.Namespace) -> Options:
@@ -144,57 +154,26 @@ def from_arguments(parser: argparse.ArgumentParser, given: argparse.Namespace) -
     )
 
 
-def parse_options(arguments: Sequence[str]) -> Options:
+def parse_options(command_line: Sequence[str]) -> Options:
     """The settings of a command line; SystemExit(2) with a message on stderr when one is wrong."""
     parser = argparse.ArgumentParser(
         prog="pilotlight example-server", description="An example model server: no model, but the behaviour of one."
     )
     add_arguments(parser)
-    return from_arguments(parser, parser.parse_args(arguments))
+    return from_arguments(parser, parser.parse_args(command_line))
 
 
 def _port(parser: argparse.ArgumentParser) -> int:
     try:
-        return _whole(0, 65_535)(os.environ.get("PORT", "8080"))
+        return arguments.whole(0, 65_535)(os.environ.get("PORT", "8080"))
     except argparse.ArgumentTypeError as error:
         parser.error(f"environment variable PORT: {error}")
-
-
-def _seconds(text: str) -> float:
-    value = _number(text)
-    if not 0 <= value <= 86_400:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds between 0 and 86400")
-    return value
-
-
-def _fraction(text: str) -> float:
-    value = _number(text)
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a fraction between 0 and 1")
-    return value
-
-
-def _number(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
-    return value if math.isfinite(value) else -1.0
-
-
-def _whole(least: int, most: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number between {least} and {most}")
-        return int(text)
-
-    return parse
 
 
 def _starts(text: str) -> tuple[bool, frozenset[int]]:
     if text == "always":
         return True, frozenset()
-    return False, frozenset(_whole(1, 2**31)(part) for part in text.split(","))
+    return False, frozenset(arguments.whole(1, 2**31)(part) for part in text.split(","))
 
 
 def _member(kind: type[Member]) -> Callable[[str], Member]:

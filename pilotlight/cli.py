@@ -1,0 +1,223 @@
+"""The command line: `pilotlight up`, `explain`, `check`, `status`, `replay`, `demo`.
+
+Exit status: 0 as asked; 1 it could not be done, or something asked about is wrong; 2 the command line itself is wrong.
+Errors go to stderr as `pilotlight: error: …`. Commands import what they need when they run: `example-server` is
+started for every replica of a demo and must not wait for the rest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pilotlight import arguments
+from pilotlight.errors import CommandError
+
+_EPILOG = """\
+examples:
+  pilotlight up -f manifests/examples/chat.yaml     serve a model from zero; Ctrl-C drains
+  pilotlight explain default/chat --watch           why it has the replicas it has
+  pilotlight check -f my-isvc.yaml                  every mistake in its policy
+"""
+
+
+def main(command_line: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit status. SystemExit(2) comes from argparse for a wrong command line."""
+    parser = _parser()
+    given = parser.parse_args(command_line)
+    try:
+        return _run(parser, given)
+    except CommandError as error:
+        for line in str(error).splitlines():
+            print(f"pilotlight: error: {line}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader of our output has gone (`pilotlight status | head -1`): that is no error, and nothing more to say.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _run(parser: argparse.ArgumentParser, given: argparse.Namespace) -> int:
+    match given.command:
+        case "up":
+            return _up(given)
+        case "demo":
+            return _demo(given)
+        case "check":
+            from pilotlight.check import run_check
+
+            return run_check(given.files)
+        case "status":
+            from pilotlight.status import run_status
+
+            return run_status(given.api, as_json=given.json)
+        case "explain":
+            from pilotlight.explain import run_explain
+
+            return run_explain(given.api, given.service, last=given.last, watch=given.watch, as_json=given.json)
+        case "replay":
+            from pilotlight.replay import run_replay
+
+            return run_replay(given.recording, given.policy)
+        case _:
+            from pilotlight.example_server.options import from_arguments
+            from pilotlight.example_server.server import run
+
+            return run(from_arguments(parser, given))
+
+
+def _up(given: argparse.Namespace) -> int:
+    from pilotlight.up import UpOptions, run_up
+
+    return run_up(
+        UpOptions(
+            files=tuple(given.files),
+            host=given.host,
+            first_port=given.port,
+            api=given.api,
+            record=given.record,
+            gpus=given.gpus,
+            logs=given.logs,
+            drain_seconds=given.drain_seconds,
+        )
+    )
+
+
+def _demo(given: argparse.Namespace) -> int:
+    from pilotlight.demo import DemoOptions, run_demo
+
+    return run_demo(
+        DemoOptions(report=given.report, first_port=given.port, api=given.api, seed=given.seed, logs=given.logs)
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="pilotlight",
+        description="Lets models go out when nobody uses them, and lights them again for the next request.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and end")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
+    _add_up(commands.add_parser("up", help="serve InferenceServices on this machine, from zero"))
+    _add_status(commands.add_parser("status", help="one line for each service"))
+    _add_explain(commands.add_parser("explain", help="why a service has the replicas it has"))
+    _add_check(commands.add_parser("check", help="every mistake in InferenceServices and their policies"))
+    _add_replay(commands.add_parser("replay", help="decide again from a recording, and show what differs"))
+    _add_demo(commands.add_parser("demo", help="three services through idle, burst and idle, with a report"))
+    _add_example_server(commands.add_parser("example-server", help="a model server without a model, for trying out"))
+    return parser
+
+
+def _add_up(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Serve InferenceServices on this machine. Replicas are processes; none runs before a request."
+    _files(parser)
+    _ports(parser)
+    parser.add_argument("--host", default="127.0.0.1", help="address that services listen on (%(default)s)")
+    parser.add_argument("--record", type=Path, metavar="FILE", help="append readings and decisions as JSON lines")
+    parser.add_argument(
+        "--gpus", type=arguments.whole(0, 1024), metavar="N", help="deal N GPUs; default: what the machine has"
+    )
+    parser.add_argument(
+        "--drain-seconds",
+        type=arguments.seconds,
+        default=30.0,
+        metavar="S",
+        help="time to finish at Ctrl-C (%(default)s)",
+    )
+
+
+def _add_status(parser: argparse.ArgumentParser) -> None:
+    _api(parser)
+    parser.add_argument("--json", action="store_true", help="the API's answer as it is")
+
+
+def _add_explain(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("service", metavar="NAMESPACE/NAME", help="which service; `default/` may be left out")
+    parser.add_argument("--watch", action="store_true", help="again whenever something changes, until Ctrl-C")
+    parser.add_argument(
+        "--json", action="store_true", help="the API's answer as it is; with --watch one line each time"
+    )
+    parser.add_argument(
+        "--last", type=arguments.whole(0, 1000), default=8, metavar="N", help="decisions to show (%(default)s)"
+    )
+    _api(parser)
+
+
+def _add_check(parser: argparse.ArgumentParser) -> None:
+    _files(parser)
+
+
+def _add_replay(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Without -f, the decisions must come out byte for byte as recorded; exit status 1 if not."
+    parser.add_argument("recording", type=Path, metavar="FILE", help="what `up --record FILE` has written")
+    parser.add_argument(
+        "-f", "--policy", type=Path, metavar="FILE", help="decide by the policies in this manifest instead"
+    )
+
+
+def _add_demo(parser: argparse.ArgumentParser) -> None:
+    _ports(parser)
+    parser.add_argument(
+        "--report", type=Path, default=Path("demo-report.html"), metavar="FILE", help="page to write (%(default)s)"
+    )
+    parser.add_argument("--seed", type=arguments.whole(0, 2**31), default=1, help="of the load (%(default)s)")
+
+
+def _add_example_server(parser: argparse.ArgumentParser) -> None:
+    from pilotlight.example_server.options import add_arguments
+
+    parser.description = "An example model server: no model, but the behaviour of one."
+    add_arguments(parser)
+
+
+class _Version(argparse.Action):
+    """Looks the version up only when it is asked for: reading a distribution's metadata takes long."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from importlib.metadata import version
+
+        print(f"pilotlight {version('pilotlight')}")
+        parser.exit()
+
+
+def _files(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-f",
+        "--file",
+        dest="files",
+        type=Path,
+        nargs="+",
+        action="extend",
+        required=True,
+        metavar="FILE",
+        help="InferenceServices and ServingRuntimes, YAML; may be given several times",
+    )
+
+
+def _ports(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--port",
+        type=arguments.whole(0, 65_535),
+        default=8081,
+        metavar="FIRST",
+        help="port of the first service (%(default)s)",
+    )
+    parser.add_argument("--logs", type=Path, metavar="DIR", help="keep the logs of all processes there")
+    _api(parser)
+
+
+def _api(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--api",
+        type=arguments.address,
+        default=arguments.DEFAULT_API,
+        metavar="HOST:PORT",
+        help="of the controller (%(default)s)",
+    )

@@ -1,0 +1,53 @@
+"""`pilotlight status`: one line for each service."""
+
+from __future__ import annotations
+
+from pilotlight.controller_api import Body, parse, services_of
+
+_HEADINGS = ("SERVICE", "STATE", "WANTED", "STARTING", "READY", "IN FLIGHT", "HELD", "URL", "WHY")
+
+
+def run_status(api: str, *, as_json: bool) -> int:
+    """Print the state of every service. Raises CommandError."""
+    answer = services_of(api)
+    if as_json:
+        print(answer.decode())
+        return 0
+    for line in status_lines(parse(answer).objects("services")):
+        print(line)
+    return 0
+
+
+def status_lines(services: tuple[Body, ...]) -> list[str]:
+    """The table, its headings first; columns as wide as their widest entry."""
+    rows = [_HEADINGS, *map(_row, services)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def state_of(service: Body) -> str:
+    """The phase, or why there is none; marked where replicas are only watched."""
+    phase = service.text("phase") or "unknown"
+    mode = service.text("mode")
+    if service.text("error"):
+        return f"{phase}, error"
+    return phase if mode in ("on", "") else f"{phase}, {mode}"
+
+
+def shown(number: float | None) -> str:
+    """A count; unknown is not zero."""
+    return "?" if number is None else f"{number:.0f}"
+
+
+def _row(service: Body) -> tuple[str, ...]:
+    return (
+        service.text("service"),
+        state_of(service),
+        shown(service.number("wanted")),
+        shown(service.number("starting")),
+        shown(service.number("ready")),
+        shown(service.number("in_flight")),
+        shown(service.number("held")),
+        service.text("url") or "-",
+        service.text("error").split("\n")[0] or service.text("explanation"),
+    )
