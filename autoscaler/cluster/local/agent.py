@@ -1,0 +1,126 @@
+"""LocalAgent: the node. It owns replica processes, as a kubelet owns pods, and takes orders for numbers of them.
+
+`pilotlight up` embeds one:
+
+    agent = LocalAgent(specs, run_directory, machine)
+    await agent.start()          # listens on RUN/agent.sock
+    …
+    await agent.stop(drain_seconds=30)
+
+Controllers and activators may come and go; replicas stay as they were ordered last. When the process that embeds the
+agent goes, by whatever way, no replica survives it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
+
+import aiohttp
+
+from autoscaler.cluster.interface import ClusterError, ServiceView
+from autoscaler.cluster.local.guarding import Guard
+from autoscaler.cluster.local.host import Host
+from autoscaler.cluster.local.machine import Machine
+from autoscaler.cluster.local.processes import Processes
+from autoscaler.cluster.local.server import AgentServer
+from autoscaler.cluster.local.service import LocalService
+from autoscaler.cluster.local.service_spec import ServiceSpec
+
+SOCKET_NAME = "agent.sock"
+
+
+class LocalAgent:
+    """Runs the replicas of `specs` (see `read_services`) on `machine`; private files are in `run_directory`."""
+
+    def __init__(
+        self,
+        specs: Sequence[ServiceSpec],
+        run_directory: Path,
+        machine: Machine,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.run = secrets.token_hex(8)
+        self.run_directory = run_directory
+        self.machine = machine
+        self._specs = tuple(specs)
+        self._clock = clock
+        self._wall_clock = wall_clock
+        self._processes = Processes(self.run, lambda line: self._guard.announce(line))
+        self._guard = Guard(self.run, run_directory, lambda: self._processes.sessions)
+        self._services: dict[str, LocalService] = {}
+        self._http: aiohttp.ClientSession | None = None
+        self._server: AgentServer | None = None
+        self._changed = asyncio.Event()
+        self._stopping = False
+
+    @property
+    def socket_path(self) -> Path:
+        """Where the controller finds the agent (`--cluster local:PATH`)."""
+        return self.run_directory / SOCKET_NAME
+
+    @property
+    def guardian_pid(self) -> int | None:
+        """The guardian's process id."""
+        return self._guard.pid
+
+    @property
+    def views(self) -> tuple[ServiceView, ...]:
+        """All services as they are now."""
+        return tuple(service.view for service in self._services.values())
+
+    async def start(self) -> None:
+        """Start the guardian and listen for orders; no replica is started before one is ordered."""
+        self.run_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.run_directory.chmod(0o700)
+        await self._guard.start()
+        self._http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, force_close=True))
+        logs = self.run_directory / "logs"
+        host = Host(self.machine, self._processes, logs, self._http, self._clock, self._wall_clock)
+        self._services = {spec.service: LocalService(spec, host, self._notify) for spec in self._specs}
+        self._server = AgentServer(self.socket_path, self.watch, self.scale)
+        await self._server.start()
+
+    async def stop(self, drain_seconds: float = 30.0) -> None:
+        """End all replicas and remove the run directory; accepted work is finished for at most `drain_seconds`.
+
+        May be called again while it is under way, with less: the replicas then have only that long.
+        """
+        again, self._stopping = self._stopping, True
+        await asyncio.gather(*(service.stop(drain_seconds) for service in self._services.values()))
+        if again:
+            return
+        self._notify()
+        if self._server is not None:
+            await self._server.stop()
+        if self._http is not None:
+            await self._http.close()
+        await self._guard.finish()
+
+    def scale(self, service: str, replicas: int, go_first: Sequence[str]) -> None:
+        """From now on `replicas` replicas of `service`; see Cluster.scale. Raises ClusterError."""
+        if service not in self._services:
+            raise ClusterError(f"there is no service {service} here; there are: {', '.join(self._services) or 'none'}")
+        if self._stopping:
+            raise ClusterError(f"{service}: the agent is stopping")
+        self._services[service].scale(replicas, go_first)
+
+    async def watch(self) -> AsyncIterator[tuple[ServiceView, ...]]:
+        """All services at once, and again after every change, as long as the caller listens.
+
+        Changes that follow one another before the caller comes back are told once: it gets the newest state.
+        """
+        while True:
+            changed = self._changed
+            yield self.views
+            await changed.wait()
+
+    def _notify(self) -> None:
+        """Wake all watchers; each waits on the event that was current when it last looked."""
+        self._changed.set()
+        self._changed = asyncio.Event()

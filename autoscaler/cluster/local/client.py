@@ -1,0 +1,104 @@
+"""LocalCluster: the controller's side of the agent's socket."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Sequence
+from urllib.parse import quote
+
+import aiohttp
+
+from autoscaler.cluster.interface import ClusterError, ServiceView
+from autoscaler.cluster.local.view_codec import parse_views
+
+logger = logging.getLogger(__name__)
+
+_RECONNECT_SECONDS = (0.05, 0.1, 0.2, 0.5, 1.0)
+_ORDER_SECONDS = 5.0
+_LONGEST_LINE = 64 * 1024 * 1024
+
+
+class LocalCluster:
+    """A Cluster behind the agent's unix socket. Use it as an asynchronous context manager, or `close` it.
+
+    `watch` goes on through any number of broken connections and agent restarts, and ends when it is closed.
+    """
+
+    def __init__(self, socket_path: str) -> None:
+        self._path = socket_path
+        self._http: aiohttp.ClientSession | None = None
+        self._closed = asyncio.Event()
+
+    async def __aenter__(self) -> LocalCluster:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End every watch and let go of the socket."""
+        self._closed.set()
+        if self._http is not None:
+            await self._http.close()
+
+    async def watch(self) -> AsyncIterator[tuple[ServiceView, ...]]:
+        """All services at once and after every change; see Cluster.watch."""
+        failures = 0
+        while not self._closed.is_set():
+            try:
+                async for views in self._watch_once():
+                    failures = 0
+                    yield views
+            except (aiohttp.ClientError, OSError, ClusterError, ValueError) as error:
+                if failures == 0 and not self._closed.is_set():
+                    logger.warning("lost the agent at %s: %s", self._path, error)
+            await self._pause(_RECONNECT_SECONDS[min(failures, len(_RECONNECT_SECONDS) - 1)])
+            failures += 1
+
+    async def scale(self, service: str, replicas: int, go_first: Sequence[str]) -> None:
+        """See Cluster.scale. Raises ClusterError."""
+        url = f"http://agent/services/{quote(service)}/scale"
+        timeout = aiohttp.ClientTimeout(total=_ORDER_SECONDS)
+        order = {"replicas": replicas, "go_first": list(go_first)}
+        try:
+            async with self._session().put(url, json=order, timeout=timeout) as answer:
+                if answer.status != 200:
+                    raise ClusterError(f"{service}: {replicas} replicas: {await _error(answer)}")
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise ClusterError(f"{service}: {replicas} replicas could not be ordered: {error!r}") from error
+
+    async def _watch_once(self) -> AsyncIterator[tuple[ServiceView, ...]]:
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=_ORDER_SECONDS)
+        async with self._session().get("http://agent/watch", timeout=timeout) as answer:
+            if answer.status != 200:
+                raise ClusterError(f"/watch answered {answer.status}")
+            line = bytearray()
+            async for chunk in answer.content.iter_any():
+                *whole, rest = chunk.split(b"\n")
+                for part in whole:
+                    yield parse_views(json.loads(bytes(line) + part))
+                    line.clear()
+                line += rest
+                if len(line) > _LONGEST_LINE:
+                    raise ClusterError("a line of /watch does not end")
+
+    def _session(self) -> aiohttp.ClientSession:
+        if self._http is None:
+            self._http = aiohttp.ClientSession(connector=aiohttp.UnixConnector(path=self._path, limit=0))
+        return self._http
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._closed.wait(), seconds)
+        except TimeoutError:
+            pass
+
+
+async def _error(answer: aiohttp.ClientResponse) -> str:
+    try:
+        body = await answer.json()
+        return str(body["error"])
+    except (aiohttp.ClientError, ValueError, KeyError, TypeError):
+        return f"status {answer.status}"

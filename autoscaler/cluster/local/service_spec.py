@@ -1,0 +1,95 @@
+"""ServiceSpec: one service as the agent runs it, with all that was read, checked and found before the start."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from autoscaler.cluster.local.fields import LaunchError
+from autoscaler.cluster.local.launch_plan import Launch, LaunchPlan, plan_launch
+from autoscaler.cluster.local.machine import Machine
+from autoscaler.cluster.local.preflight import Footing, check_launch
+from autoscaler.policy.parse import read_policy
+from autoscaler.policy.scaling_policy import ScalingPolicy
+
+# How long a draining replica may finish what it has begun when neither the manifest nor the policy bounds it.
+# Kubernetes' 30 s would cut a long generation; waiting costs nothing but a GPU that is at work anyway.
+_DRAIN_SECONDS = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSpec:
+    """`port` is where the activator listens for it; `inference_service` the object as written."""
+
+    inference_service: Mapping[str, object]
+    plan: LaunchPlan
+    footing: Footing
+    policy: ScalingPolicy
+    port: int
+
+    @property
+    def service(self) -> str:
+        """`namespace/name`"""
+        return self.plan.service
+
+    @property
+    def drain_seconds(self) -> float:
+        """How long a replica that goes may work on what it has accepted: what the manifest says, else its timeout."""
+        if self.plan.drain_seconds is not None:
+            return self.plan.drain_seconds
+        return self.policy.timeouts.total or _DRAIN_SECONDS
+
+
+def read_services(
+    inference_services: Sequence[Mapping[str, object]],
+    runtimes: Sequence[Mapping[str, object]],
+    machine: Machine,
+    ports: Mapping[str, int],
+    base: Path,
+) -> tuple[ServiceSpec, ...]:
+    """All services, ready to be run; `ports` gives each (`namespace/name`) its port, `base` is where paths count from.
+
+    Raises LaunchError with a line for every mistake of every service, PolicyErrors for a policy that cannot be.
+    """
+    specs: dict[str, ServiceSpec] = {}
+    problems: list[str] = []
+    for body in inference_services:
+        try:
+            plan = plan_launch(body, runtimes)
+            if plan.service in specs:
+                raise LaunchError(f"{plan.service} is given twice; names must be unique in a namespace")
+            footing = check_launch(plan, machine, base)
+        except LaunchError as error:
+            problems.append(str(error))
+            continue
+        specs[plan.service] = ServiceSpec(body, plan, footing, read_policy(body), ports.get(plan.service, 0))
+    if problems:
+        raise LaunchError("\n".join(problems))
+    return tuple(specs.values())
+
+
+def queue_proxy_command(spec: ServiceSpec, replica: str, launch: Launch, listen: int, admin: int) -> tuple[str, ...]:
+    """The command line of the queue proxy in front of one replica; `listen` and `admin` are inherited sockets."""
+    policy = spec.policy
+    # -P: nothing in the folder that the user happens to be in may pose as one of our modules.
+    command = [sys.executable, "-P", "-m", "queue_proxy", "--name", replica]
+    command += ["--listen", f"fd:{listen}", "--admin", f"fd:{admin}", "--upstream", f"127.0.0.1:{launch.port}"]
+    numbers = {
+        "--limit": policy.container_concurrency,
+        "--queue-requests": policy.queue.requests,
+        "--queue-seconds": policy.queue.seconds,
+        "--timeout": policy.timeouts.total,
+        "--response-start-timeout": policy.timeouts.response_start,
+        "--idle-timeout": policy.timeouts.idle,
+        "--drain-seconds": spec.drain_seconds,
+    }
+    for flag, number in numbers.items():
+        command += [flag, f"{number:g}" if isinstance(number, float) else str(number)]
+    if launch.probe is not None:
+        command += ["--probe", json.dumps(launch.probe, separators=(",", ":"))]
+    if launch.metrics_url is not None:
+        command += ["--engine-metrics", launch.metrics_url]
+    return tuple(command)
