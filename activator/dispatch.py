@@ -305,10 +305,9 @@ class Dispatcher:
     def _body_bytes(self, exchange: Exchange) -> int:
         """The most memory that the body of this request can take while it waits. What it takes at the end is only
         known then, and by then it would be too late to refuse it."""
-        length = exchange.head.value(b"content-length")
-        if length is not None:
-            return min(int(length), self._around.body_bytes)
-        return 0 if exchange.head.value(b"transfer-encoding") is None else self._around.body_bytes
+        if exchange.head.chunked:
+            return self._around.body_bytes
+        return min(exchange.head.content_length or 0, self._around.body_bytes)
 
     def _set_alarm(self) -> None:
         """One timer for whatever comes first: a clock of the hold, or the end of a back-off."""
