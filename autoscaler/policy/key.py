@@ -34,6 +34,7 @@ class Key:
     field      the ScalingPolicy field it sets, dotted for a nested one; "" when it is only checked. SEMANTICS and
                PANIC_WINDOW_SECONDS are no fields: other fields follow from them
     default    what applies when nobody says anything, written as a value; "" when that depends on other keys
+    otherwise  the default in words, where it depends on other keys
     help       one line for a user
     unit       what its number counts, where the value does not say so
     spellings  older names with the same meaning
@@ -47,6 +48,7 @@ class Key:
     help: str
     unit: str = ""
     spellings: tuple[str, ...] = ()
+    otherwise: str = ""
 
     @property
     def allowed(self) -> str:

@@ -8,18 +8,18 @@ the cluster has to permit.
 from __future__ import annotations
 
 from autoscaler.policy.key import Key, Vocabulary
-from autoscaler.policy.keys_pilotlight import METRIC, MOST_REPLICAS
+from autoscaler.policy.keys_pilotlight import METRIC, MOST_REPLICAS, OTHERWISE_TARGET
 from autoscaler.policy.scaling_policy import Aggregation
 from autoscaler.policy.values import Choice, Duration, Kind, Number, Percentage, WholeNumber
 
 DOMAIN = "autoscaling.knative.dev/"
 
 
-def _key(name: str, kind: Kind, field: str, default: str, help_: str, unit: str = "") -> Key:
+def _key(name: str, kind: Kind, field: str, default: str, help_: str, *, unit: str = "", otherwise: str = "") -> Key:
     first, *rest = name.split("-")
     camel = first + "".join(word.capitalize() for word in rest)
     spellings = (DOMAIN + camel,) if rest else ()
-    return Key(DOMAIN + name, Vocabulary.KNATIVE, kind, field, default, help_, unit, spellings)
+    return Key(DOMAIN + name, Vocabulary.KNATIVE, kind, field, default, help_, unit, spellings, otherwise)
 
 
 KEYS = (
@@ -44,6 +44,7 @@ KEYS = (
         "",
         "How much of the metric one replica should have, capped by `containerConcurrency` for concurrency.",
         unit="requests, or requests per second",
+        otherwise=OTHERWISE_TARGET,
     ),
     _key(
         "target-utilization-percentage",
@@ -75,6 +76,7 @@ KEYS = (
         "activation_scale",
         "",
         "At least this many whenever there is load at all.",
+        otherwise="1, which has no effect",
     ),
     _key(
         "scale-down-delay",

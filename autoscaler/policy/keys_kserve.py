@@ -7,7 +7,7 @@ are the first choice for what changes often. Annotations of KServe that are not 
 from __future__ import annotations
 
 from autoscaler.policy.key import Key, Vocabulary
-from autoscaler.policy.keys_pilotlight import METRIC, MOST_REPLICAS
+from autoscaler.policy.keys_pilotlight import METRIC, MOST_REPLICAS, OTHERWISE_TARGET
 from autoscaler.policy.values import Choice, Percentage, WholeNumber
 
 DOMAIN = "serving.kserve.io/"
@@ -30,6 +30,7 @@ ANNOTATIONS = (
         "",
         "",
         "Who scales. In a cluster it must be there, because without it KServe creates a HorizontalPodAutoscaler.",
+        otherwise="hpa, which is KServe's; fine where there is no KServe",
     ),
     Key(
         DOMAIN + "deploymentMode",
@@ -65,8 +66,10 @@ ANNOTATIONS = (
 )
 
 
-def _field(name: str, kind: WholeNumber | Choice, field: str, default: str, help_: str, unit: str = "") -> Key:
-    return Key(f"spec.predictor.{name}", Vocabulary.SPEC, kind, field, default, help_, unit)
+def _field(
+    name: str, kind: WholeNumber | Choice, field: str, default: str, help_: str, *, unit: str = "", otherwise: str = ""
+) -> Key:
+    return Key(f"spec.predictor.{name}", Vocabulary.SPEC, kind, field, default, help_, unit, otherwise=otherwise)
 
 
 FIELDS = (
@@ -85,6 +88,7 @@ FIELDS = (
         "",
         "How much of the metric one replica should have.",
         unit="requests, or requests per second",
+        otherwise=OTHERWISE_TARGET,
     ),
     _field("scaleMetric", METRIC, "metric", "concurrency", "What a replica is given a target of."),
     _field(

@@ -13,8 +13,13 @@ _DAY = 24 * 3600.0
 _NO_METRIC = "is a metric of the HorizontalPodAutoscaler, which cannot see requests or reach zero"
 
 
-def _key(name: str, kind: Kind, field: str, default: str, help_: str, unit: str = "") -> Key:
-    return Key(DOMAIN + name, Vocabulary.PILOTLIGHT, kind, field, default, help_, unit)
+# What applies where nobody says anything and other keys decide; for both vocabularies that have the key.
+OTHERWISE_TARGET = "`containerConcurrency`, else 100; for rps 200"
+_OTHERWISE_IMPROVED = "true; false under Knative's semantics"
+
+
+def _key(name: str, kind: Kind, field: str, default: str, help_: str, *, unit: str = "", otherwise: str = "") -> Key:
+    return Key(DOMAIN + name, Vocabulary.PILOTLIGHT, kind, field, default, help_, unit, otherwise=otherwise)
 
 
 METRIC = Choice(
@@ -31,7 +36,11 @@ _WHAT = (
         "`on` acts; `shadow` decides and records but leaves replicas alone; `off` does not look.",
     ),
     _key(
-        "metric", METRIC, "metric", "concurrency", "What a replica is given a target of: requests at a time, or per s."
+        "metric",
+        METRIC,
+        "metric",
+        "concurrency",
+        "What a replica is given a target of: requests at a time, or a second.",
     ),
     _key(
         "target",
@@ -40,6 +49,7 @@ _WHAT = (
         "",
         "How much of the metric one replica should have; never more than its `containerConcurrency`.",
         unit="requests, or requests per second",
+        otherwise=OTHERWISE_TARGET,
     ),
     _key(
         "target-utilization",
@@ -54,6 +64,7 @@ _WHAT = (
         SEMANTICS,
         "",
         "`pilotlight` switches the three improvements below on, `knative` off.",
+        otherwise="knative if an `autoscaling.knative.dev` annotation is used, else pilotlight",
     ),
     _key(
         "count-starting-replicas",
@@ -61,6 +72,7 @@ _WHAT = (
         "improvements.starting_replicas_count",
         "",
         "Replicas on their way are capacity: what they will take is not asked for twice.",
+        otherwise=_OTHERWISE_IMPROVED,
     ),
     _key(
         "backlog-sizing",
@@ -68,6 +80,7 @@ _WHAT = (
         "improvements.backlog_sizing",
         "",
         "From zero, order what drains the held requests within `backlog-drain-objective`.",
+        otherwise=_OTHERWISE_IMPROVED,
     ),
     _key(
         "one-before-zero",
@@ -75,6 +88,7 @@ _WHAT = (
         "improvements.one_before_zero",
         "",
         "Go to zero only from one replica, never from several at once.",
+        otherwise=_OTHERWISE_IMPROVED,
     ),
 )
 
@@ -87,6 +101,7 @@ _REPLICAS = (
         "initial_scale",
         "0",
         "Replicas to start a new service with, whether or not there is load; 0: it starts asleep.",
+        otherwise="1 under Knative's semantics",
     ),
     _key(
         "activation-scale",
@@ -110,7 +125,8 @@ _RATES = (
         Duration(1, 3600, whole=True),
         PANIC_WINDOW_SECONDS,
         "",
-        "The short window that notices a burst; a tenth of the stable window if not given.",
+        "The short window that notices a burst.",
+        otherwise="a tenth of the stable window",
     ),
     _key(
         "panic-threshold",
@@ -157,7 +173,7 @@ _RATES = (
     ),
     _key(
         "stale-after",
-        Duration(1, 600),
+        Duration(2, 600),
         "stale_after_seconds",
         "5s",
         "A reading older than this is not acted on. Unknown is not zero: nothing sleeps on a stale reading.",

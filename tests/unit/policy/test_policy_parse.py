@@ -1,0 +1,265 @@
+"""Reading an InferenceService: who counts more, whose meaning applies, what a target comes to, and how errors read."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from autoscaler.policy import keys
+from autoscaler.policy.canonical import policy_from_json, policy_to_json
+from autoscaler.policy.errors import PolicyErrors, SourceMap
+from autoscaler.policy.parse import read_policy, resolve_target
+from autoscaler.policy.scaling_policy import Improvements, Metric, ScalingPolicy
+from tests.unit.policy.services import KNATIVE, KSERVE, OURS, error_of, errors_of, outcome, service
+
+ALL_ON = Improvements(starting_replicas_count=True, backlog_sizing=True, one_before_zero=True)
+ALL_OFF = Improvements(starting_replicas_count=False, backlog_sizing=False, one_before_zero=False)
+
+
+@pytest.mark.parametrize(
+    ("annotations", "predictor", "target"),
+    [
+        ({}, {}, 100.0),
+        ({}, {"containerConcurrency": 8}, 8.0),
+        ({}, {"containerConcurrency": 300}, 300.0),
+        ({KNATIVE + "target": "5"}, {"containerConcurrency": 8}, 5.0),
+        ({KNATIVE + "target": "50"}, {"containerConcurrency": 8}, 8.0),
+        ({KNATIVE + "target": "50"}, {}, 50.0),
+        ({}, {"scaleTarget": 50, "containerConcurrency": 8}, 8.0),
+        ({KNATIVE + "metric": "rps"}, {}, 200.0),
+        ({KNATIVE + "metric": "rps"}, {"containerConcurrency": 8}, 200.0),
+        ({KNATIVE + "metric": "rps", KNATIVE + "target": "50"}, {"containerConcurrency": 8}, 50.0),
+        ({OURS + "metric": "rps", OURS + "target": "0.01"}, {}, 0.01),
+    ],
+)
+def test_the_target_is_resolved_as_knative_does(
+    annotations: dict[str, object], predictor: dict[str, object], target: float
+) -> None:
+    assert read_policy(service(annotations, **predictor)).target == target
+
+
+@given(st.sampled_from(Metric), st.none() | st.floats(0.01, 1e9), st.integers(0, 10**6))
+def test_a_target_for_concurrency_never_exceeds_the_hard_limit(
+    metric: Metric, wanted: float | None, limit: int
+) -> None:
+    target = resolve_target(metric, wanted, limit)
+    assert target > 0
+    if metric is Metric.CONCURRENCY and limit:
+        assert target <= limit
+    if metric is Metric.RPS and wanted is not None:
+        assert target == wanted
+
+
+def test_our_own_terms_have_the_improvements_and_start_asleep() -> None:
+    policy = read_policy(service({OURS + "target": "3", KSERVE + "autoscalerClass": "external"}))
+    assert (policy.improvements, policy.initial_scale) == (ALL_ON, 0)
+
+
+@pytest.mark.parametrize("name", ["target", "window", "minScale"])
+def test_any_annotation_of_knative_brings_knatives_meaning(name: str) -> None:
+    value = {"target": "3", "window": "30s", "minScale": "1"}[name]
+    policy = read_policy(service({KNATIVE + name: value}))
+    assert (policy.improvements, policy.initial_scale) == (ALL_OFF, 1)
+
+
+def test_knatives_progress_deadline_alone_does_not_bring_knatives_meaning() -> None:
+    assert read_policy(service({"serving.knative.dev/progress-deadline": "5m"})).improvements == ALL_ON
+
+
+def test_semantics_by_name_count_more_than_the_annotations_used() -> None:
+    both = {KNATIVE + "target": "3", OURS + "semantics": "pilotlight"}
+    assert read_policy(service(both)).improvements == ALL_ON
+    assert read_policy(service(both)).initial_scale == 0
+    assert read_policy(service({OURS + "semantics": "knative"})).improvements == ALL_OFF
+
+
+def test_one_improvement_can_be_switched_by_its_own_name() -> None:
+    on = read_policy(service({KNATIVE + "target": "3", OURS + "backlog-sizing": "true"})).improvements
+    assert on == Improvements(starting_replicas_count=False, backlog_sizing=True, one_before_zero=False)
+    off = read_policy(service({OURS + "one-before-zero": "false"})).improvements
+    assert off == Improvements(starting_replicas_count=True, backlog_sizing=True, one_before_zero=False)
+
+
+def test_the_predictors_annotation_counts_more_than_the_objects() -> None:
+    both = service({OURS + "target": "3"}, annotations={OURS + "target": "5"})
+    assert read_policy(both).target == 5.0
+
+
+def test_an_annotation_of_the_predictor_alone_counts() -> None:
+    assert read_policy(service(None, annotations={KNATIVE + "target": "5"})).improvements == ALL_OFF
+
+
+def test_the_same_value_in_several_places_is_no_contradiction() -> None:
+    policy = read_policy(service({OURS + "min-replicas": "2", KNATIVE + "min-scale": "2"}, minReplicas=2))
+    assert policy.min_replicas == 2
+
+
+def test_annotations_of_others_are_left_alone() -> None:
+    read_policy(
+        service({KSERVE + "enable-prometheus-scraping": "true", "example.com/pilotlight.dev": "x", "plain": ""})
+    )
+
+
+@pytest.mark.parametrize(
+    ("unknown", "known"),
+    [
+        (OURS + "stable-windw", OURS + "stable-window"),
+        (OURS + "min-replica", OURS + "min-replicas"),
+        (OURS + "minReplicas", OURS + "min-replicas"),
+        (OURS + "Scaling", OURS + "scaling"),
+        (KNATIVE + "min-scal", KNATIVE + "min-scale"),
+        (KNATIVE + "pannic-window-percentage", KNATIVE + "panic-window-percentage"),
+    ],
+)
+def test_an_unknown_key_is_told_the_nearest_known_one(unknown: str, known: str) -> None:
+    error = error_of(service({unknown: "1"}))
+    assert error.key == unknown
+    assert error.message.endswith(f"did you mean {known}?")
+
+
+def test_an_unknown_key_that_resembles_nothing_is_just_unknown() -> None:
+    assert error_of(service({OURS + "zzzzzzzz": "1"})).message == "is for a key that does not exist"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        (KNATIVE + "class", "hpa.autoscaling.knative.dev", "HorizontalPodAutoscaler, which cannot reach zero"),
+        (KNATIVE + "class", "custom.example.com", "not one of the words known here"),
+        (KNATIVE + "metric", "cpu", "metric of the HorizontalPodAutoscaler"),
+        (KNATIVE + "metric", "queue-length", "not one of the words known here"),
+        (KSERVE + "autoscalerClass", "hpa", "write external"),
+        (KSERVE + "autoscalerClass", "keda", "write external"),
+        (KSERVE + "autoscalerClass", "none", "write external"),
+        (KSERVE + "deploymentMode", "Serverless", "write Standard"),
+        (KSERVE + "deploymentMode", "Knative", "write Standard"),
+        (KSERVE + "deploymentMode", "ModelMesh", "write Standard"),
+        (KSERVE + "metric", "memory", "metric of the HorizontalPodAutoscaler"),
+    ],
+)
+def test_another_autoscalers_words_are_refused_with_what_to_write(name: str, value: str, says: str) -> None:
+    assert says in error_of(service({name: value})).message
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        (True, "YAML boolean"),
+        (False, "YAML boolean"),
+        (3, "YAML number"),
+        (0.5, "YAML number"),
+        (math.nan, "YAML number"),
+        (None, "is nothing"),
+        (["3"], "not text"),
+        ({"a": "b"}, "not text"),
+    ],
+)
+def test_an_annotation_that_is_not_text_is_told_to_use_quotes(value: object, says: str) -> None:
+    error = error_of(service({OURS + "scaling": value}))
+    assert says in error.message
+    assert "text" in error.message
+    assert error.allowed == "text in quotes"
+
+
+def test_an_unquoted_annotation_of_others_is_a_mistake_too() -> None:
+    assert error_of(service({"example.com/replicas": 3})).key == "example.com/replicas"
+
+
+def test_a_quoted_number_in_the_spec_is_told_to_drop_the_quotes() -> None:
+    assert "unquoted" in error_of(service(None, minReplicas="3")).message
+
+
+@pytest.mark.parametrize(
+    ("body", "key"),
+    [
+        ({"spec": 3}, "spec"),
+        ({"spec": {"predictor": []}}, "spec.predictor"),
+        ({"metadata": "chat"}, "metadata"),
+        ({"metadata": {"annotations": ["a"]}}, "metadata.annotations"),
+        ({"spec": {"predictor": {"annotations": "a"}}}, "spec.predictor.annotations"),
+    ],
+)
+def test_something_else_where_a_mapping_belongs_is_named(body: dict[str, object], key: str) -> None:
+    assert {error.key for error in errors_of(body)} == {key}
+
+
+def test_every_mistake_is_reported_at_once() -> None:
+    wrong: dict[str, object] = {
+        OURS + "target": "NaN",
+        OURS + "stable-window": "60",
+        KNATIVE + "class": "x",
+        OURS + "y": "1",
+    }
+    assert {error.key for error in errors_of(service(wrong, minReplicas=-1, maxReplicas="2"))} == {
+        *wrong,
+        "spec.predictor.minReplicas",
+        "spec.predictor.maxReplicas",
+    }
+
+
+def test_an_error_names_file_and_line_key_value_and_what_is_allowed() -> None:
+    lines = {(): 1, ("metadata", "annotations", OURS + "stable-window"): 12}
+    with pytest.raises(PolicyErrors) as caught:
+        read_policy(service({OURS + "stable-window": "60"}), SourceMap("my.yaml", lines))
+    assert str(caught.value) == (
+        'my.yaml:12: pilotlight.dev/stable-window: "60" has no unit: write 60s if seconds are meant; '
+        "allowed: a duration from 1s to 1h, in whole seconds"
+    )
+
+
+def test_errors_come_in_the_order_of_the_file() -> None:
+    names = [OURS + "z", OURS + "b", OURS + "m"]
+    lines = {("metadata", "annotations", name): line for line, name in enumerate(names, start=5)}
+    with pytest.raises(PolicyErrors) as caught:
+        read_policy(service(dict.fromkeys(names, "1")), SourceMap("my.yaml", lines))
+    assert [error.key for error in caught.value.errors] == names
+
+
+def test_what_is_shown_of_a_value_is_short_and_harmless() -> None:
+    shown = str(error_of(service({OURS + "target": "\x1b[31m" + "9" * 5000 + "\n"})))
+    assert len(shown) < 300
+    assert shown.isprintable()
+
+
+_NAMES = st.sampled_from([name for key in keys.ANNOTATIONS for name in (key.name, *key.spellings)])
+_TEXTS = st.one_of(
+    st.text(max_size=80),
+    st.sampled_from(
+        ["on", "off", "true", "false", "rps", "concurrency", "1", "2", "70%", "60s", "1h", "64Mi", "-1", "0"]
+    ),
+    st.from_regex(r"[+-]?[0-9]{1,30}(\.[0-9]{0,9})?([eE][+-]?[0-9]{1,4})?(s|m|h|ms|%|Mi)?", fullmatch=True),
+)
+_VALUES = st.one_of(_TEXTS, st.booleans(), st.integers(), st.floats(), st.none(), st.lists(st.integers(), max_size=2))
+_SPECS = st.dictionaries(st.sampled_from([key.path[-1] for key in keys.FIELDS]), _VALUES, max_size=6)
+
+
+@given(st.dictionaries(st.one_of(_NAMES, st.text().map(OURS.__add__)), _VALUES, max_size=8), _SPECS)
+def test_whatever_is_written_gives_a_policy_within_bounds_or_policy_errors(
+    annotations: dict[str, object], predictor: dict[str, object]
+) -> None:
+    result = outcome(service(annotations, **predictor))
+    if isinstance(result, PolicyErrors):
+        assert result.errors
+        assert all(str(error).isprintable() for error in result.errors)
+    else:
+        assert policy_from_json(policy_to_json(result)) == result  # which holds every field against its bounds
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=20), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(
+    st.dictionaries(st.sampled_from(["metadata", "spec", "kind"]), _JSON)
+    | st.fixed_dictionaries({"metadata": st.fixed_dictionaries({"annotations": _JSON, "name": _JSON})})
+    | st.fixed_dictionaries({"spec": st.fixed_dictionaries({"predictor": _JSON})})
+)
+def test_any_object_at_all_gives_a_policy_or_policy_errors(body: dict[str, object]) -> None:
+    result = outcome(body)
+    assert isinstance(result, ScalingPolicy) or result.errors
