@@ -12,6 +12,7 @@ It is the proxy's own HTTP engine with a dispatcher that only answers, so there 
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import math
 from collections.abc import Callable
@@ -41,11 +42,11 @@ class AdminDispatcher:
         self._dispatcher = dispatcher
         self._sources = sources
         self._engine = engine
+        self._render: Callable[[Sources], Answer] | None = None
         self._held: dict[Exchange, asyncio.TimerHandle] = {}
         self._answers: dict[str, Callable[[dict[str, str]], Answer]] = {
             "/healthz": lambda query: Answer(200, _TEXT, b"alive\n"),
             "/stats": self._stats,
-            "/metrics": self._metrics,
         }
         dispatcher.readiness.subscribe(self._readiness_changed)
 
@@ -64,6 +65,8 @@ class AdminDispatcher:
             parameters = dict(parse_qsl(query, keep_blank_values=True))
             if target == "/ready":
                 self._ready(exchange, parameters)
+            elif target == "/metrics":
+                self._metrics(exchange)
             elif target in self._answers:
                 exchange.answer(self._answers[target](parameters))
             else:
@@ -115,10 +118,25 @@ class AdminDispatcher:
         stats = self._dispatcher.stats(int(_number(parameters, "seconds", _LONGEST_WAIT)), engine)
         return Answer(200, _JSON, json.dumps(stats.to_json(), separators=(",", ":")).encode())
 
-    def _metrics(self, parameters: dict[str, str]) -> Answer:
-        from queue_proxy import metrics_page  # at the first scrape: see there
+    def _metrics(self, exchange: Exchange) -> None:
+        if self._render is not None:
+            exchange.answer(self._render(self._sources))
+            return
+        # Loaded in a thread: requests that pass through meanwhile would wait those 40 ms.
+        loading = asyncio.get_running_loop().run_in_executor(None, _load_page)
+        loading.add_done_callback(functools.partial(self._page_loaded, exchange))
 
-        return Answer(200, ((b"content-type", metrics_page.CONTENT_TYPE),), metrics_page.render(self._sources))
+    def _page_loaded(self, exchange: Exchange, loaded: asyncio.Future[Callable[[Sources], Answer]]) -> None:
+        self._render = loaded.result()
+        exchange.answer(self._render(self._sources))
+
+
+def _load_page() -> Callable[[Sources], Answer]:
+    """Import the Prometheus library; returns what makes the page."""
+    from queue_proxy import metrics_page
+
+    headers = ((b"content-type", metrics_page.CONTENT_TYPE),)
+    return lambda sources: Answer(200, headers, metrics_page.render(sources))
 
 
 def _number(parameters: dict[str, str], name: str, most: float) -> float:

@@ -44,11 +44,10 @@ class Refusal(Enum):
 
 @dataclass(slots=True)
 class Durations:
-    """Histograms of seconds: waiting in line, from forwarding to the end, from forwarding to the first byte."""
+    """Histograms of seconds: waiting in line, and from forwarding to the end."""
 
     queue: Histogram
     service: Histogram
-    first_byte: Histogram
 
 
 class Admission:
@@ -103,7 +102,7 @@ class QueueDispatcher:
         self.readiness = readiness
         self.measurement = measurement
         self.refusals = dict.fromkeys(Refusal, 0)
-        self.durations = Durations(*(Histogram(DURATION_BOUNDS) for _ in range(3)))
+        self.durations = Durations(Histogram(DURATION_BOUNDS), Histogram(DURATION_BOUNDS))
         self.draining = False
         self._limit = limit
         self._clock = clock

@@ -14,10 +14,13 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from queue_proxy.http_get import FetchError, Request, get
 from queue_proxy.messages import EngineStats
+
+if TYPE_CHECKING:
+    from prometheus_client.metrics_core import Metric
 
 _MOST_BYTES: Final = 4 << 20
 _FETCH_SECONDS: Final = 1.0
@@ -97,15 +100,21 @@ def read_engine(page: str) -> EngineStats | None:
     return None
 
 
-def _samples(lines: Iterable[str]) -> _Samples:
-    from prometheus_client.parser import text_string_to_metric_families  # 40 ms and 3 MB; not needed at start
+def _load_parser() -> Callable[[str], Iterable[Metric]]:
+    """The library takes 40 ms to import and 6 MB, so it is loaded when it is needed, and then in a thread."""
+    from prometheus_client.parser import text_string_to_metric_families
 
+    return text_string_to_metric_families
+
+
+def _samples(lines: Iterable[str]) -> _Samples:
+    parse = _load_parser()
     samples: _Samples = {}
     for line in lines:
         if not line.startswith(_NAMES):
             continue
         try:
-            for family in text_string_to_metric_families(line):
+            for family in parse(line):
                 for sample in family.samples:
                     if sample.name in _NAMES:
                         samples.setdefault(sample.name, []).append((sample.labels, sample.value))
@@ -165,6 +174,7 @@ class EngineReader:
             await asyncio.wait([self._task])
 
     async def _ask_while_wanted(self) -> None:
+        await asyncio.to_thread(_load_parser)
         while self._clock() < self._wanted_until:
             try:
                 async with asyncio.timeout(_FETCH_SECONDS):

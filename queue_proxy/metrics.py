@@ -112,13 +112,6 @@ METRICS: Final = (
         unit="seconds",
         histogram=lambda s: s.dispatcher.durations.service,
     ),
-    Metric(
-        "first_byte",
-        Kind.HISTOGRAM,
-        "From being forwarded to the first byte of the answer.",
-        unit="seconds",
-        histogram=lambda s: s.dispatcher.durations.first_byte,
-    ),
     Metric("malformed", Kind.COUNTER, "Requests answered with 400.", read=lambda s: _one(s.server.malformed_total)),
     Metric("oversize", Kind.COUNTER, "Requests answered with 431.", read=lambda s: _one(s.server.oversize_total)),
     Metric("slow_heads", Kind.COUNTER, "Requests answered with 408.", read=lambda s: _one(s.server.slow_heads_total)),

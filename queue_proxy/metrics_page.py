@@ -1,7 +1,7 @@
 """Prometheus' page, made from the table in `metrics` each time somebody scrapes.
 
 A module of its own because the Prometheus library takes longer to import than the rest of the proxy takes to
-start: it is loaded when the first page is asked for.
+start: it is loaded when the first page is asked for, in a thread.
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ import asyncio
 import os
 import socket
 import sys
-import threading
 import time
 
 from queue_proxy.admin import AdminDispatcher
@@ -62,8 +61,6 @@ class QueueProxy:
         watching = self._readiness.start()
         requests, admin = (sock.getsockname() for sock in self._sockets)
         sys.stderr.write(f"queue_proxy {self._config.name}: requests on {_text(requests)}, admin on {_text(admin)}\n")
-        # While the model loads nobody minds the 40 ms that this takes; at the first scrape requests would.
-        threading.Thread(target=_load_metrics_page, name="import", daemon=True).start()
         return watching
 
     async def drain(self, seconds: float) -> None:
@@ -95,9 +92,14 @@ def take_socket(flag: str, address: Address) -> socket.socket:
         family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
         try:
             return socket.create_server((address.host, address.port), family=family, backlog=_BACKLOG)
-        except (OSError, UnicodeError) as error:
-            why = getattr(error, "strerror", None) or error
+        except socket.gaierror as error:
+            raise StartError(f"{flag} {address}: cannot listen there: {error.strerror}") from error
+        except OSError as error:
+            # The library's own text repeats the address.
+            why = os.strerror(error.errno) if error.errno else error
             raise StartError(f"{flag} {address}: cannot listen there: {why}") from error
+        except UnicodeError as error:
+            raise StartError(f"{flag} {address}: cannot listen there: not a host name") from error
     try:
         sock = socket.socket(fileno=address.fd)
         listening = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
@@ -107,10 +109,6 @@ def take_socket(flag: str, address: Address) -> socket.socket:
         raise StartError(f"{flag} {address}: a socket, but it does not listen")
     sock.setblocking(False)
     return sock
-
-
-def _load_metrics_page() -> None:
-    import prometheus_client.parser  # noqa: F401
 
 
 def _text(name: object) -> str:
