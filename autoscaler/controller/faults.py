@@ -17,11 +17,18 @@ _LONGEST_MESSAGE = 2_000
 
 
 class FaultKind(Enum):
-    """Which step went wrong."""
+    """Which step went wrong.
+
+    POLICY and SCRAPE are what somebody else got wrong, ORDER is what the cluster did not take; EVALUATION, VIEW,
+    NUMBERS (of a source) and RECORDING are faults of ours in dealing with one service, and then disturb only that.
+    """
 
     POLICY = "policy"
     EVALUATION = "evaluation"
     ORDER = "order"
+    VIEW = "view"
+    NUMBERS = "numbers"
+    RECORDING = "recording"
     SCRAPE = "scrape"
 
 

@@ -1,118 +1,139 @@
 """The controller's `/metrics`.
 
-One table declares every metric. What describes a service's present state is read from that state when Prometheus
-asks, so a service that is gone leaves no series behind and nothing can be forgotten in an update; only what
-accumulates (counters, histograms) is kept here.
+One table declares every metric. Nearly all of them describe what the controller knows anyway, so they are read from
+there when Prometheus asks: a service that is gone leaves no series behind, and nothing can be forgotten in an update.
+Only histograms are kept here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from enum import Enum
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-# A GPU model's wake is seconds to a quarter of an hour.
-_WAKE_BUCKETS = (0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 45, 60, 90, 120, 180, 300, 480, 600, 900)
-_LOOP_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
 _SERVICE = ("namespace", "service")
+# A GPU model's start takes seconds to a quarter of an hour.
+_START_BUCKETS = (0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 45, 60, 90, 120, 180, 300, 480, 600, 900)
+_LOOP_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
+
+
+class Kind(Enum):
+    """What Prometheus calls its types."""
+
+    GAUGE = "gauge"
+    COUNTER = "counter"
+    HISTOGRAM = "histogram"
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One row of the catalogue. A metric with `buckets` is a histogram, in seconds."""
+    """One row of the catalogue. A counter's name is exposed with `_total` behind it."""
 
     name: str
+    kind: Kind
+    labels: tuple[str, ...]
     help: str
-    labels: tuple[str, ...] = _SERVICE
     buckets: tuple[float, ...] = ()
 
 
-GAUGES = (
-    Metric("pilotlight_desired_replicas", "Replicas that the last decision wants."),
-    Metric("pilotlight_wanted_replicas", "Replicas last ordered from the cluster."),
-    Metric("pilotlight_replicas", "Replicas by phase.", (*_SERVICE, "phase")),
-    Metric("pilotlight_requests_in_flight", "Requests running or waiting in replicas; absent while unknown."),
-    Metric("pilotlight_requests_held", "Requests waiting in activators; absent while unknown."),
-    Metric("pilotlight_window_average", "Average per signal and window; absent while unknown.", (*_SERVICE, "signal")),
-    Metric("pilotlight_target_per_replica", "What one replica is given of a signal.", (*_SERVICE, "signal")),
-    Metric("pilotlight_panic", "1 while the service is in panic."),
-    Metric("pilotlight_excess_burst_capacity", "Spare requests beyond the burst capacity; below 0: activator in path."),
-    Metric("pilotlight_expected_wake_seconds", "Time from order to readiness that nine of ten starts kept."),
-    Metric("pilotlight_signal_age_seconds", "Age of a reading at the last decision.", (*_SERVICE, "signal")),
-    Metric("pilotlight_scaling_mode", "1 for the mode in force.", (*_SERVICE, "mode")),
-    Metric("pilotlight_faults", "Things that are wrong with the service now.", (*_SERVICE, "kind")),
-    Metric("pilotlight_activators_connected", "Activators connected to this controller.", ()),
-    Metric("pilotlight_recording", "1 while a recording is being written, 0 after it had to stop.", ()),
+_G, _C, _H = Kind.GAUGE, Kind.COUNTER, Kind.HISTOGRAM
+_SIGNAL = (*_SERVICE, "signal")
+_OF_A_SERVICE = (
+    Metric("pilotlight_desired_replicas", _G, _SERVICE, "Replicas that the last decision wants."),
+    Metric("pilotlight_wanted_replicas", _G, _SERVICE, "Replicas last ordered from the cluster."),
+    Metric("pilotlight_replicas", _G, (*_SERVICE, "phase"), "Replicas by phase."),
+    Metric("pilotlight_requests_in_flight", _G, _SERVICE, "Requests in replicas; absent while unknown."),
+    Metric("pilotlight_requests_held", _G, _SERVICE, "Requests waiting in activators; absent while unknown."),
+    Metric("pilotlight_signal_value", _G, _SIGNAL, "Window average of a signal; absent while unknown."),
+    Metric("pilotlight_signal_target", _G, _SIGNAL, "What one replica is given of a signal."),
+    Metric("pilotlight_signal_replicas", _G, _SIGNAL, "Replicas that a signal alone asks for."),
+    Metric("pilotlight_reading_age_seconds", _G, (*_SERVICE, "reading"), "Age of a reading when it was last used."),
+    Metric("pilotlight_panic", _G, _SERVICE, "1 while the service is in panic."),
+    Metric("pilotlight_excess_burst_capacity", _G, _SERVICE, "Requests that could come at once and find room."),
+    Metric("pilotlight_expected_wake_seconds", _G, _SERVICE, "From order to readiness, in nine of ten starts."),
+    Metric("pilotlight_mode", _G, (*_SERVICE, "mode"), "1 for the mode in force: on, shadow or off."),
+    Metric("pilotlight_faults", _G, (*_SERVICE, "kind"), "How many things are wrong now."),
+    Metric("pilotlight_errors", _C, (*_SERVICE, "kind"), "What went wrong, by step."),
+    Metric("pilotlight_decisions", _C, (*_SERVICE, "reason"), "Decisions, by reason."),
+)
+_OF_THE_CONTROLLER = (
+    Metric("pilotlight_activators_connected", _G, (), "Activators connected now."),
+    Metric(
+        "pilotlight_activator_messages_refused", _C, (), "Messages of activators that were not what they should be."
+    ),
+    Metric("pilotlight_recording", _G, (), "1 while a recording is written, 0 once it had to stop."),
+)
+LOOP_SECONDS = Metric("pilotlight_evaluation_seconds", _H, (), "Time that one evaluation takes.", _LOOP_BUCKETS)
+START_SECONDS = Metric(
+    "pilotlight_replica_start_seconds", _H, _SERVICE, "From order to readiness of a replica.", _START_BUCKETS
 )
 
-COUNTERS = (
-    Metric("pilotlight_decisions", "Decisions by reason.", (*_SERVICE, "reason")),
-    Metric("pilotlight_errors", "What went wrong, by the step.", (*_SERVICE, "kind")),
-    Metric("pilotlight_activator_messages_refused", "Messages of activators that were not what they should be.", ()),
-)
-
-HISTOGRAMS = (
-    Metric("pilotlight_loop_seconds", "Time of one evaluation of one service.", (), _LOOP_BUCKETS),
-    Metric("pilotlight_start_seconds", "Time from order to readiness of a replica.", _SERVICE, _WAKE_BUCKETS),
-)
-
-CATALOGUE = (*GAUGES, *COUNTERS, *HISTOGRAMS)
+CATALOGUE = (*_OF_A_SERVICE, *_OF_THE_CONTROLLER, LOOP_SECONDS, START_SECONDS)
 
 Sample = tuple[str, tuple[str, ...], float]
-"""Name of a gauge, the values of its labels, its value."""
+"""Name of a metric, the values of its labels, its value."""
 
 
 class Metrics:
-    """Everything `/metrics` shows. `present` gives the gauges' samples when asked."""
+    """Everything `/metrics` shows. `present` gives the samples of gauges and counters when asked."""
 
     def __init__(self, present: Callable[[], Iterable[Sample]]) -> None:
         self._registry = CollectorRegistry()
         self._registry.register(_Present(present))
-        self._counters: Mapping[str, Counter] = {
-            m.name: Counter(m.name, m.help, m.labels, registry=self._registry) for m in COUNTERS
-        }
-        self._histograms: Mapping[str, Histogram] = {
-            m.name: Histogram(m.name, m.help, m.labels, buckets=m.buckets, registry=self._registry) for m in HISTOGRAMS
-        }
+        self._loop = self._histogram(LOOP_SECONDS)
+        self._starts = self._histogram(START_SECONDS)
 
-    def count(self, name: str, *labels: str) -> None:
-        """One more of a counter."""
-        counter = self._counters[name]
-        (counter.labels(*labels) if labels else counter).inc()
+    def evaluated(self, seconds: float) -> None:
+        """One evaluation took so long."""
+        self._loop.observe(seconds)
 
-    def observe(self, name: str, seconds: float, *labels: str) -> None:
-        """One value of a histogram."""
-        histogram = self._histograms[name]
-        (histogram.labels(*labels) if labels else histogram).observe(seconds)
+    def replica_started(self, service: str, seconds: float) -> None:
+        """One replica of `namespace/name` took so long from its order to its readiness."""
+        self._starts.labels(*labels_of(service)).observe(seconds)
 
-    def forget(self, namespace: str, service: str) -> None:
-        """Drop every series of a service that is gone."""
-        named = {"namespace": namespace, "service": service}
-        for metric in (*COUNTERS, *HISTOGRAMS):
-            if metric.labels:
-                family = self._counters.get(metric.name) or self._histograms[metric.name]
-                family.remove_by_labels(named)
+    def forget(self, service: str) -> None:
+        """Drop what is kept of a service that is gone."""
+        self._starts.remove_by_labels(dict(zip(_SERVICE, labels_of(service), strict=True)))
 
     def text(self) -> bytes:
         """The page, in Prometheus's text format."""
         return generate_latest(self._registry)
 
+    def _histogram(self, metric: Metric) -> Histogram:
+        return Histogram(metric.name, metric.help, metric.labels, buckets=metric.buckets, registry=self._registry)
+
+
+def labels_of(service: str) -> tuple[str, str]:
+    """`namespace/name` as the two labels."""
+    namespace, _, name = service.partition("/")
+    return namespace, name
+
 
 class _Present(Collector):
-    """Gauges that exist only while somebody looks."""
+    """Metrics that exist only while somebody looks."""
 
     def __init__(self, present: Callable[[], Iterable[Sample]]) -> None:
         self._present = present
 
-    def describe(self) -> Iterator[GaugeMetricFamily]:
-        for metric in GAUGES:
-            yield GaugeMetricFamily(metric.name, metric.help, labels=metric.labels)
+    def describe(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
+        """The families without samples: registering must not ask for what is not there yet."""
+        yield from self._families().values()
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        families = {m.name: GaugeMetricFamily(m.name, m.help, labels=m.labels) for m in GAUGES}
+    def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
+        """The families with the samples of this moment."""
+        families = self._families()
         for name, labels, value in self._present():
             families[name].add_metric(labels, value)
         yield from families.values()
+
+    @staticmethod
+    def _families() -> dict[str, GaugeMetricFamily | CounterMetricFamily]:
+        family = {Kind.GAUGE: GaugeMetricFamily, Kind.COUNTER: CounterMetricFamily}
+        return {
+            metric.name: family[metric.kind](metric.name, metric.help, labels=metric.labels)
+            for metric in (*_OF_A_SERVICE, *_OF_THE_CONTROLLER)
+        }

@@ -54,24 +54,20 @@ class RoutingTable:
 
     def __init__(self, epoch: str) -> None:
         self._epoch = epoch
-        self._version = 0
         self._routes: dict[str, Route] = {}
+        self.version = 0
 
-    def put(self, route: Route) -> bool:
-        """Set one service's route; True when that is a change."""
-        if self._routes.get(route.service) == route:
-            return False
-        self._routes[route.service] = route
-        self._version += 1
-        return True
+    def put(self, route: Route) -> None:
+        """Set one service's route."""
+        if self._routes.get(route.service) != route:
+            self._routes[route.service] = route
+            self.version += 1
 
-    def remove(self, service: str) -> bool:
-        """Drop one service; True when it was there."""
-        if self._routes.pop(service, None) is None:
-            return False
-        self._version += 1
-        return True
+    def remove(self, service: str) -> None:
+        """Drop one service."""
+        if self._routes.pop(service, None) is not None:
+            self.version += 1
 
     def routes(self) -> Routes:
         """The whole table, services in order of their names."""
-        return Routes(self._epoch, self._version, tuple(self._routes[name] for name in sorted(self._routes)))
+        return Routes(self._epoch, self.version, tuple(self._routes[name] for name in sorted(self._routes)))

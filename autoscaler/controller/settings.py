@@ -62,8 +62,8 @@ class Cadence:
     history            seconds of history asked for in the first scrape
     activator_connect  after a start, how long to wait for an activator to connect before the first decision
     activator_push     how long to wait for the first push of one that has connected
+    activator_rest     how long after it to wait for what it tells of other services
     first_scrapes      after a service is first seen, how long to wait for its replicas' first scrapes
-    activator_forget   how long a disconnected activator's last numbers are kept (as Stale), in case it comes back
     """
 
     evaluation: float = 2.0
@@ -72,10 +72,10 @@ class Cadence:
     scrape_timeout: float = 0.8
     first_scrape_timeout: float = 2.0
     history: int = 600
-    activator_connect: float = 2.0
+    activator_connect: float = 2.5
     activator_push: float = 2.0
+    activator_rest: float = 0.5
     first_scrapes: float = 3.0
-    activator_forget: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,12 +52,18 @@ class WakeLog:
         self._measured: set[tuple[str, float]] = set()
 
     def decided(self, at: float, before: int, after: int) -> None:
-        """A change of scale was decided: from none it begins a wake, to none it ends one."""
+        """A change of scale was decided: from none it begins a wake, to none it ends one.
+
+        Until the order is taken the same is decided again; that is still the same wake.
+        """
         wake = self._current
         if after == 0 and wake is not None:
             self._wakes[-1] = replace(wake, ended=True)
         elif before == 0 and after > 0:
-            self._wakes.append(Wake(decided_at=at, ordered=after))
+            if wake is None or wake.ready_at is not None:
+                self._wakes.append(Wake(decided_at=at, ordered=after))
+            else:
+                self._wakes[-1] = replace(wake, ordered=after)
 
     def replicas(self, replicas: Iterable[Replica]) -> tuple[float, ...]:
         """Take the cluster's view; returns the start times of replicas that are newly ready, in seconds.

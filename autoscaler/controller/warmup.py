@@ -9,41 +9,48 @@ down.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from autoscaler.controller.settings import Cadence
 
 
 class ActivatorsHeard:
     """Whether the activators that were there at the start have been heard.
 
-    One that does not connect within `cadence.activator_connect` is not waited for; one that has connected by then is
-    given `cadence.activator_push` for its first push.
+    One that does not connect within `cadence.activator_connect` is not waited for. One that has connected by then is
+    given `cadence.activator_push` for its first push, and then `cadence.activator_rest` for the services that are not
+    in it: what there is to tell of many services comes in several pushes.
     """
 
     def __init__(self, cadence: Cadence, now: float) -> None:
+        self._cadence = cadence
         self._connect_until = now + cadence.activator_connect
-        self._push_within = cadence.activator_push
-        self._silent: dict[str, float] = {}
-        self._heard = False
+        self._until: dict[str, float] = {}
+        self._silent: set[str] = set()
 
     def connected(self, activator: str, now: float) -> None:
         """A connection was made."""
-        if now <= self._connect_until:
-            self._silent[activator] = now + self._push_within
+        if now <= self._connect_until and activator not in self._until:
+            self._until[activator] = now + self._cadence.activator_push
+            self._silent.add(activator)
 
-    def pushed(self, activator: str) -> None:
-        """It said something."""
-        self._heard = True
-        self._silent.pop(activator, None)
+    def pushed(self, activator: str, now: float) -> None:
+        """It told of some services."""
+        if activator in self._silent:
+            self._silent.discard(activator)
+            self._until[activator] = min(self._until[activator], now + self._cadence.activator_rest)
 
     def disconnected(self, activator: str) -> None:
-        """It went without a word; it may connect again while there is time."""
-        self._silent.pop(activator, None)
+        """Did it go without a word, it may connect again while there is time."""
+        if activator in self._silent:
+            self._silent.discard(activator)
+            del self._until[activator]
 
-    def enough(self, now: float) -> bool:
-        """True when no activator needs to be waited for (any longer)."""
-        if self._silent:
-            return all(now >= until for until in self._silent.values())
-        return self._heard or now >= self._connect_until
+    def enough(self, told: Collection[str], now: float) -> bool:
+        """True when no activator needs to be waited for (any longer) by a service of which those in `told` told."""
+        if not self._until:
+            return now >= self._connect_until
+        return all(activator in told or now >= until for activator, until in self._until.items())
 
 
 class ReplicasHeard:

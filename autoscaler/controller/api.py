@@ -1,0 +1,142 @@
+"""The controller's read-only API: what runs, why, and since when.
+
+It can change nothing, and it is meant for the people of the machine. Still a page in somebody's browser could reach
+it by a name of its own that resolves to this address (DNS rebinding), so a request must name a host that is meant.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Protocol
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from autoscaler.controller.clock import Clock
+from autoscaler.controller.service import ServiceControl
+from autoscaler.controller.service_report import explanation, summary
+
+_LAST_DEFAULT = 10
+_LAST_MOST = 1_000
+_LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+
+class Knowledge(Protocol):
+    """What the API shows: the controller, as far as it may be looked at."""
+
+    @property
+    def services(self) -> Mapping[str, ServiceControl]:
+        """Each service by its name, in order."""
+        ...
+
+    @property
+    def activators(self) -> tuple[str, ...]:
+        """Names of the activators that are connected."""
+        ...
+
+    @property
+    def seen_cluster(self) -> bool:
+        """The cluster has shown its services at least once."""
+        ...
+
+    @property
+    def recording(self) -> str | None:
+        """Where a recording is written, or why it is no longer; None when none was asked for."""
+        ...
+
+    def metrics_text(self) -> bytes:
+        """The page of `/metrics`."""
+        ...
+
+
+def api_application(knowledge: Knowledge, clock: Clock, host: str) -> web.Application:
+    """The aiohttp application that serves the API on `host`."""
+    handlers = _Handlers(knowledge, clock)
+    application = web.Application(
+        middlewares=[_only_for_hosts(_LOCAL_HOSTS | {_bracketed(host.lower())}), _errors_as_json]
+    )
+    application.router.add_get("/services", handlers.services)
+    application.router.add_get("/explain/{namespace}/{name}", handlers.explain)
+    application.router.add_get("/metrics", handlers.metrics)
+    application.router.add_get("/healthz", handlers.healthz)
+    return application
+
+
+class _Handlers:
+    def __init__(self, knowledge: Knowledge, clock: Clock) -> None:
+        self._knowledge = knowledge
+        self._clock = clock
+
+    async def services(self, request: web.Request) -> web.Response:
+        return _json(
+            200,
+            {
+                "at": self._clock(),
+                "services": [summary(control) for control in self._knowledge.services.values()],
+                "activators": list(self._knowledge.activators),
+                "recording": self._knowledge.recording,
+            },
+        )
+
+    async def explain(self, request: web.Request) -> web.Response:
+        name = f"{request.match_info['namespace']}/{request.match_info['name']}"
+        last = _last(request.query.get("last"))
+        if last is None:
+            return _error(400, f"last is a whole number from 0 to {_LAST_MOST}")
+        control = self._knowledge.services.get(name)
+        if control is None:
+            known = list(self._knowledge.services)
+            return _json(404, {"error": f"there is no service {name}", "services": known})
+        return _json(200, explanation(control, last, self._clock(), self._knowledge.activators))
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        headers = {"Content-Type": "text/plain; version=1.0.0; charset=utf-8"}
+        return web.Response(body=self._knowledge.metrics_text(), headers=headers)
+
+    async def healthz(self, request: web.Request) -> web.Response:
+        return _json(200, {"status": "ok", "seen_cluster": self._knowledge.seen_cluster})
+
+
+def _only_for_hosts(allowed: frozenset[str]) -> Middleware:
+    @web.middleware
+    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+        # Everything before the port; an IPv6 address keeps its brackets.
+        host = request.headers.get("Host", "").lower()
+        bare = host if host.endswith("]") else host.rpartition(":")[0] or host
+        if bare not in allowed:
+            return _error(421, "this API answers only to the host it was configured for")
+        return await handler(request)
+
+    return check
+
+
+@web.middleware
+async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except web.HTTPNotFound:
+        return _error(404, f"there is nothing at {request.path[:200]}; try /services")
+    except web.HTTPMethodNotAllowed:
+        return _error(405, "this API only reads")
+
+
+def _last(text: str | None) -> int | None:
+    if text is None:
+        return _LAST_DEFAULT
+    if not (text.isascii() and text.isdigit() and len(text) <= 4):
+        return None
+    return int(text) if int(text) <= _LAST_MOST else None
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _error(status: int, message: str) -> web.Response:
+    return _json(status, {"error": message})
+
+
+def _json(status: int, body: object) -> web.Response:
+    # Whatever a recording or another process holds: what is not a number in JSON must not break a reader.
+    return web.json_response(body, status=status, dumps=lambda value: json.dumps(value, allow_nan=False))

@@ -1,0 +1,73 @@
+"""Which policy counts now, where it came from, and what became of one that cannot be read.
+
+An edit that does not read must not take a service's scaling away: the last policy that read stays in force, and the
+mistake is shown until it is put right. A service that never had one is served as it is and not scaled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from autoscaler.policy.errors import PolicyErrors
+from autoscaler.policy.parse import read_policy
+from autoscaler.policy.scaling_policy import ScalingMode, ScalingPolicy
+from autoscaler.policy.settings import gather
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """One setting that was made: the field it sets, the key and text that set it, and where that stands."""
+
+    field: str
+    key: str
+    text: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyInForce:
+    """What counts now.
+
+    policy      None while none has ever been readable
+    generation  of the object that it was read from
+    origins     what was set; every other field has its default
+    mistakes    of the object as it is now; empty when `policy` was read from it
+    """
+
+    policy: ScalingPolicy | None = None
+    generation: int = -1
+    origins: tuple[Origin, ...] = ()
+    mistakes: tuple[str, ...] = ()
+
+    def following(self, inference_service: Mapping[str, object], generation: int) -> PolicyInForce:
+        """What counts once the object reads like this."""
+        try:
+            policy = read_policy(inference_service)
+        except PolicyErrors as errors:
+            mistakes = tuple(str(error) for error in errors.errors)
+        except Exception as error:
+            # The object comes from outside, and whatever is in it is this service's own trouble.
+            mistakes = (f"the policy cannot be read: {type(error).__name__}: {error}",)
+        else:
+            return PolicyInForce(policy, generation, _origins(inference_service))
+        return PolicyInForce(self.policy, self.generation, self.origins, mistakes)
+
+    @property
+    def mode(self) -> ScalingMode:
+        """OFF while there is no policy: what nobody can read, nobody may act on."""
+        return ScalingMode.OFF if self.policy is None else self.policy.mode
+
+    @property
+    def to_serve_by(self) -> ScalingPolicy:
+        """Bounds of the hold, limits and timeouts, which a service needs even while it cannot be scaled."""
+        return ScalingPolicy() if self.policy is None else self.policy
+
+
+def _origins(inference_service: Mapping[str, object]) -> tuple[Origin, ...]:
+    settings, _ = gather(inference_service, None)
+    return tuple(
+        Origin(setting.key.field or setting.name, setting.name, setting.text, str(setting.source))
+        for field in sorted(settings.said)
+        for setting in settings.said[field]
+    )

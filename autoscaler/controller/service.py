@@ -1,0 +1,235 @@
+"""One service's side of the loop: what is known of it, what was decided, what is to be done.
+
+No I/O and no clock here: views, scrapes and pushes come in with the time they came at; an evaluation returns what was
+decided and what to order. Whatever is wrong with the service ends here, as a fault that is kept and shown.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass, replace
+
+from activator.messages import Route
+from autoscaler.cluster.interface import Replica, ReplicaPhase, ServiceView
+from autoscaler.controller.actor import Order
+from autoscaler.controller.faults import FaultKind, Faults
+from autoscaler.controller.history import DecisionHistory
+from autoscaler.controller.policy_in_force import PolicyInForce
+from autoscaler.controller.routes import route_for
+from autoscaler.controller.settings import Cadence
+from autoscaler.controller.wakes import WakeLog
+from autoscaler.controller.warmup import ReplicasHeard
+from autoscaler.decide.decider import Decider
+from autoscaler.decide.decision import Decision, Reason
+from autoscaler.decide.records import DecisionRecord, PolicyRecord, ReadingsRecord, Record, StartRecord
+from autoscaler.policy.scaling_policy import ScalingMode
+from autoscaler.signals.collector import Collector
+from autoscaler.signals.observation import Observation, ReplicaCounts
+from queue_proxy.messages import Stats
+
+# How long an order that was taken may be ahead of the cluster's view of it, before it is placed again.
+_ORDER_SHOWS_WITHIN = 2.0
+# Of two replicas, the one that goes first is of the phase named first; one that is ready is worth the most.
+_GOES_FIRST = (ReplicaPhase.FAILED, ReplicaPhase.PENDING, ReplicaPhase.STARTING, ReplicaPhase.READY)
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What came of one evaluation.
+
+    records  what a recording holds of it: changes of policy since the last one, what was read, what was decided
+    changed  the decision differs from the one before
+    order    what to place now
+    """
+
+    decision: Decision
+    records: tuple[Record, ...]
+    changed: bool
+    order: Order | None
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """The last numbers of one source, and when they came."""
+
+    stats: Stats
+    at: float
+
+
+class ServiceControl:
+    """Everything the controller knows of one service."""
+
+    def __init__(self, view: ServiceView, cadence: Cadence, now: float) -> None:
+        self.view = view
+        self.policy = PolicyInForce()
+        self.faults = Faults(view.service)
+        self.history = DecisionHistory()
+        self.reasons: Counter[Reason] = Counter()
+        self.wakes = WakeLog()
+        self.replicas_heard: dict[str, Heard] = {}
+        self.activators_heard: dict[str, Heard] = {}
+        self.observation: Observation | None = None
+        self._collector = Collector(self.policy.to_serve_by.stale_after_seconds)
+        self._decider: Decider | None = None
+        self._policy_records: list[Record] = []
+        self._ever_ready = False
+        self._placed: tuple[int, float] | None = None
+        self._replicas_warm = ReplicasHeard(cadence, set(_able_to_serve(view)), now)
+
+    # What comes in
+
+    def viewed(self, view: ServiceView, now: float) -> tuple[float, ...]:
+        """Take the cluster's view; returns the start times, in seconds, of replicas that are newly ready."""
+        before, self.view = self.view, view
+        if self.policy.generation < 0 or before.inference_service != view.inference_service:
+            self._take_policy(now)
+        if before.generation != view.generation:
+            self._ever_ready = False
+        self.faults.clear(FaultKind.VIEW)
+        names = {replica.name for replica in view.replicas}
+        self._ever_ready = self._ever_ready or any(replica.ready_at is not None for replica in view.replicas)
+        self._replicas_warm.keep(names)
+        self.faults.keep_subjects(FaultKind.SCRAPE, names)
+        self.replicas_heard = {name: heard for name, heard in self.replicas_heard.items() if name in names}
+        if self._placed is not None and self._placed[0] == view.wanted:
+            self._placed = None
+        return self.wakes.replicas(view.replicas)
+
+    def scraped(self, replica: str, stats: Stats, now: float) -> None:
+        """A replica's queue proxy answered."""
+        self._collector.receive(stats, now)
+        self.replicas_heard[replica] = Heard(replace(stats, seconds=()), now)
+        self._replicas_warm.scraped(replica)
+        self.faults.clear(FaultKind.SCRAPE, replica)
+        if stats.first_request_at is not None:
+            # The proxy's clock is its own: only how long ago it was can be told here.
+            self.wakes.first_request(replica, now - max(0.0, stats.at - stats.first_request_at))
+
+    def scrape_failed(self, replica: str, why: str, now: float) -> None:
+        """A replica's queue proxy did not answer."""
+        self.faults.add(FaultKind.SCRAPE, why, now, subject=replica)
+
+    def pushed(self, activator: str, stats: Stats, now: float, *, urgent: bool) -> bool:
+        """An activator told of this service; True when somebody waits there and should be decided on at once."""
+        # The name is the connection's, whatever the message says: one activator cannot speak for another.
+        stats = replace(stats, source=f"activator/{activator}")
+        waits = urgent and stats.waiting > 0 and not any(r.phase is ReplicaPhase.READY for r in self.view.replicas)
+        self._collector.receive(stats, now, urgent=waits)
+        self.activators_heard[activator] = Heard(replace(stats, seconds=()), now)
+        return waits
+
+    def order_placed(self, replicas: int, now: float) -> None:
+        """The cluster took an order."""
+        self._placed = None if self.view.wanted == replicas else (replicas, now)
+        self.faults.clear(FaultKind.ORDER)
+
+    def order_failed(self, replicas: int, why: str, now: float) -> None:
+        """The cluster did not take an order; it is tried again."""
+        self.faults.add(FaultKind.ORDER, f"{replicas} replicas could not be ordered: {why}", now)
+
+    # What goes out
+
+    @property
+    def asleep(self) -> bool:
+        """No replica is wanted."""
+        return self.wanted == 0
+
+    @property
+    def wanted(self) -> int:
+        """Replicas last ordered, whether or not the cluster shows it yet."""
+        return self.view.wanted if self._placed is None else self._placed[0]
+
+    def warm(self, now: float) -> bool:
+        """Every replica that was there at the start has been heard, or has had its time."""
+        return self._replicas_warm.enough(now)
+
+    def evaluate(self, now: float) -> Evaluation | None:
+        """Decide; None when this service is not to be decided on. May raise whatever deciding raises."""
+        if self._placed is not None and now - self._placed[1] > _ORDER_SHOWS_WITHIN:
+            self._placed = None  # taken, and not to be seen: what the cluster shows counts
+        collected = self._collector.collect(
+            now,
+            ready=_able_to_serve(self.view),
+            present=[replica.name for replica in self.view.replicas],
+        )
+        observation = collected.observation(
+            self._counts(),
+            wake_seconds=self.wakes.expected_seconds(),
+            activator_confirmed=self.view.activator_in_path,
+            ever_ready=self._ever_ready,
+        )
+        self.observation = observation
+        if self._decider is None or self.policy.mode is ScalingMode.OFF:
+            return None
+        decision = self._decider.step(observation)
+        changed = self.history.add(decision)
+        self.reasons[decision.reason] += 1
+        self.faults.clear(FaultKind.EVALUATION)
+        self.faults.clear(FaultKind.NUMBERS)
+        order = None
+        if self.policy.mode is ScalingMode.ON and decision.desired != self.wanted:
+            order = Order(self.view.service, decision.desired, self.go_first())
+            self.wakes.decided(now, self.wanted, decision.desired)
+        records = (
+            *self._policy_records,
+            ReadingsRecord(self.view.service, observation),
+            DecisionRecord(decision),
+        )
+        self._policy_records = []
+        return Evaluation(decision, records, changed, order)
+
+    def route(self) -> Route:
+        """How activators shall serve it."""
+        return route_for(self.view, self.policy.to_serve_by, self.wakes.expected_seconds())
+
+    def go_first(self) -> tuple[str, ...]:
+        """All replicas, those that can best be spared first: not ready, then the idlest, then the youngest."""
+
+        def spared(replica: Replica) -> tuple[int, float, float, str]:
+            return (
+                _GOES_FIRST.index(replica.phase),
+                self.in_flight(replica.name),
+                -replica.created_at,
+                replica.name,
+            )
+
+        return tuple(r.name for r in sorted((r for r in self.view.replicas if r.phase in _GOES_FIRST), key=spared))
+
+    def in_flight(self, replica: str) -> float:
+        """Requests running or waiting in it when it was last heard; infinite when it never was: it may be full."""
+        heard = self.replicas_heard.get(replica)
+        return math.inf if heard is None else heard.stats.running + heard.stats.waiting
+
+    def _take_policy(self, now: float) -> None:
+        before = self.policy
+        self.policy = before.following(self.view.inference_service, self.view.generation)
+        if self.policy.mistakes:
+            self.faults.add(FaultKind.POLICY, "; ".join(self.policy.mistakes), now)
+        else:
+            self.faults.clear(FaultKind.POLICY)
+        policy = self.policy.policy
+        if policy is None or policy == before.policy:
+            return
+        self._collector.stale_after_seconds = policy.stale_after_seconds
+        if self._decider is None:
+            self._decider = Decider(self.view.service, policy)
+            self._policy_records = [StartRecord(self.view.service, policy)]
+        else:
+            self._decider.change_policy(policy)
+            self._policy_records.append(PolicyRecord(self.view.service, policy))
+
+    def _counts(self) -> ReplicaCounts:
+        phases = Counter(replica.phase for replica in self.view.replicas)
+        return ReplicaCounts(
+            wanted=self.wanted,
+            ready=phases[ReplicaPhase.READY],
+            starting=phases[ReplicaPhase.STARTING],
+            pending=phases[ReplicaPhase.PENDING],
+            draining=phases[ReplicaPhase.DRAINING],
+            failed=phases[ReplicaPhase.FAILED],
+        )
+
+
+def _able_to_serve(view: ServiceView) -> tuple[str, ...]:
+    return tuple(replica.name for replica in view.replicas if replica.phase is ReplicaPhase.READY)

@@ -1,0 +1,147 @@
+"""What the API says of a service, as JSON objects. Pure: the same knowledge gives the same report."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+
+from autoscaler.cluster.interface import Replica, ReplicaPhase, ServiceView
+from autoscaler.controller.faults import Fault
+from autoscaler.controller.service import Heard, ServiceControl
+from autoscaler.controller.wakes import Wake
+from autoscaler.decide.decision_json import decision_to_json
+from autoscaler.decide.observation_json import observation_to_json
+from autoscaler.policy.canonical import policy_to_json
+from autoscaler.policy.scaling_policy import ScalingMode
+from autoscaler.signals.observation import Observation
+from autoscaler.signals.reading import Known, Reading
+
+JsonObject = dict[str, object]
+
+
+def summary(control: ServiceControl) -> JsonObject:
+    """One service's entry in `/services`. Numbers that are not known are null, never 0."""
+    view, decision, observation = control.view, control.history.latest, control.observation
+    phases = Counter(replica.phase for replica in view.replicas)
+    worst = control.faults.worst
+    return {
+        "service": view.service,
+        "mode": control.policy.mode.value,
+        "phase": None if decision is None else decision.phase.value,
+        "reason": None if decision is None else decision.reason.value,
+        "explanation": _explanation(control),
+        "desired": None if decision is None else decision.desired,
+        "wanted": control.wanted,
+        **{phase.value: phases[phase] for phase in ReplicaPhase},
+        "in_flight": None if observation is None else _known(observation.in_flight),
+        "held": None if observation is None else _known(observation.held),
+        "panic": decision is not None and decision.panic,
+        "expected_wake_seconds": control.wakes.expected_seconds(),
+        "port": view.port,
+        "url": url_of(view),
+        "error": None if worst is None else worst.message,
+    }
+
+
+def explanation(control: ServiceControl, last: int, now: float, connected: Iterable[str]) -> JsonObject:
+    """Everything that `/explain` says, with the newest `last` decisions."""
+    view, policy = control.view, control.policy
+    return {
+        **summary(control),
+        "at": now,
+        "generation": view.generation,
+        "policy": {
+            "in_force": None if policy.policy is None else policy_to_json(policy.policy),
+            "generation": policy.generation if policy.policy is not None else None,
+            "origins": [asdict(origin) for origin in policy.origins],
+            "mistakes": list(policy.mistakes),
+        },
+        "readings": None if control.observation is None else _readings(control.observation),
+        "decisions": [decision_to_json(decision) for decision in control.history.last(last)],
+        "changes": [decision_to_json(decision) for decision in control.history.last_changes(last)],
+        "replicas": [_replica(replica, control, now) for replica in view.replicas],
+        "wakes": [_wake(wake) for wake in control.wakes.last(last)],
+        "activators": [_activator(name, control, now, set(connected)) for name in _activators(control, connected)],
+        "faults": [_fault(fault) for fault in control.faults.current],
+    }
+
+
+def url_of(view: ServiceView) -> str | None:
+    """Where clients send requests: what the object's status says, else the activator's port on this machine."""
+    status = view.inference_service.get("status")
+    if isinstance(status, Mapping) and isinstance(status.get("url"), str):
+        return str(status["url"])
+    return f"http://127.0.0.1:{view.port}" if view.port else None
+
+
+def _explanation(control: ServiceControl) -> str:
+    decision = control.history.latest
+    if control.policy.policy is None:
+        return "not scaled: its policy cannot be read"
+    if control.policy.mode is ScalingMode.OFF:
+        return "not scaled: the policy says off"
+    if decision is None:
+        return "nothing decided yet: waiting for the first numbers"
+    shadow = "in shadow, nothing is ordered: " if control.policy.mode is ScalingMode.SHADOW else ""
+    return shadow + decision.explanation
+
+
+def _replica(replica: Replica, control: ServiceControl, now: float) -> JsonObject:
+    heard = control.replicas_heard.get(replica.name)
+    return {
+        "name": replica.name,
+        "phase": replica.phase.value,
+        "created_at": replica.created_at,
+        "ready_at": replica.ready_at,
+        "address": None if replica.host is None else f"{replica.host}:{replica.port}",
+        "reason": replica.reason,
+        **_heard(heard, now),
+        "service_seconds": _mean_service_seconds(heard),
+    }
+
+
+def _activator(name: str, control: ServiceControl, now: float, connected: set[str]) -> JsonObject:
+    return {"name": name, "connected": name in connected, **_heard(control.activators_heard.get(name), now)}
+
+
+def _activators(control: ServiceControl, connected: Iterable[str]) -> list[str]:
+    return sorted({*control.activators_heard, *connected})
+
+
+def _heard(heard: Heard | None, now: float) -> JsonObject:
+    """The last numbers of a source, and how old they are; null when there are none."""
+    stats = None if heard is None else heard.stats
+    return {
+        "heard_seconds_ago": None if heard is None else max(0.0, now - heard.at),
+        "running": None if stats is None else stats.running,
+        "waiting": None if stats is None else stats.waiting,
+        "arrived": None if stats is None else stats.arrived,
+        "completed": None if stats is None else stats.completed,
+        "refused": None if stats is None else stats.refused,
+        "failed": None if stats is None else stats.failed,
+        "abandoned": None if stats is None else stats.abandoned,
+    }
+
+
+def _mean_service_seconds(heard: Heard | None) -> float | None:
+    if heard is None or not heard.stats.completed:
+        return None
+    return heard.stats.service_seconds / heard.stats.completed
+
+
+def _wake(wake: Wake) -> JsonObject:
+    return {**asdict(wake), "seconds": wake.seconds}
+
+
+def _fault(fault: Fault) -> JsonObject:
+    return {**asdict(fault), "kind": fault.kind.value}
+
+
+def _known(reading: Reading) -> float | None:
+    return reading.value if isinstance(reading, Known) else None
+
+
+def _readings(observation: Observation) -> JsonObject:
+    """As a recording has them, without the samples, which the windows have taken in."""
+    return {name: value for name, value in observation_to_json(observation).items() if name != "samples"}

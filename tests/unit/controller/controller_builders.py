@@ -1,0 +1,106 @@
+"""Values that the controller's tests are made of, each with what matters to the test as its argument."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+
+from autoscaler.cluster.interface import ClusterError, Replica, ReplicaPhase, ServiceView
+from queue_proxy.messages import SecondStats, Stats
+
+CHAT = "default/chat"
+
+
+def inference_service(
+    service: str = CHAT, predictor: Mapping[str, object] | None = None, **annotations: str
+) -> dict[str, object]:
+    """An InferenceService with `pilotlight.dev/` annotations; write `stable_window` for `stable-window`."""
+    namespace, name = service.split("/")
+    named = {f"pilotlight.dev/{key.replace('_', '-')}": value for key, value in annotations.items()}
+    return {
+        "apiVersion": "serving.kserve.io/v1beta1",
+        "kind": "InferenceService",
+        "metadata": {"namespace": namespace, "name": name, "annotations": {"pilotlight.dev/scaling": "on", **named}},
+        "spec": {"predictor": {"minReplicas": 0, **(predictor or {})}},
+    }
+
+
+def replica(
+    name: str = "chat-a",
+    phase: ReplicaPhase = ReplicaPhase.READY,
+    created_at: float = 1_000.0,
+    ready_at: float | None = None,
+    admin_port: int | None = 9_000,
+    reason: str | None = None,
+) -> Replica:
+    """A replica; one that is ready was so five seconds after it was created unless told otherwise."""
+    if phase is ReplicaPhase.READY and ready_at is None:
+        ready_at = created_at + 5.0
+    host = None if admin_port is None else "127.0.0.1"
+    port = None if admin_port is None else 8_000
+    return Replica(name, phase, created_at, host, port, admin_port, ready_at, reason)
+
+
+def view(
+    *replicas: Replica,
+    wanted: int | None = None,
+    isvc: Mapping[str, object] | None = None,
+    service: str = CHAT,
+    generation: int = 1,
+) -> ServiceView:
+    """A service; as many replicas are wanted as there are unless told otherwise."""
+    return ServiceView(
+        service=service,
+        inference_service=inference_service(service) if isvc is None else isvc,
+        generation=generation,
+        wanted=len(replicas) if wanted is None else wanted,
+        replicas=replicas,
+        activator_in_path=True,
+        port=8_081,
+    )
+
+
+def stats(source: str, at: float, *, running: int = 0, waiting: int = 0, history: int = 0, **counters: float) -> Stats:
+    """A reading of a source which has had `running` and `waiting` requests all the time since its second 0."""
+    return Stats(
+        source=source,
+        epoch="e",
+        at=at,
+        busy_seconds=running * at,
+        waiting_seconds=waiting * at,
+        running=running,
+        waiting=waiting,
+        seconds=tuple(SecondStats(float(age), float(running), float(waiting), 0) for age in range(history - 1, -1, -1)),
+        **counters,  # type: ignore[arg-type]
+    )
+
+
+class MemoryCluster:
+    """A Cluster whose replicas are values: an order is shown as wanted, and starts nothing."""
+
+    def __init__(self, *views: ServiceView) -> None:
+        self.views = {view.service: view for view in views}
+        self.orders: list[tuple[float, str, int, tuple[str, ...]]] = []
+        self.refuse: str | None = None
+        self._changed = asyncio.Event()
+
+    def show(self, *views: ServiceView) -> None:
+        """Services change."""
+        self.views.update({view.service: view for view in views})
+        self._changed.set()
+
+    def remove(self, service: str) -> None:
+        """A service is gone."""
+        del self.views[service]
+        self._changed.set()
+
+    async def watch(self) -> AsyncIterator[tuple[ServiceView, ...]]:
+        while True:
+            self._changed.clear()
+            yield tuple(self.views.values())
+            await self._changed.wait()
+
+    async def scale(self, service: str, replicas: int, go_first: Sequence[str]) -> None:
+        if self.refuse is not None:
+            raise ClusterError(self.refuse)
+        self.orders.append((asyncio.get_running_loop().time(), service, replicas, tuple(go_first)))

@@ -1,0 +1,80 @@
+"""When a controller that has just started may decide."""
+
+from __future__ import annotations
+
+from autoscaler.controller.settings import Cadence
+from autoscaler.controller.warmup import ActivatorsHeard, ReplicasHeard
+
+CADENCE = Cadence(activator_connect=2.0, activator_push=1.5, activator_rest=0.5, first_scrapes=3.0)
+
+
+def test_without_an_activator_the_time_to_connect_is_waited_out() -> None:
+    heard = ActivatorsHeard(CADENCE, now=100.0)
+    assert not heard.enough((), 101.9)
+    assert heard.enough((), 102.0)
+
+
+def test_an_activator_that_told_of_the_service_ends_the_wait() -> None:
+    heard = ActivatorsHeard(CADENCE, now=100.0)
+    heard.connected("a", 100.1)
+    assert not heard.enough((), 100.2)
+    heard.pushed("a", 100.2)
+    assert heard.enough({"a"}, 100.2)
+
+
+def test_a_service_that_is_not_in_the_first_push_waits_a_little_for_the_next() -> None:
+    heard = ActivatorsHeard(CADENCE, now=100.0)
+    heard.connected("a", 100.1)
+    heard.pushed("a", 100.2)
+    assert not heard.enough((), 100.6)
+    assert heard.enough((), 100.7)
+
+
+def test_every_activator_that_has_connected_is_waited_for() -> None:
+    heard = ActivatorsHeard(CADENCE, now=100.0)
+    heard.connected("a", 100.1)
+    heard.connected("b", 100.1)
+    heard.pushed("a", 100.2)
+    assert not heard.enough({"a"}, 100.3)
+
+
+def test_one_that_connects_and_says_nothing_is_waited_for_so_long_and_no_longer() -> None:
+    heard = ActivatorsHeard(CADENCE, now=100.0)
+    heard.connected("a", 101.0)
+    assert not heard.enough((), 102.4)
+    assert heard.enough((), 102.5)
+
+
+def test_one_that_goes_without_a_word_may_come_again_while_there_is_time() -> None:
+    heard = ActivatorsHeard(CADENCE, now=100.0)
+    heard.connected("a", 100.1)
+    heard.disconnected("a")
+    assert not heard.enough((), 101.0)
+    assert heard.enough((), 102.0)
+
+
+def test_one_that_connects_later_holds_nobody_up() -> None:
+    heard = ActivatorsHeard(CADENCE, now=100.0)
+    heard.connected("late", 110.0)
+    assert heard.enough((), 110.0)
+
+
+def test_every_replica_is_waited_for() -> None:
+    heard = ReplicasHeard(CADENCE, {"a", "b"}, now=100.0)
+    heard.scraped("a")
+    assert not heard.enough(100.5)
+    heard.scraped("b")
+    assert heard.enough(100.5)
+
+
+def test_a_replica_that_never_answers_is_waited_for_so_long_and_no_longer() -> None:
+    heard = ReplicasHeard(CADENCE, {"a"}, now=100.0)
+    assert not heard.enough(102.9)
+    assert heard.enough(103.0)
+
+
+def test_a_replica_that_is_gone_is_not_waited_for() -> None:
+    heard = ReplicasHeard(CADENCE, {"a", "b"}, now=100.0)
+    heard.scraped("a")
+    heard.keep({"a"})
+    assert heard.enough(100.1)
