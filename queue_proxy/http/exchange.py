@@ -393,7 +393,6 @@ class Exchange:
     def _begin_answer(self, head: ResponseHead, data: bytes, start: int) -> None:
         """Pass the head on, together with what is there of the body."""
         self._response = head
-        self.state = ANSWERING
         framing: BodyFraming
         if self.head.method == b"HEAD" or head.status == 204 or head.status == 304:
             framing = LengthBody(0)
@@ -417,6 +416,7 @@ class Exchange:
             head.without(b"trailer")
             self._splice = PlainSplice()
         if self._splice is not None:
+            self.state = ANSWERING
             if not self._events:
                 client.write(head.to_bytes(self._closing))
             self._relay(data[start:])
@@ -427,6 +427,7 @@ class Exchange:
         except BodyError as error:
             self._fail(502, f"the model's answer: {error}")
             return
+        self.state = ANSWERING
         if used == size and head.untouched and not self._closing:
             client.write(data)
         else:
