@@ -1,0 +1,108 @@
+"""Nothing is left running, and no private file either, however the process that owns the run comes to its end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from autoscaler.cluster.local.procfs import find_members, read_process
+from tests.integration.local_cluster import tiny_cluster
+from tests.integration.local_cluster.tiny_cluster import members
+
+
+@contextmanager
+def owner(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str], str, int]]:
+    """A process that owns a run of two replicas, the run's id, and the guardian's process id."""
+    command = [sys.executable, "-m", tiny_cluster.__name__, str(folder), "2", *arguments]
+    root = Path(tiny_cluster.__file__).parents[3]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root) as process:
+        assert process.stdout is not None
+        try:
+            run, guardian = process.stdout.readline().split()
+            yield process, run, int(guardian)
+        finally:
+            process.kill()
+
+
+def wait_until(condition: Callable[[], bool], what: str, within: float = 15.0) -> None:
+    deadline = time.monotonic() + within
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
+
+
+def gone(pid: int) -> bool:
+    entry = read_process(pid)
+    return entry is None or entry.is_zombie
+
+
+@pytest.mark.parametrize("arguments", [(), ("--children=1",)], ids=["plain", "with-stray-children"])
+def test_nothing_survives_a_sigkill_of_the_owner(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    with owner(tmp_path, *arguments) as (process, run, guardian):
+        assert len(members(run)) >= 4
+        process.send_signal(signal.SIGKILL)
+        wait_until(lambda: members(run) == [], "processes of the run are left")
+        wait_until(lambda: gone(guardian), "the guardian stays")
+        assert not (tmp_path / "run").exists()
+
+
+def test_nothing_survives_an_orderly_end_and_no_zombie_is_left_to_it(tmp_path: Path) -> None:
+    with owner(tmp_path, "--children=1") as (process, run, guardian):
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+        assert members(run) == []
+        assert gone(guardian)
+        assert not (tmp_path / "run").exists()
+
+
+def test_a_guardian_that_was_killed_is_replaced_and_its_successor_knows_everything(tmp_path: Path) -> None:
+    with owner(tmp_path, "--children=1") as (process, run, guardian):
+        os.kill(guardian, signal.SIGKILL)
+        command = f"autoscaler.cluster.local.guardian\0{run}".encode()
+
+        def successors() -> list[int]:
+            children = [entry.pid for entry in find_members((), (process.pid, *_sessions_under(process.pid)))]
+            return [pid for pid in children if command in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+        wait_until(lambda: successors() != [], "no new guardian")
+        (successor,) = successors()
+        assert successor != guardian
+        # It has said that it watches before it is of any use; its first word is a line on its own output.
+        wait_until(lambda: _ignores_sigterm(successor), "the new guardian does not watch")
+        process.send_signal(signal.SIGKILL)
+        wait_until(lambda: members(run) == [], "processes of the run are left")
+        wait_until(lambda: gone(successor), "the guardian stays")
+
+
+def test_a_guardian_lets_signals_for_the_owner_pass(tmp_path: Path) -> None:
+    with owner(tmp_path) as (_, run, guardian):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            os.kill(guardian, number)
+        assert not gone(guardian)
+        assert len(members(run)) == 4
+
+
+def test_a_run_directory_that_is_not_its_own_is_not_removed(tmp_path: Path) -> None:
+    (tmp_path / "run-id").write_text("another")
+    command = [sys.executable, "-m", "autoscaler.cluster.local.guardian", "mine", str(tmp_path)]
+    assert subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode == 0
+    assert tmp_path.exists()
+
+
+def _sessions_under(pid: int) -> list[int]:
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(child) for child in children]
+
+
+def _ignores_sigterm(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/status").read_text()
+    ignored = int(next(line.split()[1] for line in status.splitlines() if line.startswith("SigIgn")), 16)
+    return bool(ignored & (1 << (signal.SIGTERM - 1)))
