@@ -41,6 +41,7 @@ class Surroundings:
     wake     somebody waits for this service and no endpoint is there: tell the controller now
     unproven the endpoints of this service that should be asked for readiness have changed
     body_bytes  how much of one body the engine buffers while its request waits
+    upstream connections to a host and port
     """
 
     timers: Timers
@@ -49,6 +50,7 @@ class Surroundings:
     wake: Callable[[str], None]
     unproven: Callable[[Dispatcher], None]
     body_bytes: int
+    upstream: Callable[[str, int], Upstream] = Upstream
 
 
 class Dispatcher:
@@ -122,7 +124,7 @@ class Dispatcher:
         self._broken.pop(visit, None)
         load, visit.load = visit.load, None
         if load is not None and load.standing in (Standing.READY, Standing.TRIAL):
-            log.warning("%s: %s at %s:%d: %s", self.service, load.endpoint.name, upstream.host, upstream.port, why)
+            log.warning("%s: %s: %s", self.service, load.endpoint.name, why)
             self.endpoints.unreachable(load, now)
         self.recorder.retries += 1
         visit.waiting_since = now
@@ -299,7 +301,7 @@ class Dispatcher:
     def _upstream(self, load: EndpointLoad) -> Upstream:
         upstream = self._upstreams.get(load)
         if upstream is None:
-            upstream = self._upstreams[load] = Upstream(load.endpoint.host, load.endpoint.port)
+            upstream = self._upstreams[load] = self._around.upstream(load.endpoint.host, load.endpoint.port)
         return upstream
 
     def _body_bytes(self, exchange: Exchange) -> int:

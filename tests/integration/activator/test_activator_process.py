@@ -140,7 +140,7 @@ async def test_a_request_whose_only_endpoint_refuses_waits_for_it_to_come_back(
         await replica.model.stop()
         await controller.route(endpoint)
         waiting = activator.ask(5)
-        await activator.said("chat-0 at 127.0.0.1")
+        await activator.said("chat-0: 127.0.0.1")
         await controller.until_stats(arrived=5, completed=0)
         await replica.model.start()
         assert bodies(await asyncio.gather(*waiting)) == ["chat-0"] * 5
@@ -211,7 +211,7 @@ async def test_without_a_controller_requests_flow_and_held_ones_reach_who_become
         assert (await activator.get()).status == 200
         await first.stop()
         waiting = activator.ask(4)
-        await activator.said("chat-0 at 127.0.0.1")
+        await activator.said("chat-0: 127.0.0.1")
         second.ready.set()
         assert bodies(await asyncio.gather(*waiting)) == ["chat-1"] * 4
         before = len(controller.pushes)

@@ -1,0 +1,390 @@
+"""The dispatcher: what happens with a request, on virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from activator.messages import EndpointState, HoldBounds
+from tests.unit.activator.activator_world import OK, Client, World
+
+READY, STARTING, DRAINING = EndpointState.READY, EndpointState.STARTING, EndpointState.DRAINING
+
+
+async def test_with_a_ready_endpoint_a_request_is_forwarded_at_once_and_wakes_nobody() -> None:
+    world = World()
+    world.route(READY)
+    client = world.send()
+    upstream = world.accept(0)
+    assert upstream.written.startswith(b"GET /v1/work HTTP/1.1\r\n")
+    upstream.receive(OK)
+    assert client.statuses == [b"200"]
+    stats = world.dispatcher.stats()
+    assert (stats.arrived, stats.completed, stats.running, stats.waiting) == (1, 1, 0, 0)
+    assert world.wakes == []
+
+
+async def test_without_an_endpoint_the_first_request_wakes_in_the_same_instant_and_then_each_doubling() -> None:
+    world = World()
+    world.route()
+    woken_by = []
+    for number in range(1, 40):
+        before = len(world.wakes)
+        world.send()
+        if len(world.wakes) > before:
+            woken_by.append(number)
+    assert woken_by == [1, 2, 4, 8, 16, 32]
+
+
+async def test_a_service_that_fell_asleep_is_woken_again_by_the_next_first_request() -> None:
+    world = World()
+    world.route()
+    world.send().leave()
+    assert len(world.wakes) == 1
+    world.send()
+    assert len(world.wakes) == 2
+
+
+async def test_when_the_last_endpoint_is_lost_those_who_wait_wake_the_service() -> None:
+    world = World()
+    world.route(READY, capacity=1)
+    world.send()
+    world.send()
+    assert world.wakes == []
+    world.route()
+    assert len(world.wakes) == 1
+
+
+async def test_its_own_answer_releases_as_much_as_the_endpoint_has_room_for() -> None:
+    world = World()
+    world.route(STARTING, capacity=3)
+    clients = [world.send() for _ in range(5)]
+    assert world.asked == [world.load(0)]
+    world.timers.pass_time(7.0)
+    world.dispatcher.proven(world.load(0))
+    assert world.dialled(0) == 3
+    world.accept(0).receive(OK)
+    assert [client.statuses for client in clients] == [[b"200"], [], [], [], []]
+    # The place that was given back is taken again on the same connection, in the same event.
+    assert world.dispatcher.stats().waiting == 1
+    assert world.asked == []
+
+
+async def test_readiness_restarts_the_clock_of_those_who_waited_for_it() -> None:
+    world = World()
+    world.route(STARTING, capacity=1)
+    clients = [world.send(), world.send()]
+    world.timers.pass_time(59.0)
+    world.dispatcher.proven(world.load(0))
+    world.timers.pass_time(19.9)
+    assert clients[1].statuses == []
+    world.timers.pass_time(0.2)
+    assert clients[1].statuses == [b"429"]
+    assert b"retry-after: " in clients[1].answered
+
+
+@pytest.mark.parametrize(
+    ("states", "status", "says"),
+    [((), b"503", b"no replica is ready"), ((READY,), b"429", b"every replica is full")],
+)
+async def test_a_full_hold_refuses_by_what_is_lacking(
+    states: tuple[EndpointState, ...], status: bytes, says: bytes
+) -> None:
+    world = World()
+    hold = HoldBounds(requests=1, bytes=0, no_endpoint_seconds=60.0, full_seconds=20.0)
+    world.route(*states, capacity=1, hold=hold)
+    if states:
+        world.send()
+    world.send()
+    refused = world.send()
+    assert refused.statuses == [status]
+    assert says in refused.answered
+    assert world.dispatcher.stats().refused == 1
+
+
+async def test_bodies_count_by_the_most_that_they_may_take() -> None:
+    world = World()
+    hold = HoldBounds(requests=9, bytes=70_000, no_endpoint_seconds=60.0, full_seconds=20.0)
+    world.route(hold=hold)
+    world.send(body=b"x" * 5_000)
+    assert world.dispatcher.stats().held_bytes == 5_000
+    world.send()
+    assert world.dispatcher.stats().held_bytes == 5_000
+    chunked = world.send(headers={"transfer-encoding": "chunked"})
+    assert chunked.statuses == [b"503"]
+    assert b"memory" in chunked.answered
+
+
+async def test_a_refused_connection_goes_to_another_endpoint_and_is_not_a_failure() -> None:
+    world = World()
+    world.route(READY, READY, capacity=1)
+    client = world.send()
+    first = 0 if world.dialled(0) else 1
+    world.refuse(first)
+    world.accept(1 - first).receive(OK)
+    world.timers.pass_time(0.0)
+    assert client.statuses == [b"200"]
+    stats = world.dispatcher.stats()
+    assert (stats.arrived, stats.completed, stats.failed) == (1, 1, 0)
+    assert world.dispatcher.recorder.retries == 1
+
+
+async def test_requests_that_came_back_go_out_again_in_their_old_order_ahead_of_newer_ones() -> None:
+    world = World()
+    world.route(READY, capacity=2)
+    clients = [world.send(f"/{n}") for n in range(4)]
+    world.refuse(0)
+    world.refuse(0)
+    assert world.dispatcher.stats().waiting == 4
+    world.timers.pass_time(0.1)
+    world.dispatcher.proven(world.load(0))
+    first, second = world.accept(0), world.accept(0)
+    assert [first.written.split()[1], second.written.split()[1]] == [b"/0", b"/1"]
+    second.receive(OK)
+    assert second.written.count(b"GET /2 ") == 1
+    assert clients[1].statuses == [b"200"]
+
+
+async def test_an_endpoint_that_refuses_is_tried_again_after_its_back_off_with_one_request() -> None:
+    world = World()
+    world.route(READY, capacity=8)
+    clients = [world.send() for _ in range(3)]
+    for _ in range(3):
+        world.refuse(0)
+    assert world.dialled(0) == 0
+    assert world.asked == [world.load(0)]
+    world.timers.pass_time(0.06)
+    assert world.dialled(0) == 1
+    world.accept(0).receive(OK)
+    assert clients[0].statuses == [b"200"]
+    assert world.dispatcher.endpoints.any_ready
+
+
+async def test_a_replica_that_dies_is_an_honest_502_and_nothing_is_sent_again() -> None:
+    world = World()
+    world.route(READY, READY, capacity=1)
+    client = world.send()
+    first = 0 if world.dialled(0) else 1
+    world.accept(first).lose(ConnectionResetError())
+    world.timers.pass_time(0.0)
+    assert client.statuses == [b"502"]
+    assert world.dialled(1 - first) == 0
+    stats = world.dispatcher.stats()
+    assert (stats.failed, stats.running, stats.completed) == (1, 0, 0)
+
+
+async def test_a_client_that_leaves_while_waiting_is_never_forwarded() -> None:
+    world = World()
+    world.route(STARTING)
+    first, second = world.send("/first"), world.send("/second")
+    first.leave()
+    world.dispatcher.proven(world.load(0))
+    assert world.accept(0).written.startswith(b"GET /second ")
+    assert world.dialled(0) == 0
+    assert second.statuses == []
+    assert world.dispatcher.stats().abandoned == 1
+
+
+async def test_a_client_that_leaves_while_its_connection_is_made_gives_its_place_to_the_next() -> None:
+    world = World()
+    world.route(READY, capacity=1)
+    first = world.send("/first")
+    world.send("/second")
+    first.leave()
+    assert world.dialled(0) == 2
+    stats = world.dispatcher.stats()
+    assert (stats.abandoned, stats.running, stats.waiting) == (1, 1, 0)
+
+
+async def test_a_removed_endpoint_gets_nothing_new_and_its_requests_finish() -> None:
+    world = World()
+    world.route(READY, capacity=2)
+    client = world.send()
+    upstream = world.accept(0)
+    world.route()
+    world.send()
+    assert world.dialled(0) == 0
+    upstream.receive(OK)
+    assert client.statuses == [b"200"]
+
+
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        ("/v1/work", {"user-agent": "kube-probe/1.33"}),
+        ("/v1/work", {"pilotlight-probe": "x"}),
+        ("/v2/health/live", {}),
+        ("/healthz", {}),
+        ("/metrics", {}),
+        ("/v2/models/m/ready", {}),
+    ],
+)
+async def test_probes_and_scrapes_of_a_sleeping_service_are_answered_here(path: str, headers: dict[str, str]) -> None:
+    world = World()
+    world.route()
+    assert world.send(path, headers=headers).statuses == [b"200"]
+    assert world.wakes == []
+    assert world.dispatcher.stats().arrived == 0
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/v2/models/m/ready"])
+async def test_a_look_at_a_serving_model_is_forwarded_without_a_place_and_uncounted(path: str) -> None:
+    world = World()
+    world.route(READY, capacity=1)
+    world.send()
+    look = world.send(path)
+    assert world.dialled(0) == 2
+    world.accept(0)
+    world.accept(0).receive(OK)
+    assert look.statuses == [b"200"]
+    stats = world.dispatcher.stats()
+    assert (stats.arrived, stats.running, stats.completed) == (1, 1, 0)
+
+
+async def test_a_look_whose_endpoint_refuses_is_answered_here() -> None:
+    world = World()
+    world.route(READY)
+    look = world.send("/metrics")
+    world.refuse(0)
+    assert look.statuses == [b"200"]
+
+
+async def test_work_on_a_path_of_health_with_another_method_is_work() -> None:
+    world = World()
+    world.route()
+    world.send("/health", body=b"x")
+    assert world.dispatcher.stats().waiting == 1
+
+
+async def test_comments_begin_after_the_first_interval_and_say_what_is_waited_for() -> None:
+    world = World(comment_seconds=5.0)
+    world.route(STARTING)
+    patient, silent = world.send(headers={"pilotlight-wait": "comments"}), world.send()
+    world.timers.pass_time(4.9)
+    assert patient.answered == b""
+    world.timers.pass_time(5.2)
+    assert patient.answered.startswith(b"HTTP/1.1 200 ")
+    assert patient.answered.count(b"for a replica to become ready") == 2
+    assert silent.answered == b""
+    world.dispatcher.proven(world.load(0))
+    said = len(patient.answered)
+    world.timers.pass_time(30.0)
+    assert len(patient.answered) == said
+
+
+async def test_a_short_wait_keeps_its_true_status() -> None:
+    world = World(comment_seconds=5.0)
+    world.route(STARTING)
+    client = world.send(headers={"pilotlight-wait": "comments"})
+    world.timers.pass_time(4.0)
+    world.dispatcher.proven(world.load(0))
+    world.accept(0).receive(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n")
+    assert client.statuses == [b"404"]
+
+
+async def test_a_refusal_after_comments_is_an_error_event() -> None:
+    world = World(comment_seconds=5.0)
+    world.route()
+    client = world.send(headers={"pilotlight-wait": "comments"})
+    world.timers.pass_time(61.0)
+    assert client.statuses == [b"200"]
+    assert b"event: error" in client.answered
+    assert b"no replica is ready" in client.answered
+
+
+async def test_ending_refuses_who_waits_and_who_comes_after() -> None:
+    world = World()
+    world.route()
+    waiting = world.send()
+    world.dispatcher.dismiss()
+    assert waiting.statuses == [b"503"]
+    assert world.send().statuses == [b"503"]
+
+
+async def test_without_a_capacity_a_great_hold_does_not_leave_in_one_turn() -> None:
+    world = World()
+    world.route(STARTING, hold=HoldBounds(requests=1_000, bytes=0, no_endpoint_seconds=60.0, full_seconds=20.0))
+    for _ in range(600):
+        world.send()
+    world.dispatcher.proven(world.load(0))
+    assert world.dialled(0) == 256
+    world.timers.pass_time(0.0)
+    assert world.dialled(0) == 600
+
+
+EVENTS = st.lists(
+    st.tuples(
+        st.sampled_from(["send", "leave", "accept", "refuse", "answer", "die", "table", "proven", "time"]),
+        st.integers(0, 5),
+    ),
+    max_size=60,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(events=EVENTS)
+def test_whatever_happens_every_request_ends_once_and_no_endpoint_is_given_more_than_it_takes(
+    events: list[tuple[str, int]],
+) -> None:
+    async def run() -> None:
+        world = World()
+        world.route(READY, STARTING, capacity=2)
+        clients: list[Client] = []
+        left: set[int] = set()
+        for event, number in events:
+            _happen(world, clients, left, event, number)
+            world.timers.pass_time(0.0)
+            _holds(world, clients)
+        world.route()
+        for upstream in world.upstreams.values():
+            while upstream.attempts:
+                upstream.refuse_next()
+            for transport in upstream.transports:
+                transport.lose(ConnectionResetError())
+        world.timers.pass_time(200.0)
+        assert world.dispatcher.idle
+        for index, client in enumerate(clients):
+            assert index in left or len(client.statuses) == 1
+            assert len(client.statuses) <= 1
+
+    asyncio.run(run())
+
+
+def _happen(world: World, clients: list[Client], left: set[int], event: str, number: int) -> None:
+    upstream = world.upstreams.get(9_000 + number % 2)
+    open_connections = [] if upstream is None else [t for t in upstream.transports if not t.closing]
+    match event:
+        case "send":
+            clients.append(world.send(body=b"x" * number))
+        case "leave" if clients:
+            clients[number % len(clients)].leave()
+            left.add(number % len(clients))
+        case "accept" if upstream is not None and upstream.attempts:
+            upstream.connect_next()
+        case "refuse" if upstream is not None and upstream.attempts:
+            upstream.refuse_next()
+        case "answer" if open_connections:
+            transport = open_connections[number % len(open_connections)]
+            protocol = transport.protocol
+            if getattr(protocol, "exchange", None) is not None:
+                transport.receive(OK)
+        case "die" if open_connections:
+            open_connections[number % len(open_connections)].lose(ConnectionResetError())
+        case "table":
+            tables = [(READY, STARTING), (STARTING, READY), (READY, READY), (DRAINING, READY), (READY,), ()]
+            world.route(*tables[number], capacity=2)
+        case "proven" if number < len(list(world.dispatcher.endpoints.all())):
+            world.dispatcher.proven(list(world.dispatcher.endpoints.all())[number])
+        case "time":
+            world.timers.pass_time(0.05 * 4.0**number)
+
+
+def _holds(world: World, clients: list[Client]) -> None:
+    stats = world.dispatcher.stats()
+    assert all(load.in_flight <= 2 for load in world.dispatcher.endpoints.all())
+    ended = stats.completed + stats.refused + stats.failed + stats.abandoned
+    assert stats.arrived == len(clients) == ended + stats.running + stats.waiting
+    assert stats.waiting == len(world.dispatcher.hold)
