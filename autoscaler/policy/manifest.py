@@ -93,7 +93,7 @@ def load_manifests(paths: Sequence[Path]) -> Manifests:
 
 
 def collect_manifests(paths: Sequence[Path]) -> Collected:
-    """Like `load_manifests`, with what is wrong beside what could be read."""
+    """Like `load_manifests`, with what is wrong beside what could be read; that includes objects with a wrong name."""
     collected = Collected()
     seen: dict[tuple[ManifestKind, str, str], Source] = {}
     for path in paths:
@@ -101,13 +101,13 @@ def collect_manifests(paths: Sequence[Path]) -> Collected:
             if isinstance(found, PolicyError):
                 collected.errors.append(found)
                 continue
+            collected.manifests.append(found)
             identity = (found.kind, found.namespace, found.name)
-            if identity in seen:
-                message = f"{found.kind.value} {found.name} is here a second time; the first is at {seen[identity]}"
+            if found.name and identity in seen:
+                name = shown(found.name)
+                message = f"{found.kind.value} {name} is here a second time; the first is at {seen[identity]}"
                 collected.errors.append(_flaw(found.where, message))
-            else:
-                seen[identity] = found.where
-                collected.manifests.append(found)
+            seen.setdefault(identity, found.where)
     return collected
 
 
@@ -122,7 +122,7 @@ def _read_file(path: Path) -> Iterator[Manifest | PolicyError]:
         for flaw in document.flaws:
             yield PolicyError(shown(flaw.key), "", Source(file, flaw.line), "", shown(flaw.message, 300))
         empty = empty and document.value is None and not document.flaws
-        if document.value is not None and not document.flaws:
+        if document.value is not None:
             yield from _objects(file, document)
     if empty:
         yield _flaw(Source(file), "is empty")
@@ -174,10 +174,11 @@ def _object(body: object, source: SourceMap) -> Iterator[Manifest | PolicyError]
     if not isinstance(metadata, Mapping):
         yield PolicyError("metadata", "", source.where(("metadata",)), "a mapping with a name", "is missing")
         return
-    errors = [*_names(kind, metadata, source), *_spec(kind, body, source)]
-    yield from errors
-    if not errors:
-        yield Manifest(kind, _namespace(kind, metadata), str(metadata["name"]), body, source)
+    yield from _names(kind, metadata, source)
+    wrong = list(_spec(kind, body, source))
+    yield from wrong
+    if not wrong:  # whatever its name is, its policy can be looked at
+        yield Manifest(kind, _namespace(kind, metadata), str(metadata.get("name") or ""), body, source)
 
 
 def _kind(body: Mapping[str, object], source: SourceMap) -> ManifestKind | PolicyError:

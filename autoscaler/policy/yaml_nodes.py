@@ -17,7 +17,7 @@ from autoscaler.policy.errors import shown
 
 DEEPEST = 64
 
-_MOST_EVENTS = 200_000
+_MOST_EVENTS = 100_000
 _CORE = "tag:yaml.org,2002:"
 # JSON's way to write 1000, which YAML 1.1 takes for text and Kubernetes for a number.
 _EXPONENT = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]{1,3}")
@@ -69,7 +69,7 @@ def read_nodes(text: str) -> Iterator[Node]:
     try:
         for count, event in enumerate(yaml.parse(text, Loader=yaml.SafeLoader)):
             if count > _MOST_EVENTS:
-                raise YamlError(_line(event), f"more than {_MOST_EVENTS} values in one file")
+                raise YamlError(_line(event), "more values than any manifest has")
             root = composer.take(event)
             if root is not None:
                 yield root

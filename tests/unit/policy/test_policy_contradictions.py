@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from autoscaler.policy.errors import PolicyErrors, SourceMap
+from autoscaler.policy.errors import KeyPath, PolicyErrors, SourceMap
 from autoscaler.policy.parse import read_policy
 from tests.unit.policy.services import KNATIVE, KSERVE, OURS, error_of, service
 
@@ -106,7 +106,10 @@ def test_what_can_be_meant_together_is_taken(annotations: dict[str, object], pre
 
 
 def test_both_places_have_their_line() -> None:
-    lines = {("metadata", "annotations", OURS + "max-replicas"): 7, ("spec", "predictor", "maxReplicas"): 21}
+    lines: dict[KeyPath, int] = {
+        ("metadata", "annotations", OURS + "max-replicas"): 7,
+        ("spec", "predictor", "maxReplicas"): 21,
+    }
     with pytest.raises(PolicyErrors) as caught:
         read_policy(service({OURS + "max-replicas": "3"}, maxReplicas=4), SourceMap("my.yaml", lines))
     assert str(caught.value) == (

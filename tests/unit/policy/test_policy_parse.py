@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from autoscaler.policy import keys
 from autoscaler.policy.canonical import policy_from_json, policy_to_json
-from autoscaler.policy.errors import PolicyErrors, SourceMap
+from autoscaler.policy.errors import KeyPath, PolicyErrors, SourceMap
 from autoscaler.policy.parse import read_policy, resolve_target
 from autoscaler.policy.scaling_policy import Improvements, Metric, ScalingPolicy
 from tests.unit.policy.services import KNATIVE, KSERVE, OURS, error_of, errors_of, outcome, service
@@ -201,7 +201,7 @@ def test_every_mistake_is_reported_at_once() -> None:
 
 
 def test_an_error_names_file_and_line_key_value_and_what_is_allowed() -> None:
-    lines = {(): 1, ("metadata", "annotations", OURS + "stable-window"): 12}
+    lines: dict[KeyPath, int] = {(): 1, ("metadata", "annotations", OURS + "stable-window"): 12}
     with pytest.raises(PolicyErrors) as caught:
         read_policy(service({OURS + "stable-window": "60"}), SourceMap("my.yaml", lines))
     assert str(caught.value) == (
@@ -212,7 +212,7 @@ def test_an_error_names_file_and_line_key_value_and_what_is_allowed() -> None:
 
 def test_errors_come_in_the_order_of_the_file() -> None:
     names = [OURS + "z", OURS + "b", OURS + "m"]
-    lines = {("metadata", "annotations", name): line for line, name in enumerate(names, start=5)}
+    lines: dict[KeyPath, int] = {("metadata", "annotations", name): line for line, name in enumerate(names, start=5)}
     with pytest.raises(PolicyErrors) as caught:
         read_policy(service(dict.fromkeys(names, "1")), SourceMap("my.yaml", lines))
     assert [error.key for error in caught.value.errors] == names
