@@ -91,8 +91,8 @@ is. Other annotations belong to others and are left alone.
 
 Who writes in Knative's terms gets Knative's meaning: as soon as one `autoscaling.knative.dev` annotation is used, the
 three improvements (`count-starting-replicas`, `backlog-sizing`, `one-before-zero`) are off and a new service starts
-with one replica. Otherwise the improvements are on and a new service starts asleep. `pilotlight.dev/semantics` says it
-for the whole policy, and each improvement can be switched by its own name; both count more than the annotations' kind.
+with one replica. Otherwise the improvements are on and a new service starts asleep. `pilotlight.dev/semantics` decides
+this by name, whatever annotations are used, and each improvement can be switched alone by its own key.
 
 ## What one replica is given
 
