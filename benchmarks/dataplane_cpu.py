@@ -1,0 +1,131 @@
+"""What a proxied request costs: CPU of the queue proxy against a plain aiohttp reverse proxy, in the same run.
+
+    python benchmarks/dataplane_cpu.py [--rounds 5] [--seconds 2]
+
+Both proxies are real processes pinned to one core, model and load to another; rounds are interleaved, so that what
+the machine does besides strikes both; the table shows medians. CPU is the run time of all threads of the proxy as
+the scheduler counts it. Absolute figures depend on the machine, the ratio hardly does. Exits with 1 when the ratio
+is above the aim.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+AIM = 0.25
+_PARTS = str(Path(__file__).with_name("dataplane_parts.py"))
+_ROOT = str(Path(__file__).resolve().parent.parent)
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """One window of load: CPU microseconds per request, and requests per second."""
+
+    cpu_us: float
+    per_second: float
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+@contextlib.contextmanager
+def process(core: int, port: int, *command: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process on one core, once it listens on `port`; ended afterwards."""
+    child = subprocess.Popen([sys.executable, *command], cwd=_ROOT)
+    os.sched_setaffinity(child.pid, {core})
+    try:
+        deadline = time.monotonic() + 20
+        while True:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                break
+            if child.poll() is not None or time.monotonic() > deadline:
+                raise SystemExit(f"did not start: {' '.join(command)}")
+            time.sleep(0.05)
+        yield child
+    finally:
+        child.kill()
+        child.wait()
+
+
+def measure(core: int, port: int, pid: int, requests: str, seconds: float) -> Figures:
+    """Load on one proxy for one window."""
+    command = [sys.executable, _PARTS, "load", str(port), str(pid), "--requests", requests, "--seconds", str(seconds)]
+    load = subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.PIPE)
+    os.sched_setaffinity(load.pid, {core})
+    output, _ = load.communicate(timeout=seconds + 60)
+    if load.returncode != 0:
+        raise SystemExit("the load failed")
+    result = json.loads(output)
+    return Figures(result["cpu"] / result["requests"] * 1e6, result["requests"] / result["seconds"])
+
+
+def run(rounds: int, seconds: float) -> dict[tuple[str, str], list[Figures]]:
+    """Figures of every (requests, proxy), one a round."""
+    cores = sorted(os.sched_getaffinity(0))
+    proxy_core, load_core = cores[0], cores[-1]
+    model, ours, plain, admin = free_port(), free_port(), free_port(), free_port()
+    figures: dict[tuple[str, str], list[Figures]] = {}
+    queue_proxy = [
+        *("-m", "queue_proxy", "--name", "bench", "--listen", f"127.0.0.1:{ours}", "--admin", f"127.0.0.1:{admin}"),
+        *("--upstream", f"127.0.0.1:{model}", "--limit", "100", "--timeout", "300"),
+    ]
+    with process(load_core, model, _PARTS, "upstream", str(model)):
+        for _ in range(rounds):
+            with (
+                process(proxy_core, ours, *queue_proxy) as ours_process,
+                process(proxy_core, plain, _PARTS, "aiohttp", str(plain), str(model)) as plain_process,
+            ):
+                for requests in ("bare", "headers"):
+                    for name, port, child in (("queue proxy", ours, ours_process), ("aiohttp", plain, plain_process)):
+                        window = measure(load_core, port, child.pid, requests, seconds)
+                        figures.setdefault((requests, name), []).append(window)
+    return figures
+
+
+def report(figures: dict[tuple[str, str], list[Figures]]) -> bool:
+    """Print the table; True when every ratio is within the aim."""
+    within = True
+    print(f"{'request':<24}{'proxy':<14}{'CPU us/request':>16}{'requests/s':>14}{'ratio':>9}")
+    for requests, title in (("bare", "bare GET"), ("headers", "GET with 14 headers")):
+        ratios = [
+            ours.cpu_us / plain.cpu_us
+            for ours, plain in zip(figures[requests, "queue proxy"], figures[requests, "aiohttp"], strict=True)
+        ]
+        ratio = statistics.median(ratios)
+        within = within and ratio <= AIM
+        for name in ("queue proxy", "aiohttp"):
+            windows = figures[requests, name]
+            cpu = statistics.median(window.cpu_us for window in windows)
+            rate = statistics.median(window.per_second for window in windows)
+            shown = f"{ratio:.3f}" if name == "queue proxy" else ""
+            print(f"{title:<24}{name:<14}{cpu:>16.1f}{rate:>14.0f}{shown:>9}")
+    print(f"aim: ratio <= {AIM:.2f}: {'met' if within else 'missed'}")
+    return within
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=2.0, help="length of one window")
+    options = parser.parse_args()
+    return 0 if report(run(options.rounds, options.seconds)) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
