@@ -57,6 +57,7 @@ class LocalAgent:
         self._http: aiohttp.ClientSession | None = None
         self._server: AgentServer | None = None
         self._changed = asyncio.Event()
+        self._end: asyncio.Task[None] | None = None
         self._stopping = False
 
     @property
@@ -89,12 +90,16 @@ class LocalAgent:
     async def stop(self, drain_seconds: float = 30.0) -> None:
         """End all replicas and remove the run directory; accepted work is finished for at most `drain_seconds`.
 
-        May be called again while it is under way, with less: the replicas then have only that long.
+        May be called again while it is under way, with less: the replicas then have only that long. Every call returns
+        when all is done.
         """
-        again, self._stopping = self._stopping, True
+        self._stopping = True
         await asyncio.gather(*(service.stop(drain_seconds) for service in self._services.values()))
-        if again:
-            return
+        if self._end is None:
+            self._end = asyncio.create_task(self._close())
+        await asyncio.shield(self._end)
+
+    async def _close(self) -> None:
         self._notify()
         if self._server is not None:
             await self._server.stop()

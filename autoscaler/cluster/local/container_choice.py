@@ -8,6 +8,7 @@ than none.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -28,6 +29,9 @@ _FRAMEWORKS = (
     "lightgbm",
     "paddle",
 )
+_NAME = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
+_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_NAME_RULE = "must have at most 63 lower-case letters, digits and dashes, not begin or end with a dash"
 _REFUSED_PARTS = ("transformer", "explainer")
 _REFUSED_PREDICTOR = ("workerSpec", "initContainers", "storageUris", "resourceClaims")
 _HARMLESS_VOLUMES = ("emptyDir", "hostPath")
@@ -50,9 +54,15 @@ def read_meta(inference_service: Fields) -> ObjectMeta:
     name = metadata.text("name")
     if not name:
         raise LaunchError(f"{metadata.at('name')} is missing")
+    # Kubernetes' own rule; files and processes are named after these two, so nothing else may get through.
+    if not _NAME.fullmatch(name):
+        raise LaunchError(f"{metadata.at('name')} {_NAME_RULE}, and begin with a letter, not {name!r:.80}")
+    namespace = metadata.text("namespace") or "default"
+    if not _NAMESPACE.fullmatch(namespace):
+        raise LaunchError(f"{metadata.at('namespace')} {_NAME_RULE}, not {namespace!r:.80}")
     return ObjectMeta(
         name=name,
-        namespace=metadata.text("namespace") or "default",
+        namespace=namespace,
         labels=metadata.table("labels"),
         annotations=metadata.table("annotations"),
     )

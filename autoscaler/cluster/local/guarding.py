@@ -22,7 +22,7 @@ class Guard:
 
     def __init__(self, run: str, directory: Path, sessions: Callable[[], Sequence[int]]) -> None:
         self._run = run
-        self._directory = directory
+        self._directory = directory.absolute()
         self._sessions = sessions
         self._process: subprocess.Popen[bytes] | None = None
         self._pidfd: int | None = None

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
 import aiohttp
 
 from autoscaler.cluster.local.gpus import GpuPool
+from autoscaler.cluster.local.log_file import rotated
 from autoscaler.cluster.local.machine import VISIBLE_DEVICES, Machine
 from autoscaler.cluster.local.port_range import PortRange
 from autoscaler.cluster.local.processes import Processes
 
-_LOGS_KEPT = 100
+_LOGS_KEPT = 200
 
 
 class Host:
@@ -36,6 +38,7 @@ class Host:
         self.ports = PortRange()
         self.gpus = GpuPool(machine.gpus)
         self._logs = logs
+        self._log_paths: deque[Path] = deque()
         self._given_back: asyncio.Future[None] | None = None
 
     def gpus_given_back(self) -> asyncio.Future[None]:
@@ -55,9 +58,15 @@ class Host:
         return {**self.machine.gpu_environment, VISIBLE_DEVICES: ",".join(devices)}
 
     def log_path(self, name: str) -> Path:
-        """Where the output of process `name` goes. The oldest logs of a long run are removed."""
+        """Where the output of process `name` goes.
+
+        Replicas come and go, and a model that cannot start makes a new one every minute: of a long run the oldest
+        logs are removed. Only ours: the folder may be one that the user named.
+        """
         self._logs.mkdir(mode=0o700, parents=True, exist_ok=True)
-        logs = sorted(self._logs.glob("*.log*"), key=lambda path: path.stat().st_mtime)
-        for path in logs[: max(0, len(logs) - _LOGS_KEPT)]:
-            path.unlink(missing_ok=True)
-        return self._logs / f"{name}.log"
+        self._log_paths.append(self._logs / f"{name}.log")
+        while len(self._log_paths) > _LOGS_KEPT:
+            oldest = self._log_paths.popleft()
+            oldest.unlink(missing_ok=True)
+            rotated(oldest).unlink(missing_ok=True)
+        return self._log_paths[-1]

@@ -13,6 +13,11 @@ _TAIL_BYTES = 8 * 1024
 _PIPE_READS = 32
 
 
+def rotated(path: Path) -> Path:
+    """Where the older part of the log at `path` is."""
+    return path.with_name(f"{path.name}.1")
+
+
 class LogFile:
     """Reads a pipe and appends to `path`; at `limit_bytes` the file becomes `path`.1 and a new one begins.
 
@@ -31,8 +36,12 @@ class LogFile:
         self._reader: int | None = None
 
     def open_pipe(self, loop: asyncio.AbstractEventLoop) -> int:
-        """The descriptor to give to a process as its output; the caller closes its own copy after the start."""
-        assert self._reader is None
+        """The descriptor to give to a process as its output; the caller closes its own copy after the start.
+
+        A process that wrote here before has ended: what it has left is taken over, and its strays are let go of.
+        """
+        self.take_over()
+        self._stop_reading()
         self._loop = loop
         self._reader, writer = os.pipe()
         os.set_blocking(self._reader, False)
@@ -70,7 +79,7 @@ class LogFile:
     def _rotate(self) -> None:
         os.close(self._file)
         try:
-            self.path.replace(self.path.with_name(self.path.name + ".1"))
+            self.path.replace(rotated(self.path))
         except OSError:
             pass  # somebody removed it; then a new one begins all the same
         self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)

@@ -31,7 +31,7 @@ def custom(
 
 
 def launched(container: Mapping[str, object], *ports: int, **metadata: object) -> Launch:
-    return custom(container, **metadata).launch("chat-predictor-abcde", ports or (21000,))
+    return custom(container, None, **metadata).launch("chat-predictor-abcde", ports or (21000,))
 
 
 @pytest.mark.parametrize(
@@ -232,6 +232,15 @@ def test_what_one_machine_cannot_do_is_refused_by_name(spec: object, message: st
 def test_an_object_without_a_name_is_refused() -> None:
     with pytest.raises(LaunchError, match=r"metadata\.name is missing"):
         plan_launch({"spec": {}}, [])
+
+
+@pytest.mark.parametrize("name", ["../evil", "a/b", "Chat", "-a", "a-", "a" * 64, "1a", "a\n", "a b"])
+def test_a_name_that_kubernetes_would_not_take_is_refused(name: str) -> None:
+    with pytest.raises(LaunchError, match=r"metadata\.name must have"):
+        plan_launch({"metadata": {"name": name}, "spec": {}}, [])
+    if name != "1a":
+        with pytest.raises(LaunchError, match=r"metadata\.namespace must have"):
+            plan_launch({"metadata": {"name": "chat", "namespace": name}, "spec": {}}, [])
 
 
 def test_the_grace_period_of_the_manifest_bounds_the_drain() -> None:

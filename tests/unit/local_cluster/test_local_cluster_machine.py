@@ -62,7 +62,8 @@ def test_a_gpu_is_never_dealt_twice_and_none_is_lost(data: st.DataObject) -> Non
     pool = GpuPool([str(n) for n in range(total)])
     held: dict[str, tuple[str, ...]] = {}
     for step in range(data.draw(st.integers(0, 30))):
-        if held and data.draw(st.booleans()):
+        gives_back: bool = data.draw(st.booleans())
+        if held and gives_back:
             name = data.draw(st.sampled_from(sorted(held)))
             pool.give_back(name)
             del held[name]

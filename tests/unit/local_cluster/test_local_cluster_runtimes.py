@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 
 import pytest
 
@@ -101,7 +102,7 @@ def test_the_model_settings_are_merged_over_the_runtimes_container() -> None:
     launched = plan.launch("r", (21000,))
     assert launched.argv == ("serve", "a", "--port=21000", "--fast")
     assert (launched.environment["A"], launched.environment["B"]) == ("runtime", "model")
-    assert (plan.resources["cpu"], plan.resources["memory"]) == (4, 2**30)
+    assert plan.resources == {"cpu": Decimal(4), "memory": Decimal(2**30)}
 
 
 def test_templates_are_filled_from_the_inference_service() -> None:
