@@ -85,6 +85,8 @@ class _Handlers:
         if last is None:
             return _error(400, f"last is a whole number from 0 to {_LAST_MOST}")
         control = self._knowledge.services.get(name)
+        if control is None and not self._knowledge.seen_cluster:
+            return _error(503, "the cluster has not shown its services yet; ask again in a moment")
         if control is None:
             known = list(self._knowledge.services)
             return _json(404, {"error": f"there is no service {name}", "services": known})
