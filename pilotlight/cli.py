@@ -89,7 +89,7 @@ def _up(given: argparse.Namespace) -> int:
 
 
 def _demo(given: argparse.Namespace) -> int:
-    from pilotlight.demo import DemoOptions, run_demo
+    from pilotlight.demo.run import DemoOptions, run_demo
 
     return run_demo(
         DemoOptions(report=given.report, first_port=given.port, api=given.api, seed=given.seed, logs=given.logs)
@@ -163,7 +163,7 @@ def _add_replay(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_demo(parser: argparse.ArgumentParser) -> None:
-    _ports(parser)
+    _ports(parser, first=0, api=None)
     parser.add_argument(
         "--report", type=Path, default=Path("demo-report.html"), metavar="FILE", help="page to write (%(default)s)"
     )
@@ -201,7 +201,7 @@ def _files(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _ports(parser: argparse.ArgumentParser) -> None:
+def _ports(parser: argparse.ArgumentParser, first: int = 8081, api: str | None = arguments.DEFAULT_API) -> None:
     parser.add_argument(
         "--port",
         type=arguments.whole(0, 65_535),
@@ -210,14 +210,14 @@ def _ports(parser: argparse.ArgumentParser) -> None:
         help="port of the first service (%(default)s)",
     )
     parser.add_argument("--logs", type=Path, metavar="DIR", help="keep the logs of all processes there")
-    _api(parser)
+    _api(parser, api)
 
 
-def _api(parser: argparse.ArgumentParser) -> None:
+def _api(parser: argparse.ArgumentParser, default: str | None = arguments.DEFAULT_API) -> None:
     parser.add_argument(
         "--api",
         type=arguments.address,
-        default=arguments.DEFAULT_API,
+        default=default,
         metavar="HOST:PORT",
-        help="of the controller (%(default)s)",
+        help=f"of the controller ({arguments.DEFAULT_API})",
     )

@@ -123,14 +123,13 @@ def _candidates(decision: Body) -> Iterator[str]:
 
 
 def _reading(reading: Body) -> str:
-    value, age = reading.number("value"), reading.number("age")
-    match reading.text("state") or reading.text("kind"):
-        case "missing":
-            return f"unknown: {reading.text('why')}"
-        case "stale":
-            return f"stale: was {value or 0:.4g} {_seconds(age or 0)} ago"
-        case _:
-            return f"reading {value or 0:.4g}, {_seconds(age or 0)} old"
+    """A reading as decisions carry it: `{"known": v, "age": s}`, `{"stale": v, "age": s}` or `{"missing": why}`."""
+    known, stale, age = reading.number("known"), reading.number("stale"), reading.number("age") or 0.0
+    if known is not None:
+        return f"reading {known:.4g}, {_seconds(age)} old"
+    if stale is not None:
+        return f"stale: was {stale:.4g} {_seconds(age)} ago"
+    return f"unknown: {reading.text('missing')}"
 
 
 def _limits(decision: Body) -> Iterator[str]:

@@ -54,10 +54,21 @@ class Node:
         self._options = options
         self._listeners = tuple(listeners)
         self._admin = bind_loopback()
+        self._admin_port = int(self._admin.getsockname()[1])
         # The run's mark is enough for the guardian to find these two: both carry it from their first moment.
         processes = Processes(self.agent.run, announce=lambda _: None)
         self._controller = Component(self._controller_spec(), processes, report)
         self._activator = Component(self._activator_spec(), processes, report)
+
+    @property
+    def api(self) -> str:
+        """HOST:PORT of the controller's API."""
+        return self._options.api
+
+    @property
+    def activator_metrics(self) -> str:
+        """The URL of the activator's metrics."""
+        return f"http://127.0.0.1:{self._admin_port}/metrics"
 
     async def start(self) -> None:
         """Start everything; returns when requests can be held and decided on. Raises CommandError."""
@@ -69,7 +80,7 @@ class Node:
             raise CommandError(str(error)) from error
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as session:
             await self._healthy(session, self._controller, f"http://{self._options.api}/healthz")
-            await self._healthy(session, self._activator, f"http://127.0.0.1:{self._admin.getsockname()[1]}/healthz")
+            await self._healthy(session, self._activator, f"http://127.0.0.1:{self._admin_port}/healthz")
             await self._decided(session)
 
     async def stop(self) -> bool:

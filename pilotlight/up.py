@@ -103,7 +103,7 @@ def allow_as_many_files_as_possible() -> None:
 
 
 async def _up(options: UpOptions, prepared: Prepared) -> int:
-    orders = _Orders()
+    orders = Orders()
     become_subreaper()
     directory = make_run_directory(options.logs)
     node_options = NodeOptions(directory, options.api, options.record, options.drain_seconds)
@@ -126,7 +126,7 @@ async def _up(options: UpOptions, prepared: Prepared) -> int:
         remove_run_directory(directory)
 
 
-async def _end(node: Node, orders: _Orders) -> int:
+async def _end(node: Node, orders: Orders) -> int:
     print("pilotlight: draining; once more to end at once", flush=True)
     stopping = asyncio.create_task(node.stop())
     await asyncio.wait((stopping, orders.second), return_when=asyncio.FIRST_COMPLETED)
@@ -139,7 +139,7 @@ async def _end(node: Node, orders: _Orders) -> int:
     return 128 + orders.second.result()
 
 
-class _Orders:
+class Orders:
     """Signals to end: the first asks to drain, the second to end at once."""
 
     def __init__(self) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 
 from aiohttp import web
 
 from pilotlight.example_server.engine import Engine
 
 ENGINE = web.AppKey("engine", Engine)
+# The replica's name: `pilotlight up` gives it to its processes, Kubernetes as the host's name.
+_REPLICA = os.environ.get("PILOTLIGHT_REPLICA", "").rpartition("/")[2] or f"{socket.gethostname()}-{os.getpid()}"
 EXAMPLE = "an example server: it pretends to be a model"
 
 
@@ -39,7 +42,7 @@ def whoami(engine: Engine) -> dict[str, str]:
     `Example-Ready-To-Request-Seconds` is the time from this process's first successful readiness answer to its first
     request: what everything in front of the model added to a wake, measured where it ends.
     """
-    headers = {"Example-Server": EXAMPLE, "Example-Replica": str(os.getpid())}
+    headers = {"Example-Server": EXAMPLE, "Example-Replica": _REPLICA}
     counts = engine.counts
     if counts.first_ready_answer is not None and counts.first_request is not None:
         added = counts.first_request - counts.first_ready_answer

@@ -57,17 +57,17 @@ class WrongAnswerError(Exception):
 
 
 async def run_bursts(bursts: list[Burst], seed: int) -> None:
-    """Send everything; returns when the last request has ended."""
+    """Send everything; returns when the last request has ended, having said how many were sent."""
     # No pool and no limit: each request has a connection of its own, so that none waits here for another.
     connector = aiohttp.TCPConnector(limit=0, force_close=True)
     timeout = aiohttp.ClientTimeout(total=60)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
         began = asyncio.get_running_loop().time()
         sources = (_burst(session, burst, began, random.Random(f"{seed}/{n}")) for n, burst in enumerate(bursts))  # noqa: S311
-        await asyncio.gather(*sources)
+        print(json.dumps({"sent": sum(await asyncio.gather(*sources))}), flush=True)
 
 
-async def _burst(session: aiohttp.ClientSession, burst: Burst, began: float, dice: random.Random) -> None:
+async def _burst(session: aiohttp.ClientSession, burst: Burst, began: float, dice: random.Random) -> int:
     loop = asyncio.get_running_loop()
     moments = [burst.start] * burst.at_once
     moment = burst.start
@@ -79,6 +79,7 @@ async def _burst(session: aiohttp.ClientSession, burst: Burst, began: float, dic
             await asyncio.sleep(pause)
         tasks.append(asyncio.create_task(_request(session, burst, f"{burst.service}-{burst.start:g}-{number}", dice)))
     await asyncio.gather(*tasks)
+    return len(tasks)
 
 
 async def _request(session: aiohttp.ClientSession, burst: Burst, name: str, dice: random.Random) -> None:
