@@ -72,7 +72,7 @@ def _from_windows(
     competing = [candidates[0]] if in_panic.since is None else candidates[:]
     if backlog is not None:
         candidates.append(backlog)
-        competing.append(backlog)
+        competing.insert(0, backlog)  # of equal wishes that of the requests that wait is the one to tell
     winner = max(competing, key=lambda candidate: candidate.replicas or 0)
     limits: list[Limit] = []
     wanted = _limited(winner.replicas or 0, enough, rates, limits)

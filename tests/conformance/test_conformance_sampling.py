@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoscaler.signals.sampling import PartialScrape, extrapolate, sample_size
@@ -17,6 +17,7 @@ def test_the_size_of_the_sample(population: int, asked: int) -> None:
     assert sample_size(population) == asked
 
 
+@settings(deadline=None)
 @given(st.integers(0, 100_000))
 def test_a_sample_is_never_larger_than_what_there_is_and_never_empty(population: int) -> None:
     assert min(1, population) <= sample_size(population) <= population

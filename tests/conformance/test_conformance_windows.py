@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoscaler.policy.scaling_policy import Aggregation
@@ -185,6 +185,7 @@ class PlainWindow:
         )
 
 
+@settings(deadline=None)
 @given(WRITES, st.integers(1, 12), st.integers(0, 15))
 def test_running_sums_give_what_the_definition_gives(writes: list[tuple[int, float]], seconds: int, later: int) -> None:
     plain, by_line, by_weight = PlainWindow(seconds), LinearWindow(seconds), ExponentialWindow(seconds)
@@ -196,6 +197,7 @@ def test_running_sums_give_what_the_definition_gives(writes: list[tuple[int, flo
         assert by_weight.average(now) == pytest.approx(plain.weighted(now), rel=1e-6, abs=1e-9)
 
 
+@settings(deadline=None)
 @given(WRITES, st.integers(1, 12), st.sampled_from(Aggregation))
 def test_a_window_of_zeros_reads_exactly_zero_whatever_was_before(
     writes: list[tuple[int, float]], seconds: int, aggregation: Aggregation

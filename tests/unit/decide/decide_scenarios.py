@@ -58,14 +58,17 @@ def observation(
 class VirtualService:
     """One service whose replicas become ready `start_seconds` after they are ordered, and stop at once.
 
-    Every two seconds it is evaluated, with a sample for each second since. Attributes may be changed in between.
+    Every two seconds it is evaluated, with a sample for each second since. `concurrency` is what runs and waits,
+    `waiting` the part of it that is held. Attributes may be changed in between.
     """
 
     policy: ScalingPolicy
     wanted: int = 1
     start_seconds: float = 0.0
     concurrency: float = 0.0
-    held: Reading = NONE
+    waiting: float = 0.0
+    arrivals: float | None = None
+    held: Reading | None = None
     in_flight: Reading | None = None
     service_seconds: float | None = None
     activator_confirmed: bool = True
@@ -87,17 +90,19 @@ class VirtualService:
         self._ready_at = [at for at in self._ready_at if at > self.now]
         self.ready += len(arrived)
         self.ever_ready = self.ever_ready or self.ready > 0
+        arrivals = self.concurrency if self.arrivals is None else self.arrivals
         samples = tuple(
-            Sample(s, self.concurrency, self.concurrency) for s in range(self._sampled_until, int(self.now))
+            Sample(second, self.concurrency, arrivals, self.waiting)
+            for second in range(self._sampled_until, int(self.now))
         )
         self._sampled_until = int(self.now)
-        known = Known(self.concurrency if self.ready else 0.0)
+        running = Known(self.concurrency - self.waiting if self.ready else 0.0)
         decision = self.decider.step(
             observation(
                 self.now,
                 samples=samples if self.measured else (),
-                in_flight=known if self.in_flight is None else self.in_flight,
-                held=self.held,
+                in_flight=running if self.in_flight is None else self.in_flight,
+                held=Known(self.waiting) if self.held is None else self.held,
                 wanted=self.wanted,
                 ready=self.ready,
                 starting=len(self._ready_at),
