@@ -1,0 +1,55 @@
+"""The intake and the API on real sockets, in this process, with everything they are told and asked kept."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from aiohttp import web
+
+from activator.messages import StatsPush
+from autoscaler.controller.intake import Intake
+
+
+class Told:
+    """An IntakeListener that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.events: list[str] = []
+        self.pushes: list[StatsPush] = []
+        self.refused: list[str] = []
+
+    def activator_connected(self, activator: str) -> None:
+        self.events.append(f"+{activator}")
+
+    def activator_pushed(self, activator: str, push: StatsPush) -> None:
+        self.pushes.append(push)
+
+    def activator_disconnected(self, activator: str) -> None:
+        self.events.append(f"-{activator}")
+
+    def activator_message_refused(self, activator: str, why: str) -> None:
+        self.refused.append(why)
+
+
+@asynccontextmanager
+async def served(application: web.Application) -> AsyncIterator[str]:
+    """The application on a port of its own; gives its URL."""
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+@asynccontextmanager
+async def serving_intake() -> AsyncIterator[tuple[Intake, Told, str]]:
+    told = Told()
+    intake = Intake(told)
+    async with served(intake.application()) as url:
+        try:
+            yield intake, told, url
+        finally:
+            await intake.close()

@@ -1,0 +1,185 @@
+"""Activators connect, push, are sent the newest table; whatever else comes is refused and harms nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+
+import aiohttp
+import pytest
+
+from activator.messages import Routes, StatsPush
+from tests.integration.controller.controller_links import serving_intake
+from tests.unit.controller.controller_builders import CHAT, stats
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+def table(version: int) -> Routes:
+    return Routes("epoch", version, ())
+
+
+def good(waiting: int = 0) -> str:
+    return json.dumps(StatsPush(False, {CHAT: stats("activator/a", 10.0, waiting=waiting)}).to_json())
+
+
+async def test_a_push_arrives_as_it_was_sent() -> None:
+    async with serving_intake() as (_, told, url), aiohttp.ClientSession() as session:
+        async with session.ws_connect(f"{url}/activators/a") as socket:
+            await socket.send_str(good(waiting=3))
+            await until(lambda: bool(told.pushes))
+        assert told.pushes[0].services[CHAT].waiting == 3
+        await until(lambda: told.events == ["+a", "-a"])
+
+
+async def test_one_that_connects_is_sent_the_table_that_is_there() -> None:
+    async with serving_intake() as (intake, _, url), aiohttp.ClientSession() as session:
+        intake.publish(table(7))
+        async with session.ws_connect(f"{url}/activators/a") as socket:
+            assert (await socket.receive_json(timeout=5))["version"] == 7
+
+
+async def test_without_a_table_nothing_is_sent() -> None:
+    async with (
+        serving_intake() as (intake, told, url),
+        aiohttp.ClientSession() as session,
+        session.ws_connect(f"{url}/activators/a") as socket,
+    ):
+        await until(lambda: told.events == ["+a"])
+        intake.publish(table(1))
+        assert (await socket.receive_json(timeout=5))["version"] == 1
+
+
+async def test_every_activator_is_sent_every_new_table() -> None:
+    async with (
+        serving_intake() as (intake, told, url),
+        aiohttp.ClientSession() as session,
+        session.ws_connect(f"{url}/activators/a") as one,
+        session.ws_connect(f"{url}/activators/b") as two,
+    ):
+        await until(lambda: len(told.events) == 2)
+        for version in (1, 2):
+            intake.publish(table(version))
+            assert (await one.receive_json(timeout=5))["version"] == version
+            assert (await two.receive_json(timeout=5))["version"] == version
+
+
+async def test_tables_that_were_overtaken_are_not_sent() -> None:
+    async with (
+        serving_intake() as (intake, told, url),
+        aiohttp.ClientSession() as session,
+        session.ws_connect(f"{url}/activators/a") as socket,
+    ):
+        await until(lambda: told.events == ["+a"])
+        for version in range(1, 100):
+            intake.publish(table(version))
+        assert (await socket.receive_json(timeout=5))["version"] == 99
+
+
+async def test_a_name_that_connects_again_replaces_its_older_connection() -> None:
+    async with (
+        serving_intake() as (intake, told, url),
+        aiohttp.ClientSession() as session,
+        session.ws_connect(f"{url}/activators/a") as old,
+    ):
+        await until(lambda: told.events == ["+a"])
+        async with session.ws_connect(f"{url}/activators/a") as new:
+            message = await old.receive(timeout=5)
+            assert message.type is aiohttp.WSMsgType.CLOSE
+            intake.publish(table(1))
+            assert (await new.receive_json(timeout=5))["version"] == 1
+            assert intake.connected == ("a",)
+            assert told.events == ["+a"], "it was never gone"
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "",
+        "not JSON",
+        "[]",
+        "{}",
+        '{"services": []}',
+        '{"services": {"default/chat": {"source": "a"}}}',
+        good().replace("10.0", "NaN"),
+        good().replace("10.0", "-1"),
+        good().replace("10.0", "1e999"),
+        good().replace('"waiting": 0', '"waiting": 9223372036854775808'),
+        good().replace('"waiting": 0', '"waiting": "many"'),
+        "[" * 100_000,
+        '{"services": ' + "1" * 5_000 + "}",
+    ],
+)
+async def test_a_message_that_is_not_a_push_is_refused_and_the_next_one_taken(bad: str) -> None:
+    async with serving_intake() as (_, told, url), aiohttp.ClientSession() as session:
+        async with session.ws_connect(f"{url}/activators/a") as socket:
+            await socket.send_str(bad)
+            await socket.send_str(good())
+            await until(lambda: bool(told.pushes))
+        assert len(told.refused) == 1
+
+
+async def test_binary_messages_are_refused() -> None:
+    async with serving_intake() as (_, told, url), aiohttp.ClientSession() as session:
+        async with session.ws_connect(f"{url}/activators/a") as socket:
+            await socket.send_bytes(good().encode())
+            await until(lambda: bool(told.refused))
+        assert told.pushes == []
+
+
+async def test_one_that_sends_nothing_readable_is_closed() -> None:
+    async with serving_intake() as (_, told, url), aiohttp.ClientSession() as session:
+        async with session.ws_connect(f"{url}/activators/a") as socket:
+            for _ in range(5):
+                await socket.send_str("nonsense")
+            message = await socket.receive(timeout=5)
+            assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, aiohttp.WSCloseCode.POLICY_VIOLATION)
+        await until(lambda: told.events == ["+a", "-a"])
+
+
+async def test_a_message_without_end_is_not_taken_in() -> None:
+    async with serving_intake() as (_, told, url), aiohttp.ClientSession() as session:
+        async with session.ws_connect(f"{url}/activators/a") as socket:
+            try:
+                await socket.send_str("x" * (17 * 1024 * 1024))
+            except ConnectionError:
+                pass  # it closed before it had all
+            message = await socket.receive(timeout=5)
+            assert message.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR)
+        await until(lambda: told.events == ["+a", "-a"])
+        assert told.pushes == []
+
+
+@pytest.mark.parametrize("name", ["..%2Fx", "a%20b", "%00", "-a", "a" * 128, "%E2%98%83"])
+async def test_a_name_that_is_no_name_is_refused(name: str) -> None:
+    async with serving_intake() as (_, told, url), aiohttp.ClientSession() as session:
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await session.ws_connect(f"{url}/activators/{name}")
+        assert refused.value.status in (400, 404)
+        assert told.events == []
+
+
+async def test_a_page_in_a_browser_cannot_push() -> None:
+    async with serving_intake() as (_, told, url), aiohttp.ClientSession() as session:
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await session.ws_connect(f"{url}/activators/a", origin="http://evil.example")
+        assert refused.value.status == 403
+        assert told.events == []
+
+
+async def test_a_controller_that_stops_says_dial_again() -> None:
+    async with (
+        serving_intake() as (intake, told, url),
+        aiohttp.ClientSession() as session,
+        session.ws_connect(f"{url}/activators/a") as socket,
+    ):
+        await until(lambda: told.events == ["+a"])
+        closing = asyncio.create_task(intake.close())
+        message = await socket.receive(timeout=5)
+        assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, aiohttp.WSCloseCode.SERVICE_RESTART)
+        await closing
