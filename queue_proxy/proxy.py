@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import sys
@@ -19,6 +20,7 @@ from queue_proxy.readiness import Readiness
 from queue_proxy.settings import Address, Config
 
 _BACKLOG = 4_096
+_LAST_REQUESTS_SECONDS = 0.25
 _CLOCK = time.monotonic
 
 
@@ -64,15 +66,36 @@ class QueueProxy:
         return watching
 
     async def drain(self, seconds: float) -> None:
-        """Say that this replica is not ready, take no new connection, and let what is there end within `seconds`."""
+        """Say that this replica is not ready, take no new connection, and let what is there end within `seconds`.
+
+        A request that a client has sent already, on a connection that looks idle from here, is still on its way
+        to us; closed now, that connection would take it along. So those have a moment to show what they carry.
+        """
+        ends_at = _CLOCK() + seconds
         self._dispatcher.draining = True
         self._admin.drain()
-        # Connections that the kernel has taken already would be reset: one more turn of the loop accepts them.
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        self._listeners[1].close()
+        self._server.draining = True  # every answer from now on ends its connection
+        await self._stop_listening()
+        if self._server.connections:
+            await asyncio.sleep(min(_LAST_REQUESTS_SECONDS, seconds))
         self._server.begin_drain()
-        await self._server.wait_closed(seconds)
+        await self._server.wait_closed(max(0.0, ends_at - _CLOCK()))
+
+    async def _stop_listening(self) -> None:
+        """Take what the kernel has accepted for us, then close: closing resets what is still in its queue."""
+        listening = self._sockets[0]
+        late = []
+        with contextlib.suppress(OSError):
+            while True:
+                late.append(listening.accept()[0])
+        if self._config.listen.fd is None:
+            # Closing goes through the event loop and takes a while; this takes effect now. Not for an inherited
+            # socket: it belongs to others too, and what is in its queue is theirs.
+            listening.shutdown(socket.SHUT_RDWR)
+        self._listeners[1].close()
+        for connection in late:
+            connection.setblocking(False)
+            await asyncio.get_running_loop().connect_accepted_socket(self._server, connection)
 
     async def stop(self) -> None:
         """End everything now."""
@@ -91,7 +114,7 @@ def take_socket(flag: str, address: Address) -> socket.socket:
     if address.fd is None:
         family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
         try:
-            return socket.create_server((address.host, address.port), family=family, backlog=_BACKLOG)
+            sock = socket.create_server((address.host, address.port), family=family, backlog=_BACKLOG)
         except socket.gaierror as error:
             raise StartError(f"{flag} {address}: cannot listen there: {error.strerror}") from error
         except OSError as error:
@@ -100,6 +123,8 @@ def take_socket(flag: str, address: Address) -> socket.socket:
             raise StartError(f"{flag} {address}: cannot listen there: {why}") from error
         except UnicodeError as error:
             raise StartError(f"{flag} {address}: cannot listen there: not a host name") from error
+        sock.setblocking(False)
+        return sock
     try:
         sock = socket.socket(fileno=address.fd)
         listening = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)

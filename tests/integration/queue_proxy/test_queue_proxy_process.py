@@ -120,6 +120,20 @@ async def test_an_answer_during_drain_ends_its_connection() -> None:
         assert await proxy.process.wait() == 0
 
 
+async def test_a_request_on_a_connection_that_was_idle_when_drain_began_is_still_served() -> None:
+    async with serving(echo) as (_model, proxy):
+        reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
+        writer.write(request_bytes("/", "POST", body=b"first"))
+        assert (await read_reply(reader)).headers.get(b"connection") is None
+        proxy.terminate()
+        await until_refused(proxy.port)
+        writer.write(request_bytes("/", "POST", body=b"second"))
+        reply = await read_reply(reader)
+        assert (reply.body, reply.headers[b"connection"]) == (b"second", b"close")
+        writer.transport.abort()
+        assert await proxy.process.wait() == 0
+
+
 async def test_inherited_sockets_are_used_and_connections_made_before_the_start_are_served() -> None:
     model = Model(echo)
     await model.start()
