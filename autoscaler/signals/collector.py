@@ -105,6 +105,7 @@ class Collector:
     def collect(self, now: float, *, ready: Collection[str], present: Collection[str]) -> Collected:
         """Everything new, as of `now`. `ready` names the replicas that must have been heard to know what is in
         flight, `present` all replicas that exist; what is not among them is forgotten after its last counts."""
+        self._service.age(now)
         self._forget(present, now)
         for source in self._sources.values():
             if not source.is_activator:
@@ -125,7 +126,7 @@ class Collector:
             engine_running=live.engine("running"),
             engine_waiting=live.engine("waiting"),
             kv_cache_usage=live.kv_cache_usage(),
-            service_seconds=self._service.mean(now),
+            service_seconds=self._service.mean,
         )
 
     def _announce(self, stats: Stats, arrived: float, second: int) -> None:
@@ -172,8 +173,7 @@ class Collector:
     def _forget(self, present: Collection[str], now: float) -> None:
         for name, source in list(self._sources.items()):
             if source.is_activator:
-                since = source.heard_at if now - source.heard_at > _LONGEST_PAST else now
-                expired = since < now
+                expired = now - source.heard_at > _LONGEST_PAST
             elif name in present:
                 self._gone_at.pop(name, None)
                 continue
@@ -203,15 +203,18 @@ class _ServiceTime:
         self._seconds = 0.0
         self._at: float | None = None
 
+    def age(self, now: float) -> None:
+        """Let what was added before weigh less, but never less than one completion: an old mean beats none."""
+        if self._at is not None and self._completed > 1.0:
+            kept = max(0.5 ** (max(0.0, now - self._at) / _SERVICE_TIME_HALF_LIFE), 1.0 / self._completed)
+            self._completed *= kept
+            self._seconds *= kept
+        self._at = now
+
     def add(self, completed: float, seconds: float) -> None:
         self._completed += completed
         self._seconds += seconds
 
-    def mean(self, now: float) -> float | None:
-        if self._at is not None and self._completed > 1.0:
-            kept = max(0.5 ** ((now - self._at) / _SERVICE_TIME_HALF_LIFE), 1.0 / self._completed)
-            kept = min(1.0, kept)
-            self._completed *= kept
-            self._seconds *= kept
-        self._at = now
+    @property
+    def mean(self) -> float | None:
         return self._seconds / self._completed if self._completed > 0.0 else None
