@@ -13,7 +13,6 @@ model: four hops on loopback, each a wake-up of a sleeping process, about 0.1 ms
 from __future__ import annotations
 
 import argparse
-import asyncio
 import statistics
 import sys
 import tempfile
@@ -23,7 +22,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a script, from any folder
 
 from tests.integration.main_job.harness import Up, journal_service, read_journal, running_up, wait_for
-from tests.integration.main_job.request_swarm import send_all
+from tests.integration.main_job.request_swarm import run, send_all
 
 AIM_P50_MS, AIM_P95_MS = 10.0, 20.0
 
@@ -31,7 +30,7 @@ AIM_P50_MS, AIM_P95_MS = 10.0, 20.0
 def one_wake(up: Up, name: str, journal: Path, held: int) -> tuple[float, float]:
     """Seconds from request to answer, and from the model's readiness to the first request reaching it."""
     started = time.monotonic()
-    answers = asyncio.run(send_all("127.0.0.1", up.ports[f"default/{name}"], held))
+    answers = run(send_all("127.0.0.1", up.ports[f"default/{name}"], held))
     took = time.monotonic() - started
     if any(answer.lost or answer.statuses != [200] for answer in answers):
         raise SystemExit(f"{name}: a request was lost in the wake: {answers}")

@@ -9,7 +9,11 @@ from __future__ import annotations
 import asyncio
 import json
 import resource
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
+from typing import TypeVar
+
+Result = TypeVar("Result")
 
 
 @dataclass(slots=True)
@@ -99,6 +103,12 @@ async def send_all(host: str, port: int, requests: int, name: str = "r", within:
             transport.close()
     await asyncio.sleep(0)
     return [answered for answered, _ in pairs]
+
+
+def run(work: Coroutine[None, None, Result]) -> Result:
+    """asyncio.run for a test that is not itself a coroutine: leaves the thread's own event loop as it was."""
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        return runner.run(work)
 
 
 def _allow_open_files(needed: int) -> None:

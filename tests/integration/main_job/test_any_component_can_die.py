@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.main_job.harness import Up, journal_service, running_up, wait_for
-from tests.integration.main_job.request_swarm import Answered, send_all
+from tests.integration.main_job.request_swarm import Answered, run, send_all
 
 SERVICE = "default/sturdy"
 ROUNDS = 20
@@ -42,7 +42,7 @@ def test_twenty_kills_at_random_moments_leave_nothing_behind_and_nobody_waiting(
     with running_up(tmp_path, [service]) as up:
         for number in range(ROUNDS):
             component = list(COMPONENTS)[number % len(COMPONENTS)]
-            asyncio.run(_one_round(up, component, chance))
+            run(_one_round(up, component, chance))
             _assert_converged(up, component)
 
 
@@ -68,7 +68,7 @@ def _assert_converged(up: Up, component: str) -> None:
         up.process.wait(10)
         wait_for("every process to go with the node", lambda: not up.processes(), within=15)
         up.restart()
-    answers = asyncio.run(send_all("127.0.0.1", up.ports[SERVICE], 20, f"after-{component}", within=30))
+    answers = run(send_all("127.0.0.1", up.ports[SERVICE], 20, f"after-{component}", within=30))
     assert [a.request for a in answers if a.lost or a.statuses != [200]] == [], (
         f"not serving after the {component} died"
     )

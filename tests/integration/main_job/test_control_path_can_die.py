@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.main_job.harness import Up, journal_service, running_up, wait_for
-from tests.integration.main_job.request_swarm import Answered, send_all
+from tests.integration.main_job.request_swarm import Answered, run, send_all
 
 SERVICE = "default/burst"
 
@@ -30,7 +30,7 @@ def test_a_controller_restarted_in_a_burst_loses_nothing_and_does_not_scale_down
     )
     recording = tmp_path / "run.jsonl"
     with running_up(tmp_path, [service], "--record", str(recording)) as up:
-        answers = asyncio.run(_burst_with_restart(up, number))
+        answers = run(_burst_with_restart(up, number))
         ordered = _ordered_since_first_peak(recording)
 
     assert [answer.request for answer in answers if answer.lost or answer.statuses != [200]] == []

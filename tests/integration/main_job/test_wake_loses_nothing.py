@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import threading
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.main_job.harness import Event, journal_service, read_journal, running_up, wait_for
-from tests.integration.main_job.request_swarm import send_all
+from tests.integration.main_job.request_swarm import run, send_all
 
 REQUESTS = 10_000
 LIMIT = 20
@@ -40,7 +39,7 @@ def test_ten_thousand_requests_survive_a_wake_and_a_killed_replica(tmp_path: Pat
 
         killer = threading.Thread(target=kill_the_first_that_answers)
         killer.start()
-        answers = asyncio.run(send_all("127.0.0.1", up.ports["default/swarm"], REQUESTS))
+        answers = run(send_all("127.0.0.1", up.ports["default/swarm"], REQUESTS))
         killer.join()
 
     statuses = Counter(answer.statuses[0] for answer in answers if answer.statuses)
