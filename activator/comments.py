@@ -11,25 +11,14 @@ One timer serves all waiters of all services.
 
 from __future__ import annotations
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Protocol
 
+from activator.timers import Alarm, Timers
+
 WAIT_HEADER = b"pilotlight-wait"
 WANTS_COMMENTS = b"comments"
-
-
-class Timers(Protocol):
-    """The two methods of an event loop that the activator's objects need; tests put virtual time behind them."""
-
-    def call_later(self, delay: float, callback: Callable[[], object], /) -> asyncio.TimerHandle:
-        """Call back after `delay` seconds."""
-        ...
-
-    def call_soon(self, callback: Callable[[], object], /) -> asyncio.Handle:
-        """Call back in the next turn of the loop."""
-        ...
 
 
 class Waiting(Protocol):
@@ -50,13 +39,12 @@ class WaitComments:
     def __init__(
         self, timers: Timers, clock: Callable[[], float], every: float, *, most: int = 10_000, batch: int = 200
     ) -> None:
-        self._timers = timers
+        self._alarm = Alarm(timers, clock, self._send_due)
         self._clock = clock
         self._every = every
         self._most = most
         self._batch = batch
         self._due: OrderedDict[Waiting, float] = OrderedDict()
-        self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
         return len(self._due)
@@ -65,19 +53,13 @@ class WaitComments:
         """Send comments to `waiting` until it is discarded."""
         if self._every > 0 and len(self._due) < self._most:
             self._due[waiting] = self._clock() + self._every
-            self._arm()
+            self._set_alarm()
 
     def discard(self, waiting: Waiting) -> None:
         """It waits no longer."""
         self._due.pop(waiting, None)
 
-    def _arm(self) -> None:
-        if self._timer is None and self._due:
-            first = next(iter(self._due.values()))
-            self._timer = self._timers.call_later(max(0.001, first - self._clock()), self._fire)
-
-    def _fire(self) -> None:
-        self._timer = None
+    def _send_due(self) -> None:
         now = self._clock()
         for _ in range(min(self._batch, len(self._due))):
             waiting, due = next(iter(self._due.items()))
@@ -86,4 +68,9 @@ class WaitComments:
             self._due[waiting] = now + self._every
             self._due.move_to_end(waiting)
             waiting.send_comment(now)
-        self._arm()
+        self._set_alarm()
+
+    def _set_alarm(self) -> None:
+        for due in self._due.values():
+            self._alarm.set(due)
+            return

@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-from activator.comments import WAIT_HEADER, WANTS_COMMENTS, Timers, WaitComments
+from activator.comments import WAIT_HEADER, WANTS_COMMENTS
 from activator.endpoints import EndpointLoad, Endpoints, Standing
 from activator.hold import Held, Hold, Refused, Regime, Released
-from activator.messages import Endpoint, HoldBounds, Route
+from activator.messages import Endpoint, Route
 from activator.probes import Kind, answer_here, kind_of
 from activator.recorder import Recorder
 from activator.refusals import refusal_answer
+from activator.surroundings import DEFAULT_BOUNDS, NOBODY_WAITS, Surroundings
+from activator.timers import Alarm
 from activator.visit import LOOK_LEASE, Visit
 from queue_proxy.http import Exchange, Outcome, Upstream
 from queue_proxy.measurement import Measurement
@@ -28,29 +29,6 @@ log = logging.getLogger(__name__)
 
 # A turn of the loop releases at most so many; without a capacity ten thousand may leave at once.
 _RELEASES_PER_TURN = 256
-
-# Until the first table says otherwise: as the policy's own defaults.
-DEFAULT_BOUNDS = HoldBounds(requests=10_000, bytes=256 * 1024 * 1024, no_endpoint_seconds=600.0, full_seconds=300.0)
-_NOBODY_WAITS = HoldBounds(requests=0, bytes=0, no_endpoint_seconds=0.0, full_seconds=0.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What a dispatcher needs of the process around it.
-
-    wake     somebody waits for this service and no endpoint is there: tell the controller now
-    unproven the endpoints of this service that should be asked for readiness have changed
-    body_bytes  how much of one body the engine buffers while its request waits
-    upstream connections to a host and port
-    """
-
-    timers: Timers
-    clock: Callable[[], float]
-    comments: WaitComments
-    wake: Callable[[str], None]
-    unproven: Callable[[Dispatcher], None]
-    body_bytes: int
-    upstream: Callable[[str, int], Upstream] = Upstream
 
 
 class Dispatcher:
@@ -69,8 +47,8 @@ class Dispatcher:
         self._pumping = False
         self._pump_later: asyncio.Handle | None = None
         self._broken: dict[Visit, None] = {}
-        self._alarm: asyncio.TimerHandle | None = None
-        self._alarm_at = 0.0
+        # For whatever comes first: a clock of the hold, or the end of a back-off.
+        self._alarm = Alarm(around.timers, around.clock, self._time_is_up)
         self._ready_seen_at: float | None = None
 
     @property
@@ -173,7 +151,7 @@ class Dispatcher:
 
     def dismiss(self) -> None:
         """Refuse everybody who waits, and hold nobody any more: this activator, or this service, ends."""
-        self.hold.rule(_NOBODY_WAITS, None)
+        self.hold.rule(NOBODY_WAITS, None)
         now = self._clock()
         while refused := self.hold.dismiss(now):
             self._end_to_wait(refused.ticket.waiter, now)
@@ -184,9 +162,9 @@ class Dispatcher:
         self.dismiss()
         for upstream in self._upstreams.values():
             upstream.close()
-        for handle in (self._alarm, self._pump_later):
-            if handle is not None:
-                handle.cancel()
+        self._alarm.cancel()
+        if self._pump_later is not None:
+            self._pump_later.cancel()
 
     def stats(self, seconds: int = 0) -> Stats:
         """What the controller is told, with that many seconds of history."""
@@ -248,7 +226,7 @@ class Dispatcher:
             self._announce_at = 1
             if len(self.hold):
                 self._announce()
-        self._around.unproven(self)
+        self._around.unproven(self.service)
         self._set_alarm()
         self._pump()
 
@@ -312,17 +290,10 @@ class Dispatcher:
         return min(exchange.head.content_length or 0, self._around.body_bytes)
 
     def _set_alarm(self) -> None:
-        """One timer for whatever comes first: a clock of the hold, or the end of a back-off."""
-        times = [at for at in (self.hold.next_deadline(), self.endpoints.next_retry()) if at is not None]
-        if not times or (self._alarm is not None and self._alarm_at <= min(times)):
-            return
-        if self._alarm is not None:
-            self._alarm.cancel()
-        self._alarm_at = min(times)
-        self._alarm = self._around.timers.call_later(max(0.001, self._alarm_at - self._clock()), self._alarm_rings)
+        self._alarm.set(self.hold.next_deadline())
+        self._alarm.set(self.endpoints.next_retry())
 
-    def _alarm_rings(self) -> None:
-        self._alarm = None
+    def _time_is_up(self) -> None:
         now = self._clock()
         while refused := self.hold.expire(now):
             self._end_to_wait(refused.ticket.waiter, now)

@@ -124,7 +124,9 @@ class Link:
             log.info("the connection to the controller has ended; serving from the last table")
             for task in (sending, receiving):
                 task.cancel()
-            await asyncio.gather(sending, receiving, return_exceptions=True)
+            for ended in await asyncio.gather(sending, receiving, return_exceptions=True):
+                if isinstance(ended, Exception) and not isinstance(ended, aiohttp.ClientError | OSError):
+                    log.error("the link broke by a fault of ours", exc_info=ended)
 
     async def _send(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         await self._push_history(socket)

@@ -15,12 +15,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from activator.comments import WaitComments
-from activator.dispatch import Dispatcher, Surroundings
+from activator.dispatch import Dispatcher
 from activator.hold import Regime
 from activator.listener import ServiceListener
 from activator.messages import Routes
 from activator.readiness import ReadinessWatch
 from activator.recorder import Recorder
+from activator.surroundings import Surroundings
 from queue_proxy.http import HttpLimits, HttpServer, Timeouts
 from queue_proxy.measurement import Measurement
 from queue_proxy.messages import Stats
@@ -147,7 +148,7 @@ class ServiceTable:
         service.dispatcher.dismiss()
         service.server.begin_drain()
 
-    def _ask_for_readiness(self, dispatcher: Dispatcher) -> None:
-        service = self._services.get(dispatcher.service)
-        if service is not None and service.dispatcher is dispatcher:
-            service.readiness.ask(dispatcher.endpoints.unproven())
+    def _ask_for_readiness(self, name: str) -> None:
+        service = self._services.get(name)
+        if service is not None:
+            service.readiness.ask(service.dispatcher.endpoints.unproven())

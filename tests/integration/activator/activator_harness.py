@@ -22,6 +22,7 @@ from tests.integration.queue_proxy.queue_proxy_harness import Call, Handler, Mod
 
 SERVICE = "default/chat"
 HOLD = HoldBounds(requests=10_000, bytes=2**28, no_endpoint_seconds=60.0, full_seconds=60.0)
+NO_TIMEOUTS = Timeouts(total=0.0, response_start=0.0, idle=0.0)
 
 
 class Controller:
@@ -52,9 +53,11 @@ class Controller:
             await self._runner.cleanup()
             self._runner = None
 
-    async def route(self, *endpoints: Endpoint, capacity: int = 0, hold: HoldBounds = HOLD, port: int = 0) -> None:
+    async def route(
+        self, *endpoints: Endpoint, capacity: int = 0, hold: HoldBounds = HOLD, timeouts: Timeouts = NO_TIMEOUTS
+    ) -> None:
         """Send a table with the one service."""
-        route = Route(SERVICE, port, endpoints, capacity, hold, Timeouts(0.0, 0.0, 0.0), 30.0)
+        route = Route(SERVICE, 0, endpoints, capacity, hold, timeouts, 30.0)
         self._version += 1
         await self.send(json.dumps(Routes("controller-1", self._version, (route,)).to_json()))
 
@@ -198,18 +201,22 @@ class Activator:
 
 
 @contextlib.asynccontextmanager
-async def activator_for(control: Path, *flags: str) -> AsyncIterator[Activator]:
-    """Start an activator with one service on a listening socket that we hand over; end it afterwards."""
-    with socket.create_server(("127.0.0.1", 0), backlog=4096) as listening:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "activator", "--name", "one", "--control", f"unix:{control}"),
-            *("--admin", "127.0.0.1:0", "--listen", f"{SERVICE}=fd:{listening.fileno()}", *flags),
-            stderr=asyncio.subprocess.PIPE,
-            pass_fds=(listening.fileno(),),
-        )
-        port = int(listening.getsockname()[1])
+async def activator_for(control: Path, *flags: str, listening: socket.socket | None = None) -> AsyncIterator[Activator]:
+    """Start an activator with one service on a listening socket that we hand over (and keep, if it was given to us);
+    end it afterwards."""
+    handed_over = listening or listening_socket()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "activator", "--name", "one", "--control", f"unix:{control}"),
+        *("--admin", "127.0.0.1:0", "--listen", f"{SERVICE}=fd:{handed_over.fileno()}", *flags),
+        stderr=asyncio.subprocess.PIPE,
+        pass_fds=(handed_over.fileno(),),
+    )
+    port = int(handed_over.getsockname()[1])
+    if listening is None:
+        handed_over.close()
     assert process.stderr is not None
     lines: list[str] = []
+    reading: asyncio.Task[None] | None = None
     try:
         line = (await process.stderr.readline()).decode()
         ports = re.search(r"admin on \S+:(\d+)", line)
@@ -220,9 +227,14 @@ async def activator_for(control: Path, *flags: str) -> AsyncIterator[Activator]:
         if process.returncode is None:
             process.kill()
         await process.wait()
-        await reading
+        if reading is not None:
+            await reading
         process._transport.close()  # type: ignore[attr-defined]
     assert not any("Traceback" in line or "Error" in line for line in lines), lines
+
+
+def listening_socket() -> socket.socket:
+    return socket.create_server(("127.0.0.1", 0), backlog=4096)
 
 
 async def _read_lines(stream: asyncio.StreamReader, lines: list[str]) -> None:

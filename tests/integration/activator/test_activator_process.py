@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import statistics
 import time
 from collections import Counter
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from activator.messages import Endpoint, EndpointState, HoldBounds
+from activator.messages import Endpoint, EndpointState, HoldBounds, Timeouts
 from tests.integration.activator.activator_harness import (
     HOLD,
     SERVICE,
@@ -20,6 +21,7 @@ from tests.integration.activator.activator_harness import (
     Controller,
     activator_for,
     bodies,
+    listening_socket,
     replicas,
 )
 from tests.integration.queue_proxy.queue_proxy_harness import Call, Model, free_port, ok, proxy_before, until
@@ -243,20 +245,20 @@ async def test_the_first_push_of_a_connection_brings_history(controller: Control
 async def test_when_no_endpoint_comes_in_time_the_answer_is_503_with_retry_after(
     controller: Controller, activator: Activator
 ) -> None:
-    hold = HoldBounds(requests=2, bytes=2**20, no_endpoint_seconds=0.3, full_seconds=60.0)
+    hold = HoldBounds(requests=2, bytes=2**20, no_endpoint_seconds=1.0, full_seconds=60.0)
     await controller.route(hold=hold)
     await until(lambda: bool(controller.pushes))
     waiting = activator.ask(2)
     await controller.until_stats(waiting=2)
     one_too_many = await activator.get()
     assert one_too_many.status == 503
-    assert one_too_many.seconds < 0.25
+    assert not any(task.done() for task in waiting)
     replies = await asyncio.gather(*waiting)
     for reply in (*replies, one_too_many):
         assert reply.status == 503
         assert 1 <= int(reply.headers[b"retry-after"]) <= 30
         assert "no replica is ready" in str(reply.json()["error"])
-    assert all(0.29 < reply.seconds < 1.0 for reply in replies)
+    assert all(reply.seconds > 0.99 for reply in replies)
     stats = await controller.until_stats(refused=3)
     assert (stats.arrived, stats.waiting) == (3, 0)
 
@@ -281,6 +283,27 @@ async def test_when_replicas_are_full_for_too_long_the_answer_is_429_with_retry_
 async def _finishes_first(one: asyncio.Task[object], other: asyncio.Task[object]) -> bool:
     await asyncio.wait((one, other), return_when=asyncio.FIRST_COMPLETED)
     return one.done()
+
+
+async def test_timeouts_count_from_forwarding_and_not_from_arrival(
+    controller: Controller, activator: Activator
+) -> None:
+    timeouts = Timeouts(total=0.5, response_start=0.0, idle=0.0)
+
+    async def answer(call: Call) -> bytes:
+        await asyncio.sleep(5.0 if call.path == b"/slow" else 0.0)
+        return ok()
+
+    async with replicas(1, handle=answer) as (replica,):
+        await controller.route(replica.endpoint(STARTING), timeouts=timeouts)
+        (waiting,) = activator.ask()
+        await controller.until_stats(waiting=1)
+        await asyncio.sleep(0.8)
+        replica.ready.set()
+        assert (await waiting).status == 200
+        slow = await activator.get("/slow")
+        assert slow.status == 504
+        assert 0.5 <= slow.seconds < 2.0
 
 
 async def test_a_client_that_asks_for_comments_gets_them_and_then_the_events_of_the_model(
@@ -377,6 +400,37 @@ async def test_held_requests_that_outlive_the_drain_are_refused_honestly(control
         assert all(b"retry-after" in reply.headers for reply in replies)
         async with asyncio.timeout(5):
             assert await activator.process.wait() == 0
+
+
+@pytest.mark.parametrize("order", [signal.SIGTERM, signal.SIGKILL])
+async def test_who_connects_while_the_activator_restarts_is_served_by_the_next_one(
+    controller: Controller, order: signal.Signals
+) -> None:
+    async with replicas(1) as (replica,):
+        replica.ready.set()
+        await controller.route(replica.endpoint())
+        with listening_socket() as listening:
+            async with activator_for(controller.path, listening=listening) as first:
+                assert (await first.get()).status == 200
+                first.process.send_signal(order)
+                await first.process.wait()
+                waiting = first.ask(10)
+                await asyncio.sleep(0.05)
+                async with activator_for(controller.path, listening=listening):
+                    assert bodies(await asyncio.gather(*waiting)) == ["chat-0"] * 10
+
+
+async def test_a_service_whose_socket_was_handed_over_waits_for_a_table_that_lists_it(
+    controller: Controller, activator: Activator
+) -> None:
+    await until(lambda: bool(controller.sockets))
+    await controller.send(json.dumps({"epoch": "e", "version": 1, "routes": []}))
+    (waiting,) = activator.ask()
+    await until(lambda: any(push.urgent for _, push in controller.pushes))
+    async with replicas(1) as (replica,):
+        replica.ready.set()
+        await controller.route(replica.endpoint())
+        assert (await waiting).status == 200
 
 
 async def test_a_second_order_to_end_is_followed_at_once(controller: Controller, activator: Activator) -> None:

@@ -9,10 +9,11 @@ from itertools import count
 from types import MappingProxyType
 
 from activator.comments import WaitComments
-from activator.dispatch import Dispatcher, Surroundings
+from activator.dispatch import Dispatcher
 from activator.endpoints import EndpointLoad
 from activator.messages import Endpoint, EndpointState, HoldBounds, Route, Timeouts
 from activator.recorder import Recorder
+from activator.surroundings import Surroundings
 from queue_proxy.http import HttpServer, Upstream
 from queue_proxy.measurement import Measurement
 from tests.unit.http_engine.http_fakes import FakeTransport, FakeUpstream, connect
@@ -126,8 +127,8 @@ class World:
         """That endpoint refuses the next connection."""
         self.upstreams[9_000 + number].refuse_next()
 
-    def _unproven(self, dispatcher: Dispatcher) -> None:
-        self.asked = dispatcher.endpoints.unproven()
+    def _unproven(self, service: str) -> None:
+        self.asked = self.dispatcher.endpoints.unproven()
 
     def _upstream(self, host: str, port: int) -> Upstream:
         upstream = self.upstreams.get(port)

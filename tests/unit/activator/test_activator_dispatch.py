@@ -211,6 +211,34 @@ async def test_a_removed_endpoint_gets_nothing_new_and_its_requests_finish() -> 
     assert client.statuses == [b"200"]
 
 
+async def test_connections_to_a_removed_endpoint_are_not_kept() -> None:
+    world = World()
+    world.route(READY)
+    world.send()
+    idle = world.accept(0)
+    idle.receive(OK)
+    assert not idle.closing
+    world.route()
+    assert idle.closing
+
+
+async def test_what_a_wake_adds_is_measured_once_and_only_when_somebody_waited_for_it() -> None:
+    world = World()
+    world.route(STARTING)
+    world.dispatcher.proven(world.load(0))
+    world.send()
+    assert _observations(world) == 0
+    world.route()
+    world.send()
+    world.route(READY)
+    world.send()
+    assert _observations(world) == 1
+
+
+def _observations(world: World) -> int:
+    return max(count for _, count in world.dispatcher.recorder.wake_overhead.cumulative())
+
+
 @pytest.mark.parametrize(
     ("path", "headers"),
     [
