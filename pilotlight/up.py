@@ -15,7 +15,7 @@ import uvloop
 
 from autoscaler.cluster.local.fields import LaunchError
 from autoscaler.cluster.local.machine import Machine, read_machine
-from autoscaler.cluster.local.processes import become_subreaper
+from autoscaler.cluster.local.orphans import become_subreaper
 from autoscaler.cluster.local.service_spec import ServiceSpec, read_services
 from autoscaler.policy.check import check
 from autoscaler.policy.manifest import load_manifests

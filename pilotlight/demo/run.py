@@ -16,7 +16,7 @@ from pathlib import Path
 import uvloop
 from rich.console import Console
 
-from autoscaler.cluster.local.processes import become_subreaper
+from autoscaler.cluster.local.orphans import become_subreaper
 from pilotlight.arguments import DEFAULT_API, host_and_port
 from pilotlight.demo import plan
 from pilotlight.demo.load import Ended

@@ -25,6 +25,7 @@ from autoscaler.cluster.interface import ClusterError, ServiceView
 from autoscaler.cluster.local.guarding import Guard
 from autoscaler.cluster.local.host import Host
 from autoscaler.cluster.local.machine import Machine
+from autoscaler.cluster.local.orphans import is_subreaper, reap_orphans
 from autoscaler.cluster.local.processes import Processes
 from autoscaler.cluster.local.server import AgentServer
 from autoscaler.cluster.local.service import LocalService
@@ -58,6 +59,7 @@ class LocalAgent:
         self._server: AgentServer | None = None
         self._changed = asyncio.Event()
         self._end: asyncio.Task[None] | None = None
+        self._reaper: asyncio.Task[None] | None = None
         self._stopping = False
 
     @property
@@ -86,6 +88,8 @@ class LocalAgent:
         self._services = {spec.service: LocalService(spec, host, self._notify) for spec in self._specs}
         self._server = AgentServer(self.socket_path, self.watch, self.scale)
         await self._server.start()
+        if is_subreaper():
+            self._reaper = asyncio.create_task(reap_orphans(), name="reap orphans")
 
     async def stop(self, drain_seconds: float = 30.0) -> None:
         """End all replicas and remove the run directory; accepted work is finished for at most `drain_seconds`.
@@ -101,6 +105,8 @@ class LocalAgent:
 
     async def _close(self) -> None:
         self._notify()
+        if self._reaper is not None:
+            self._reaper.cancel()
         if self._server is not None:
             await self._server.stop()
         if self._http is not None:

@@ -11,7 +11,7 @@ import ctypes
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,11 +22,9 @@ from autoscaler.cluster.local.procfs import (
     ProcessEntry,
     find_members,
     kill_members,
-    read_processes,
 )
 
 _PR_SET_PDEATHSIG = 1
-_PR_SET_CHILD_SUBREAPER = 36
 # Looked up before any fork: between fork and exec nothing should be imported or opened.
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -147,17 +145,8 @@ class Processes:
         return await asyncio.to_thread(self._sweep, owner)
 
     def _sweep(self, owner: str) -> list[ProcessEntry]:
-        sessions = self._sessions.get(owner, set())
-        mark = self._mark(owner)
-        met: set[int] = set()
-
-        def find() -> list[ProcessEntry]:
-            members = find_members((mark,), sessions)
-            met.update(entry.pid for entry in members)
-            return members
-
-        left = kill_members(find)
-        _reap_adopted(met, sessions)
+        sessions, mark = self._sessions.get(owner, set()), self._mark(owner)
+        left = kill_members(lambda: find_members((mark,), sessions))
         if not left:
             for session in self._sessions.pop(owner, set()):
                 self._announce(f"forget {session}")
@@ -172,21 +161,6 @@ class Processes:
         return tuple(session for sessions in self._sessions.values() for session in sessions)
 
 
-def _reap_adopted(met: Collection[int], sessions: Collection[int]) -> None:
-    """Collect dead strays whose parents died before them and that came to us: see `become_subreaper`.
-
-    Only those that are certainly of this run: a child that somebody else in this process started, and waits for,
-    must not be taken from under his hands. Leaders of sessions are reaped by their `Process`.
-    """
-    for entry in read_processes().values():
-        stray = entry.pid in met or entry.session in sessions
-        if stray and entry.is_zombie and entry.parent == os.getpid() and entry.pid not in sessions:
-            try:
-                os.waitpid(entry.pid, os.WNOHANG)
-            except ChildProcessError:
-                pass
-
-
 def _die_with(parent: int) -> Callable[[], None]:
     """What a child does between fork and exec: ask the kernel to be killed when `parent` dies."""
 
@@ -196,10 +170,3 @@ def _die_with(parent: int) -> Callable[[], None]:
             os._exit(1)
 
     return hook
-
-
-def become_subreaper() -> None:
-    """Make orphaned descendants our children, so that they stay within our process tree and are reaped by us."""
-    if _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"prctl(PR_SET_CHILD_SUBREAPER): {os.strerror(number)}")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from autoscaler.cluster.local.procfs import find_members, read_process
+from autoscaler.cluster.local.procfs import find_members, read_process, read_processes
 from tests.integration.local_cluster import tiny_cluster
 from tests.integration.local_cluster.tiny_cluster import members
 
@@ -39,6 +39,10 @@ def wait_until(condition: Callable[[], bool], what: str, within: float = 15.0) -
         time.sleep(0.02)
 
 
+def zombies_of(parent: int) -> list[int]:
+    return [entry.pid for entry in read_processes().values() if entry.parent == parent and entry.is_zombie]
+
+
 def gone(pid: int) -> bool:
     entry = read_process(pid)
     return entry is None or entry.is_zombie
@@ -54,7 +58,7 @@ def test_nothing_survives_a_sigkill_of_the_owner(tmp_path: Path, arguments: tupl
         assert not (tmp_path / "run").exists()
 
 
-def test_nothing_survives_an_orderly_end_and_no_zombie_is_left_to_it(tmp_path: Path) -> None:
+def test_nothing_survives_an_orderly_end(tmp_path: Path) -> None:
     with owner(tmp_path, "--children=1") as (process, run, guardian):
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
@@ -80,6 +84,15 @@ def test_a_guardian_that_was_killed_is_replaced_and_its_successor_knows_everythi
         process.send_signal(signal.SIGKILL)
         wait_until(lambda: members(run) == [], "processes of the run are left")
         wait_until(lambda: gone(successor), "the guardian stays")
+
+
+def test_strays_of_a_replica_that_ended_are_reaped_by_the_owner_that_adopted_them(tmp_path: Path) -> None:
+    with owner(tmp_path, "--children=1") as (process, run, _):
+        before = set(members(run))
+        model = next(pid for pid in before if b"tiny_model.py" in Path(f"/proc/{pid}/cmdline").read_bytes())
+        os.kill(model, signal.SIGKILL)
+        wait_until(lambda: model not in members(run) and len(members(run)) == len(before), "it was not replaced")
+        wait_until(lambda: zombies_of(process.pid) == [], "zombies are left to the owner")
 
 
 def test_a_guardian_lets_signals_for_the_owner_pass(tmp_path: Path) -> None:

@@ -165,6 +165,50 @@ async def test_a_drain_that_takes_too_long_is_cut(tmp_path: Path) -> None:
                 await stuck
 
 
+async def test_a_second_stop_shortens_the_first_and_both_return_when_all_is_gone(tmp_path: Path) -> None:
+    async with running_agent(tmp_path, tiny()) as agent:
+        agent.scale(SERVICE, 1, ())
+        (replica,) = await until(agent, ready(1))
+        async with aiohttp.ClientSession() as http:
+            stuck = asyncio.create_task(_status(http, f"http://{replica.host}:{replica.port}/?seconds=600"))
+            await _in_flight(replica)
+            patient = asyncio.create_task(agent.stop(drain_seconds=600))
+            await until(agent, lambda r: len(r) == 1 and r[0].phase is ReplicaPhase.DRAINING)
+            async with asyncio.timeout(15):
+                await agent.stop(drain_seconds=0)
+                assert members(agent.run) == []
+                await patient
+            with pytest.raises(aiohttp.ClientError):
+                await stuck
+
+
+async def test_a_model_that_is_never_ready_is_given_up_when_the_policy_says_so(tmp_path: Path) -> None:
+    body = tiny("--load=600")
+    metadata = body["metadata"]
+    assert isinstance(metadata, dict)
+    metadata["annotations"] = {"pilotlight.dev/progress-deadline": "1s"}
+    async with running_agent(tmp_path, body) as agent:
+        agent.scale(SERVICE, 1, ())
+        (failed,) = await until(agent, lambda r: len(r) == 1 and r[0].phase is ReplicaPhase.FAILED)
+        assert failed.reason is not None
+        assert failed.reason.startswith("the model was not ready within 1 s; last lines of its log:\nloading weights")
+        await until(agent, lambda r: len(r) == 1 and r[0].name != failed.name)
+
+
+async def test_a_model_that_stops_being_ready_is_listed_as_not_ready_until_it_is_again(tmp_path: Path) -> None:
+    mark = tmp_path / "sick"
+    probe = {"exec": {"command": ["test", "!", "-e", str(mark)]}, "periodSeconds": 1, "failureThreshold": 1}
+    async with running_agent(tmp_path, tiny(readinessProbe=probe)) as agent:
+        agent.scale(SERVICE, 1, ())
+        (healthy,) = await until(agent, ready(1))
+        mark.touch()
+        (sick,) = await until(agent, lambda r: len(r) == 1 and r[0].phase is ReplicaPhase.STARTING)
+        assert (sick.name, sick.reason) == (healthy.name, "its readiness probe fails")
+        mark.unlink()
+        (again,) = await until(agent, ready(1))
+        assert (again.name, again.ready_at) == (healthy.name, healthy.ready_at)
+
+
 async def _status(http: aiohttp.ClientSession, url: str) -> int:
     async with http.get(url) as answer:
         await answer.read()

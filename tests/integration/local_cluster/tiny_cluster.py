@@ -19,7 +19,7 @@ import aiohttp
 from autoscaler.cluster.interface import Replica, ReplicaPhase, ServiceView
 from autoscaler.cluster.local.agent import LocalAgent
 from autoscaler.cluster.local.machine import Machine
-from autoscaler.cluster.local.processes import become_subreaper
+from autoscaler.cluster.local.orphans import become_subreaper
 from autoscaler.cluster.local.procfs import RUN_VARIABLE, find_members
 from autoscaler.cluster.local.service_spec import read_services
 
