@@ -1,0 +1,219 @@
+"""One service: who goes first, which policy counts, what is known, which order is placed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from autoscaler.cluster.interface import ReplicaPhase, ServiceView
+from autoscaler.controller.faults import FaultKind
+from autoscaler.controller.service import ServiceControl
+from autoscaler.controller.settings import Cadence
+from autoscaler.decide.records import PolicyRecord, ReadingsRecord, StartRecord
+from autoscaler.policy.scaling_policy import ScalingMode
+from autoscaler.signals.reading import Known, Missing
+from tests.unit.controller.controller_builders import inference_service, replica, stats, view
+
+
+def control_of(shown: ServiceView, now: float = 1_000.0) -> ServiceControl:
+    control = ServiceControl(shown, Cadence(), now)
+    control.viewed(shown, now)
+    return control
+
+
+def woken(now: float = 1_000.0) -> ServiceControl:
+    """Asleep, and somebody waits."""
+    control = control_of(view(), now)
+    assert control.pushed("main", stats("activator/main", 5.0, waiting=1), now, urgent=True)
+    return control
+
+
+# Who goes first
+
+
+def test_of_ready_replicas_the_idlest_goes_first_and_of_equals_the_youngest() -> None:
+    shown = view(
+        replica("busy", created_at=1.0),
+        replica("idle-old", created_at=2.0),
+        replica("idle-young", created_at=3.0),
+        replica("waiting", created_at=4.0),
+    )
+    control = control_of(shown)
+    control.scraped("busy", stats("busy", 9.0, running=3), 1_000.0)
+    control.scraped("waiting", stats("waiting", 9.0, running=1, waiting=1), 1_000.0)
+    for name in ("idle-old", "idle-young"):
+        control.scraped(name, stats(name, 9.0), 1_000.0)
+    assert control.go_first() == ("idle-young", "idle-old", "waiting", "busy")
+
+
+def test_what_is_not_ready_goes_before_what_is() -> None:
+    shown = view(
+        replica("ready"),
+        replica("starting", ReplicaPhase.STARTING),
+        replica("failed", ReplicaPhase.FAILED),
+        replica("pending", ReplicaPhase.PENDING),
+        replica("draining", ReplicaPhase.DRAINING),
+    )
+    control = control_of(shown)
+    control.scraped("ready", stats("ready", 9.0), 1_000.0)
+    assert control.go_first() == ("failed", "pending", "starting", "ready")
+
+
+def test_a_replica_that_was_never_heard_may_be_full_and_goes_last() -> None:
+    control = control_of(view(replica("silent", created_at=9.0), replica("busy", created_at=1.0)))
+    control.scraped("busy", stats("busy", 9.0, running=50), 1_000.0)
+    assert control.go_first() == ("busy", "silent")
+
+
+# Orders
+
+
+def test_somebody_who_waits_is_an_order() -> None:
+    evaluation = woken().evaluate(1_000.0)
+    assert evaluation is not None
+    assert evaluation.order is not None
+    assert evaluation.order.replicas == 1
+
+
+def test_an_order_that_was_taken_is_not_placed_again_before_the_cluster_shows_it() -> None:
+    control = woken()
+    control.evaluate(1_000.0)
+    control.order_placed(1, 1_000.01)
+    evaluation = control.evaluate(1_000.5)
+    assert evaluation is not None
+    assert evaluation.order is None
+    assert evaluation.decision.replicas.wanted == 1
+
+
+def test_an_order_that_was_taken_and_never_shows_is_placed_again() -> None:
+    control = woken()
+    control.evaluate(1_000.0)
+    control.order_placed(1, 1_000.01)
+    control.pushed("main", stats("activator/main", 8.0, waiting=1), 1_003.0, urgent=True)
+    evaluation = control.evaluate(1_003.0)
+    assert evaluation is not None
+    assert evaluation.order is not None
+
+
+def test_somebody_elses_order_is_seen() -> None:
+    control = woken()
+    control.evaluate(1_000.0)
+    control.order_placed(1, 1_000.01)
+    control.viewed(view(wanted=1), 1_000.1)
+    control.viewed(view(wanted=7), 1_000.2)
+    assert control.wanted == 7
+
+
+# Pushes
+
+
+def test_a_push_is_urgent_only_where_somebody_waits_and_nobody_is_ready() -> None:
+    asleep, serving = control_of(view()), control_of(view(replica("a")))
+    assert not asleep.pushed("main", stats("activator/main", 1.0), 1_000.0, urgent=True)
+    assert not asleep.pushed("main", stats("activator/main", 2.0, waiting=1), 1_001.0, urgent=False)
+    assert asleep.pushed("main", stats("activator/main", 3.0, waiting=1), 1_002.0, urgent=True)
+    assert not serving.pushed("main", stats("activator/main", 1.0, waiting=1), 1_000.0, urgent=True)
+
+
+def test_activators_are_summed() -> None:
+    control = control_of(view())
+    control.pushed("one", stats("activator/one", 5.0, waiting=2), 1_000.0, urgent=False)
+    control.pushed("two", stats("activator/two", 7.0, waiting=3), 1_000.0, urgent=False)
+    control.evaluate(1_000.0)
+    assert control.observation is not None
+    assert control.observation.held == Known(5.0, 0.0)
+
+
+def test_an_activator_cannot_speak_for_another_or_for_a_replica() -> None:
+    control = control_of(view(replica("a")))
+    control.scraped("a", stats("a", 5.0, running=9), 1_000.0)
+    control.pushed("main", stats("a", 6.0), 1_000.0, urgent=False)
+    control.evaluate(1_000.0)
+    assert control.observation is not None
+    assert control.observation.in_flight == Known(9.0, 0.0)
+
+
+# What is known
+
+
+def test_a_ready_replica_that_was_not_heard_makes_the_load_unknown() -> None:
+    control = control_of(view(replica("a"), replica("b")))
+    control.scraped("a", stats("a", 5.0), 1_000.0)
+    control.evaluate(1_000.0)
+    assert control.observation is not None
+    assert isinstance(control.observation.in_flight, Missing)
+
+
+def test_a_replica_that_was_ready_once_is_remembered_until_the_object_changes() -> None:
+    control = control_of(view(replica("a")))
+    control.viewed(view(), 1_001.0)
+    control.evaluate(1_001.0)
+    assert control.observation is not None
+    assert control.observation.ever_ready
+    control.viewed(view(generation=2), 1_002.0)
+    control.evaluate(1_003.0)
+    assert not control.observation.ever_ready
+
+
+def test_a_wake_that_was_measured_is_what_the_next_is_expected_to_take() -> None:
+    control = woken()
+    control.evaluate(1_000.0)
+    control.order_placed(1, 1_000.0)
+    control.viewed(view(replica("a", created_at=1_000.2, ready_at=1_008.0)), 1_008.0)
+    control.scraped("a", replace(stats("a", 20.0), first_request_at=19.5), 1_009.0)
+    (wake,) = control.wakes.last(10)
+    assert wake.seconds == 8.0
+    assert wake.first_request_at == 1_008.5
+    assert control.route().expected_wake_seconds == 8.0
+    control.evaluate(1_009.0)
+    assert control.observation is not None
+    assert control.observation.wake_seconds == 8.0
+
+
+# Policies
+
+
+def test_a_policy_that_reads_no_longer_leaves_the_last_one_in_force() -> None:
+    control = control_of(view(isvc=inference_service(target="7")))
+    control.viewed(view(isvc=inference_service(target="many"), generation=2), 1_001.0)
+    assert control.policy.policy is not None
+    assert control.policy.policy.target == 7.0
+    assert control.policy.generation == 1
+    fault = control.faults.worst
+    assert fault is not None
+    assert fault.kind is FaultKind.POLICY
+    control.viewed(view(isvc=inference_service(target="8"), generation=3), 1_002.0)
+    assert control.policy.policy.target == 8.0
+    assert control.faults.worst is None
+
+
+@pytest.mark.parametrize(
+    "isvc", [{}, {"metadata": None}, {"metadata": {"annotations": [1]}}, {"spec": "x", "metadata": 3}]
+)
+def test_an_object_that_is_no_object_is_a_fault_and_nothing_else(isvc: dict[str, object]) -> None:
+    control = control_of(view(isvc=isvc))
+    control.evaluate(1_000.0)
+    control.route()
+    assert control.policy.mode in ScalingMode
+
+
+def test_a_service_that_never_had_a_policy_is_served_and_not_decided() -> None:
+    control = control_of(view(replica("a"), isvc=inference_service(target="many")))
+    assert control.evaluate(1_000.0) is None
+    assert control.policy.mode is ScalingMode.OFF
+    assert len(control.route().endpoints) == 1
+
+
+def test_a_recording_says_which_policy_counts_before_it_is_decided_by() -> None:
+    control = woken()
+    first = control.evaluate(1_000.0)
+    control.viewed(view(isvc=inference_service(target="7"), generation=2), 1_001.0)
+    second, third = control.evaluate(1_002.0), control.evaluate(1_004.0)
+    assert first is not None
+    assert second is not None
+    assert third is not None
+    assert isinstance(first.records[0], StartRecord)
+    assert isinstance(second.records[0], PolicyRecord)
+    assert second.records[0].policy.target == 7.0
+    assert isinstance(third.records[0], ReadingsRecord)

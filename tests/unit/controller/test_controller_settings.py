@@ -1,0 +1,78 @@
+"""The command line is checked at once and completely."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from autoscaler.controller.settings import (
+    Address,
+    ClusterTarget,
+    SettingsError,
+    TcpAddress,
+    UnixAddress,
+    address_from,
+    config_from,
+)
+
+REQUIRED = ["--cluster", "local:/run/agent.sock", "--control", "unix:/run/control.sock", "--api", "127.0.0.1:7330"]
+
+
+def test_a_command_line_becomes_one_value() -> None:
+    config = config_from([*REQUIRED, "--record", "run.jsonl", "--log-level", "debug"])
+    assert config.cluster == ClusterTarget("local", "/run/agent.sock")
+    assert config.control == UnixAddress(Path("/run/control.sock"))
+    assert config.api == TcpAddress("127.0.0.1", 7330)
+    assert config.record == Path("run.jsonl")
+    assert config.log_level == logging.DEBUG
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("unix:/run/c.sock", UnixAddress(Path("/run/c.sock"))),
+        ("127.0.0.1:0", TcpAddress("127.0.0.1", 0)),
+        ("localhost:65535", TcpAddress("localhost", 65_535)),
+        ("[::1]:80", TcpAddress("::1", 80)),
+    ],
+)
+def test_addresses_read_and_write_the_same(text: str, address: Address) -> None:
+    assert address_from(text, "--control") == address
+    assert str(address) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "unix:",
+        "unix:relative",
+        f"unix:/{'x' * 107}",
+        ":80",
+        "host",
+        "host:",
+        "host:65536",
+        "host:-1",
+        "::1:80",
+        "a b:1",
+    ],
+)
+def test_what_is_no_address_is_refused_with_its_flag(text: str) -> None:
+    with pytest.raises(SettingsError, match="--control"):
+        address_from(text, "--control")
+
+
+@pytest.mark.parametrize("target", ["", "local", "local:", ":x"])
+def test_a_cluster_has_a_kind_and_an_address(target: str) -> None:
+    with pytest.raises(SettingsError, match="KIND:ADDRESS"):
+        config_from(["--cluster", target, *REQUIRED[2:]])
+
+
+@pytest.mark.parametrize("missing", ["--cluster", "--control", "--api"])
+def test_what_is_required_is_named(missing: str, capsys: pytest.CaptureFixture[str]) -> None:
+    at = REQUIRED.index(missing)
+    with pytest.raises(SystemExit):
+        config_from(REQUIRED[:at] + REQUIRED[at + 2 :])
+    assert missing in capsys.readouterr().err
