@@ -101,16 +101,18 @@ def _asks(policy: ScalingPolicy, candidate: Candidate) -> str:
         case Signal.RPS_PANIC:
             return f"{value} requests/s on average over {panic} {needs}"
         case Signal.BACKLOG:
-            return f"{value} requests are held and each replica drains {_number(target)} of them in time: {replicas}"
+            held = "1 request is" if value == "1" else f"{value} requests are"
+            return f"{held} held and each replica drains {_number(target)} in time, which takes {replicas}"
         case Signal.IN_FLIGHT:
-            return f"{value} requests are in flight, which {needs}"
+            return f"{value} in flight {needs}"
         case Signal.ACTIVATION_SCALE:
             return f"with load there are at least {replicas} (activation scale)"
 
 
 def _why(limit: Limit, observation: Observation) -> str:
     if limit.name is LimitName.WORK_IN_FLIGHT:
-        return f"{_number(work_in_flight(observation))} requests are in flight"
+        working = _number(work_in_flight(observation))
+        return "1 request is in flight" if working == "1" else f"{working} requests are in flight"
     if limit.name is LimitName.UNKNOWN_IS_NOT_ZERO:
         for reading in (observation.in_flight, observation.held):
             if not isinstance(reading, Known):

@@ -124,6 +124,15 @@ def test_unknown_is_not_zero(in_flight: Reading, held: Reading, improvements: Im
     assert limit_names(decision)[-1] is LimitName.UNKNOWN_IS_NOT_ZERO
 
 
+def test_a_reading_lost_on_the_way_to_sleep_does_not_start_the_way_anew() -> None:
+    service = VirtualService(OURS, wanted=1, activator_confirmed=False)
+    service.run(300.0)
+    service.in_flight = Stale(0.0, 6.0)
+    assert service.run(4.0).desired == 1
+    service.in_flight, service.activator_confirmed = None, True
+    assert service.step().desired == 0
+
+
 def test_unknown_may_still_go_up_on_what_is_known() -> None:
     service = VirtualService(OURS, wanted=1, in_flight=Missing("replica-2: ready, but not heard of yet"))
     service.concurrency = 100.0
@@ -155,6 +164,32 @@ def test_the_idle_clock_starts_at_the_end_of_the_last_request() -> None:
     assert service.decisions[-1].desired == 1
     service.in_flight = Known(0.0)
     assert service.run_until(0, within=100.0) == pytest.approx(62.0, abs=4.0)
+
+
+@pytest.mark.parametrize("improvements", [Improvements(), KNATIVE])
+@pytest.mark.parametrize("where", ["in_flight", "held"])
+def test_work_in_flight_keeps_a_service_that_was_about_to_sleep(improvements: Improvements, where: str) -> None:
+    service = VirtualService(replace(OURS, improvements=improvements), wanted=1)
+    service.activator_confirmed = False  # so that it stays inactive, a step before zero
+    service.run(300.0)
+    service.activator_confirmed = True
+    setattr(service, where, Known(1.0))
+    decision = service.step()
+    assert decision.desired == 1
+    assert LimitName.WORK_IN_FLIGHT in limit_names(decision)
+    assert "1 request is in flight" in decision.explanation
+    setattr(service, where, None)
+    service.run_until(0, within=100.0)
+
+
+def test_with_nothing_ready_the_activator_is_in_the_path_whatever_the_burst_capacity() -> None:
+    service = VirtualService(
+        replace(OURS, target_burst_capacity=0.0), wanted=0, start_seconds=100.0, waiting=1.0, concurrency=1.0
+    )
+    decision = service.run(10.0)
+    assert (decision.phase, decision.excess_burst_capacity) == (Phase.WAKING, 0)
+    assert decision.activator_in_path
+    assert not service.run(120.0).activator_in_path
 
 
 def test_a_service_goes_through_its_phases_in_order() -> None:

@@ -24,7 +24,7 @@ from autoscaler.decide.state import Readings, State, initial_state
 from autoscaler.policy.scaling_policy import Aggregation, Improvements, Metric, ScalingPolicy
 from autoscaler.signals.observation import Observation, ReplicaCounts, Sample
 from autoscaler.signals.reading import Known, Missing, Reading, Stale
-from tests.unit.decide.decide_scenarios import START
+from tests.unit.decide.decide_scenarios import START, knative_policy, observation
 
 # Drawing an example costs more than deciding on it; a shared machine may be slow at any moment.
 LAW = settings(max_examples=40, deadline=None)
@@ -106,7 +106,7 @@ def observations(draw: st.DrawFn, length: int = 12) -> list[Observation]:
 
 def fold(policy: ScalingPolicy, seen: list[Observation]) -> list[Decision]:
     decider = Decider("default/chat", policy)
-    return [decider.step(observation) for observation in seen]
+    return [decider.step(observed) for observed in seen]
 
 
 @LAW
@@ -117,16 +117,39 @@ def test_the_result_is_within_the_bounds(policy: ScalingPolicy, seen: list[Obser
         assert policy.max_replicas == 0 or decision.desired <= policy.max_replicas
 
 
-@LAW
-@given(policies(), observations())
+@st.composite
+def drowsy_observations(draw: st.DrawFn) -> list[Observation]:
+    """A service without load, over and over about to fall asleep, at which now and then something turns up."""
+    seen, at = list[Observation](), float(START)
+    nothing = Known(0.0)
+    turns_up: list[Reading] = [nothing, nothing, nothing, Known(1.0), Stale(0.0, 9.0), Missing("unheard")]
+    something = st.sampled_from(turns_up)
+    for _ in range(draw(st.integers(1, 20))):
+        at += draw(st.sampled_from([2.0, 31.0, 61.0]))
+        wanted = draw(st.sampled_from([1, 1, 1, 2, 0]))
+        seen.append(
+            observation(
+                at,
+                samples=(Sample(math.floor(at) - 1, 0.0, 0.0),),
+                in_flight=draw(something),
+                held=draw(something),
+                wanted=wanted,
+                ready=wanted,
+            )
+        )
+    return seen
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.one_of(st.just(ScalingPolicy()), st.just(knative_policy()), policies()), drowsy_observations())
 def test_nothing_goes_to_zero_with_work_in_flight_or_with_a_reading_that_is_not_known(
     policy: ScalingPolicy, seen: list[Observation]
 ) -> None:
-    for observation, decision in zip(seen, fold(policy, seen), strict=True):
-        current = (observation.in_flight, observation.held)
+    for observed, decision in zip(seen, fold(policy, seen), strict=True):
+        current = (observed.in_flight, observed.held)
         if any(isinstance(reading, Known) and reading.value > 0 for reading in current):
             assert decision.desired > 0
-        if observation.replicas.wanted > 0 and not all(isinstance(reading, Known) for reading in current):
+        if observed.replicas.wanted > 0 and not all(isinstance(reading, Known) for reading in current):
             assert decision.desired > 0
 
 
@@ -135,18 +158,18 @@ def test_nothing_goes_to_zero_with_work_in_flight_or_with_a_reading_that_is_not_
 def test_a_reading_that_is_not_known_takes_nothing_away_but_what_is_above_the_maximum(
     policy: ScalingPolicy, seen: list[Observation]
 ) -> None:
-    for observation, decision in zip(seen, fold(policy, seen), strict=True):
-        if not all(isinstance(reading, Known) for reading in (observation.in_flight, observation.held)):
+    for observed, decision in zip(seen, fold(policy, seen), strict=True):
+        if not all(isinstance(reading, Known) for reading in (observed.in_flight, observed.held)):
             most = policy.max_replicas or math.inf
-            assert decision.desired >= min(observation.replicas.wanted, most)
+            assert decision.desired >= min(observed.replicas.wanted, most)
 
 
 @LAW
 @given(policies(), observations())
 def test_one_comes_before_none(policy: ScalingPolicy, seen: list[Observation]) -> None:
     policy = replace(policy, improvements=replace(policy.improvements, one_before_zero=True))
-    for observation, decision in zip(seen, fold(policy, seen), strict=True):
-        assert decision.desired > 0 or observation.replicas.wanted <= 1
+    for observed, decision in zip(seen, fold(policy, seen), strict=True):
+        assert decision.desired > 0 or observed.replicas.wanted <= 1
 
 
 @LAW
@@ -175,16 +198,16 @@ def test_rates_are_respected_by_the_load(policy: ScalingPolicy, seen: list[Obser
         scale_to_zero=True,
     )
     outside = {LimitName.UNKNOWN_IS_NOT_ZERO, LimitName.MAX_REPLICAS, LimitName.PANIC_HOLDS}
-    for observation, decision in zip(seen, fold(policy, seen), strict=True):
+    for observed, decision in zip(seen, fold(policy, seen), strict=True):
         if decision.winner is None or outside & {limit.name for limit in decision.limits}:
             continue
-        limits = rate_limits(policy, observation.replicas)
+        limits = rate_limits(policy, observed.replicas)
         if decision.candidates[0].replicas is None:
-            assert decision.desired <= max(limits.most, observation.replicas.wanted)
-        elif decision.desired > observation.replicas.wanted:
+            assert decision.desired <= max(limits.most, observed.replicas.wanted)
+        elif decision.desired > observed.replicas.wanted:
             assert decision.desired <= limits.most
         elif decision.desired > 0:
-            assert decision.desired >= min(limits.least, observation.replicas.wanted)
+            assert decision.desired >= min(limits.least, observed.replicas.wanted)
 
 
 @st.composite
@@ -192,10 +215,10 @@ def states(draw: st.DrawFn, policy: ScalingPolicy) -> tuple[Readings, State]:
     """Any state that a few observations lead to, and a next observation with averages of its own."""
     *before, last = draw(observations(length=5).filter(lambda seen: len(seen) > 1))
     state = initial_state(policy, before[0])
-    for observation in before:
+    for observed in before:
         stable, panic = draw(LOADS), draw(LOADS)
-        seen = Readings(observation, Known(stable), Known(panic), Known(1.0), None, state.backlog)
-        _, state = decide(policy, seen, state, observation.at, "default/chat")
+        seen = Readings(observed, Known(stable), Known(panic), Known(1.0), None, state.backlog)
+        _, state = decide(policy, seen, state, observed.at, "default/chat")
     return Readings(last, Known(draw(LOADS)), Known(draw(LOADS)), Known(draw(LOADS)), None, state.backlog), state
 
 
@@ -226,10 +249,10 @@ def test_the_same_readings_give_the_same_bytes_also_after_being_written_and_read
 ) -> None:
     once = [record_line(DecisionRecord(decision)) for decision in fold(policy, seen)]
     read = []
-    for observation in seen:
-        record = parse_record(record_line(ReadingsRecord("default/chat", observation)))
+    for observed in seen:
+        record = parse_record(record_line(ReadingsRecord("default/chat", observed)))
         assert isinstance(record, ReadingsRecord)
-        assert record.observation == observation
+        assert record.observation == observed
         read.append(record.observation)
     again = [record_line(DecisionRecord(decision)) for decision in fold(policy, read)]
     assert again == once
