@@ -195,6 +195,14 @@ class Up:
         return self.process.wait(within)
 
 
+def alive(pid: int) -> bool:
+    """Whether the process runs; one that only waits to be reaped does not."""
+    try:
+        return _state(Path("/proc") / str(pid)) not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def _state(entry: Path) -> str:
     return (entry / "stat").read_text().rpartition(")")[2].split()[0]
 
