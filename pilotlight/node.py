@@ -72,8 +72,8 @@ class Node:
 
     async def start(self) -> None:
         """Start everything; returns when requests can be held and decided on. Raises CommandError."""
-        await self.agent.start()
         try:
+            await self.agent.start()
             self._controller.start()
             self._activator.start()
         except StartError as error:

@@ -78,7 +78,7 @@ class LocalAgent:
         return tuple(service.view for service in self._services.values())
 
     async def start(self) -> None:
-        """Start the guardian and listen for orders; no replica is started before one is ordered."""
+        """Start the guardian and listen for orders; no replica is started before one is ordered. Raises StartError."""
         self.run_directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.run_directory.chmod(0o700)
         await self._guard.start()

@@ -11,10 +11,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from autoscaler.cluster.local.guardian import RUN_FILE, remove_run_directory
+from autoscaler.cluster.local.processes import StartError
 
 logger = logging.getLogger(__name__)
 
-_RESTART_SECONDS = 0.5
+# A guardian that dies is replaced at once, as the run is unguarded until then; one that dies young, after a pause.
+_YOUNG_SECONDS = 1.0
+_PAUSE_SECONDS = 0.5
+_START_SECONDS = 10.0
 
 
 class Guard:
@@ -27,6 +31,8 @@ class Guard:
         self._process: subprocess.Popen[bytes] | None = None
         self._pidfd: int | None = None
         self._restart: asyncio.TimerHandle | None = None
+        self._watching = asyncio.Event()
+        self._started = 0.0
         self._closing = False
 
     @property
@@ -35,10 +41,13 @@ class Guard:
         return None if self._process is None else self._process.pid
 
     async def start(self) -> None:
-        """Start it; returns when it watches, so that nothing is ever started unguarded."""
+        """Start it; returns when it watches, so that nothing is ever started unguarded. Raises StartError."""
         (self._directory / RUN_FILE).write_text(self._run, encoding="ascii")
-        ready = self._spawn()
-        await ready
+        self._spawn()
+        try:
+            await asyncio.wait_for(self._watching.wait(), _START_SECONDS)
+        except TimeoutError:
+            raise StartError(f"the guardian does not start within {_START_SECONDS:g} s") from None
 
     def announce(self, line: str) -> None:
         """Tell it one line; when it is being replaced, the next one is told everything."""
@@ -62,9 +71,10 @@ class Guard:
         self._forget()
         remove_run_directory(str(self._directory), self._run)  # in case it was killed in the meantime
 
-    def _spawn(self) -> asyncio.Future[None]:
+    def _spawn(self) -> None:
         loop = asyncio.get_running_loop()
         self._restart = None
+        self._started = loop.time()
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "autoscaler.cluster.local.guardian", self._run, str(self._directory)],
             stdin=subprocess.PIPE,
@@ -77,25 +87,25 @@ class Guard:
         loop.add_reader(self._pidfd, self._died)
         for session in self._sessions():
             self.announce(f"session {session}")
-        ready: asyncio.Future[None] = loop.create_future()
         assert self._process.stdout is not None
-        loop.add_reader(self._process.stdout, self._first_word, ready)
-        return ready
+        loop.add_reader(self._process.stdout, self._first_word)
 
-    def _first_word(self, ready: asyncio.Future[None]) -> None:
-        """It is ready, or it has died; either way there is nothing more to read."""
+    def _first_word(self) -> None:
+        """It watches, or it has died; either way there is nothing more to read."""
         assert self._process is not None
         assert self._process.stdout is not None
+        if self._process.stdout.read(1):
+            self._watching.set()
         asyncio.get_running_loop().remove_reader(self._process.stdout)
         self._process.stdout.close()
-        if not ready.done():
-            ready.set_result(None)
 
     def _died(self) -> None:
         self._forget()
         if not self._closing:
             logger.warning("the guardian died; starting another")
-            self._restart = asyncio.get_running_loop().call_later(_RESTART_SECONDS, self._spawn)
+            loop = asyncio.get_running_loop()
+            young = loop.time() - self._started < _YOUNG_SECONDS
+            self._restart = loop.call_later(_PAUSE_SECONDS if young else 0.0, self._spawn)
 
     def _forget(self) -> None:
         loop = asyncio.get_running_loop()

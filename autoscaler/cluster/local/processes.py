@@ -105,7 +105,6 @@ class Processes:
         argv: Sequence[str],
         environment: Mapping[str, str],
         *,
-        executable: str | None = None,
         directory: Path | None = None,
         log: LogFile | None = None,
         keep: Sequence[int] = (),
@@ -121,7 +120,6 @@ class Processes:
         try:
             popen = subprocess.Popen(
                 list(argv),
-                executable=executable,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -141,12 +139,12 @@ class Processes:
         return Process(popen, name, loop)
 
     async def sweep(self, owner: str) -> list[ProcessEntry]:
-        """Kill whatever is left of `owner`'s processes and of theirs; returns those that would not die."""
-        return await asyncio.to_thread(self._sweep, owner)
+        """Kill whatever is left of `owner`'s processes and of theirs; returns those that would not die.
 
-    def _sweep(self, owner: str) -> list[ProcessEntry]:
-        sessions, mark = self._sessions.get(owner, set()), self._mark(owner)
-        left = kill_members(lambda: find_members((mark,), sessions))
+        In a thread: a machine may have thousands of processes, and reading their table takes a while.
+        """
+        sessions, mark = frozenset(self._sessions.get(owner, ())), self._mark(owner)
+        left = await asyncio.to_thread(kill_members, lambda: find_members((mark,), sessions))
         if not left:
             for session in self._sessions.pop(owner, set()):
                 self._announce(f"forget {session}")
