@@ -1,4 +1,4 @@
-"""Nothing but a precaution: see below."""
+"""What holds for all tests."""
 
 import asyncio
 
