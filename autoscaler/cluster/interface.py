@@ -43,6 +43,7 @@ class ServiceView:
     wanted         the number of replicas last ordered
     activator_in_path  new connections reach the activator (locally: always)
     port           the activator's port for this service
+    ever_ready     one replica of this generation has been ready: the cluster remembers it, a new controller cannot
     """
 
     service: str
@@ -52,6 +53,7 @@ class ServiceView:
     replicas: tuple[Replica, ...]
     activator_in_path: bool
     port: int
+    ever_ready: bool = False
 
 
 class Cluster(Protocol):

@@ -88,7 +88,8 @@ class ServiceControl:
             self._ever_ready = False
         self.faults.clear(FaultKind.VIEW)
         names = {replica.name for replica in view.replicas}
-        self._ever_ready = self._ever_ready or any(replica.ready_at is not None for replica in view.replicas)
+        ready_now = any(replica.ready_at is not None for replica in view.replicas)
+        self._ever_ready = self._ever_ready or view.ever_ready or ready_now
         self._replicas_warm.keep(names)
         self.faults.keep_subjects(FaultKind.SCRAPE, names)
         self.replicas_heard = {name: heard for name, heard in self.replicas_heard.items() if name in names}

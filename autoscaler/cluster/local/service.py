@@ -37,8 +37,9 @@ class LocalService:
     def __init__(self, spec: ServiceSpec, host: Host, changed: Callable[[], None]) -> None:
         self.spec = spec
         self.wanted = 0
+        self.ever_ready = False
         self._host = host
-        self._changed = changed
+        self._tell = changed
         self._places: dict[str, _Place] = {}
 
     @property
@@ -57,6 +58,7 @@ class LocalService:
             replicas=self.replicas,
             activator_in_path=True,
             port=self.spec.port,
+            ever_ready=self.ever_ready,
         )
 
     def gpus_of(self, replica: str) -> tuple[str, ...]:
@@ -81,6 +83,10 @@ class LocalService:
             self._dismiss(name, drain_seconds)
         while lives := [place.life for place in self._places.values()]:
             await asyncio.wait(lives)
+
+    def _changed(self) -> None:
+        self.ever_ready = self.ever_ready or any(replica.ready_at is not None for replica in self.replicas)
+        self._tell()
 
     def _dismiss(self, name: str, drain_seconds: float) -> None:
         place = self._places[name]

@@ -30,6 +30,7 @@ def _view_to_json(view: ServiceView) -> dict[str, object]:
         "replicas": [_replica_to_json(replica) for replica in view.replicas],
         "activator_in_path": view.activator_in_path,
         "port": view.port,
+        "ever_ready": view.ever_ready,
     }
 
 
@@ -55,6 +56,7 @@ def _view(fields: Mapping[str, object]) -> ServiceView:
         replicas=tuple(_replica(_object(item)) for item in _list(fields["replicas"])),
         activator_in_path=fields["activator_in_path"] is True,
         port=_number(fields["port"]),
+        ever_ready=fields["ever_ready"] is True,
     )
 
 

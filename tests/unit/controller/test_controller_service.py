@@ -156,6 +156,17 @@ def test_a_replica_that_was_ready_once_is_remembered_until_the_object_changes() 
     assert not control.observation.ever_ready
 
 
+@pytest.mark.parametrize(("ever_ready", "ordered"), [(False, True), (True, False)])
+def test_a_new_controller_does_not_start_again_what_was_ready_before_its_time(ever_ready: bool, ordered: bool) -> None:
+    isvc = inference_service()
+    isvc["metadata"] = {"name": "chat", "annotations": {"autoscaling.knative.dev/initial-scale": "1"}}
+    control = control_of(replace(view(isvc=isvc), ever_ready=ever_ready))
+    control.pushed("main", stats("activator/main", 50.0, history=60), 1_000.0, urgent=False)
+    evaluation = control.evaluate(1_000.0)
+    assert evaluation is not None
+    assert (evaluation.order is not None) is ordered
+
+
 def test_a_wake_that_was_measured_is_what_the_next_is_expected_to_take() -> None:
     control = woken()
     control.evaluate(1_000.0)

@@ -44,7 +44,7 @@ def test_the_replica_that_is_ready_first_is_the_one_that_counts() -> None:
 def test_a_replica_that_still_drains_from_an_earlier_life_is_not_the_woken_one() -> None:
     log = WakeLog()
     log.decided(100.0, before=0, after=1)
-    log.replicas([replica("old", ReplicaPhase.DRAINING, created_at=20.0, ready_at=25.0)])
+    log.replicas([replica("old", ReplicaPhase.DRAINING, created_at=99.5, ready_at=99.9)])
     assert log.last(1)[0].replica is None
 
 
