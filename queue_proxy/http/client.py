@@ -12,10 +12,11 @@ import socket
 import struct
 from typing import TYPE_CHECKING
 
+from queue_proxy.http.answering import DONE
 from queue_proxy.http.answers import answer_bytes, error_answer
 from queue_proxy.http.body import BodyError
 from queue_proxy.http.deadlines import NEVER
-from queue_proxy.http.exchange import DONE, Exchange
+from queue_proxy.http.exchange import Exchange
 from queue_proxy.http.fields import HeadError
 from queue_proxy.http.head import parse_request
 from queue_proxy.http.upstream import close_quietly
@@ -165,7 +166,8 @@ class ClientConnection(asyncio.Protocol):
         """The exchange has ended and its answer is written. `linger`: the client may still be sending."""
         self.exchange = None
         self._idle_since = self.clock()
-        self.unblock(self.BODY_HELD | self.UPSTREAM_FULL)
+        if self._blocked:
+            self.unblock(self.BODY_HELD | self.UPSTREAM_FULL)
         if closing:
             self._close(linger=linger or bool(self._ahead))
         elif self.server.draining and not self._ahead:

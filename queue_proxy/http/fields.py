@@ -19,8 +19,10 @@ _LENGTH = re.compile(rb"[0-9]{1,18}").fullmatch
 
 _SECRET_OR_UNIQUE = re.compile(
     rb"auth|cookie|token|key|secret|session|signature|credential|password|nonce|trace|span|b3|(?:^|-)id$"
-    rb"|date|time|etag|modified|length|range|match|forwarded|real-ip|client-ip|sec-websocket|^age$|^expires$"
+    rb"|date|time|etag|modified|range|match|forwarded|real-ip|client-ip|sec-websocket|^age$|^expires$"
 ).search
+
+_NOT_IN_A_HEAD = bytes(byte for byte in range(32) if byte not in b"\t\r\n") + b"\x7f"
 
 _LONGEST_REMEMBERED = 256
 _VALUES_PER_NAME = 64
@@ -38,7 +40,7 @@ class HeadError(ValueError):
         self.why = why
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Field:
     """A header line that means something to a proxy.
 
@@ -77,7 +79,7 @@ class FieldTable:
     bound    lines remembered; when full the table starts anew
     """
 
-    __slots__ = ("_bound", "_dropped", "_hidden", "_names", "_noted", "known")
+    __slots__ = ("_bound", "_dropped", "_hidden", "_names", "_noted", "known", "passing")
 
     def __init__(
         self, noted: frozenset[bytes], dropped: frozenset[bytes], hidden: bytes = b"", bound: int = 2_048
@@ -88,6 +90,9 @@ class FieldTable:
         self._bound = bound
         self._names: dict[bytes, _Name] = {}
         self.known: dict[bytes, Field] = {}
+        self.passing: set[bytes] = set()
+        """Names, as spelt, whose lines mean nothing and are not remembered: all that is left to check is their
+        bytes, and `has_only_lines` does that for a whole head at once."""
 
     def read(self, line: bytes) -> Field:
         """Validate a line and say what it means. Raises HeadError."""
@@ -102,17 +107,25 @@ class FieldTable:
                 self.known.clear()
             name.room -= 1
             self.known[line] = field
+        elif name.plain and not name.room:
+            self.passing.add(spelling)
         return field
 
     def _learn(self, spelling: bytes) -> _Name:
         if len(self._names) >= self._bound:
             self._names.clear()
             self.known.clear()
+            self.passing.clear()
         lower = spelling.lower()
         dropped = lower in self._dropped or (bool(self._hidden) and lower.startswith(self._hidden))
         name = _Name(lower, plain=not dropped and lower not in self._noted, dropped=dropped)
         self._names[spelling] = name
         return name
+
+
+def has_only_lines(raw: bytes, lines: int) -> bool:
+    """Whether a head that was split into `lines` has no control byte, and no CR or LF but between its lines."""
+    return raw.translate(None, _NOT_IN_A_HEAD) is raw and raw.count(b"\n") == raw.count(b"\r") == lines - 1
 
 
 def name_of(line: bytes) -> bytes:

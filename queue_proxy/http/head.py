@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from queue_proxy.http.fields import PLAIN, TOKEN, Field, FieldTable, HeadError, name_of, value_of
+from queue_proxy.http.fields import PLAIN, TOKEN, Field, FieldTable, HeadError, has_only_lines, name_of, value_of
 
 _OF_ONE_CONNECTION = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"upgrade"})
 
@@ -38,7 +38,8 @@ class RequestHead:
     method, target    as bytes; the target in origin form (or `*`)
     version           b"HTTP/1.1" or b"HTTP/1.0"
     host              value of Host, b"" when a 1.0 request has none
-    lines             request line and header lines to forward, raw
+    lines             request line and header lines to forward, raw; to be changed by `without` only
+    raw               the same in one piece when nothing was changed, else None
     content_length    None when the request has none
     closes            the client wants, or its version means, that the connection ends after the answer
     """
@@ -53,11 +54,13 @@ class RequestHead:
         "is_upgrade",
         "lines",
         "method",
+        "raw",
         "target",
         "version",
     )
 
     def __init__(self, method: bytes, target: bytes, version: bytes, lines: list[bytes], fields: dict[bytes, Field]):
+        self.raw: bytes | None = None
         self.method = method
         self.target = target
         self.version = version
@@ -87,9 +90,12 @@ class RequestHead:
     def without(self, name: bytes) -> None:
         """Do not forward headers named `name` (in lower case)."""
         self.lines = [line for at, line in enumerate(self.lines) if at == 0 or name_of(line) != name]
+        self.raw = None
 
     def to_bytes(self) -> bytes:
         """The head to send to an upstream, with its blank line."""
+        if self.raw is not None:
+            return self.raw + b"\r\n\r\n"
         return b"\r\n".join(self.lines) + b"\r\n\r\n"
 
 
@@ -105,18 +111,21 @@ def parse_request(raw: bytes, header_lines: int, table: FieldTable = REQUEST_FIE
     if match is None:
         raise _request_line_error(lines[0])
     method, target, version = match.groups()
-    fields, dropped = _read_fields(lines, table)
+    fields, dropped = _read_fields(raw, lines, table)
     head = RequestHead(method, target, version, lines, fields)
     host = fields.get(b"host")
     if host is not None:
         head.host = host.value
     elif version == b"HTTP/1.1":
         raise HeadError(400, "Host is missing")
-    if target[0] != 0x2F:
+    if target[0] == 0x2F:
+        head.raw = raw
+    else:
         head.target = _unusual_target(head)
         lines[0] = b"%b %b %b" % (method, head.target, version)
     _request_framing(head)
     if dropped:
+        head.raw = None
         for line in dropped:
             lines.remove(line)
         _request_connection(head)
@@ -142,6 +151,11 @@ class ResponseHead:
         self.closes = False
         self.untouched = True
 
+    @property
+    def may_have_body(self) -> bool:
+        """Whether its status allows one."""
+        return self.status != 204 and self.status != 304 and self.status >= 200
+
     def without(self, name: bytes) -> None:
         """Do not forward headers named `name` (in lower case)."""
         self.lines = [line for at, line in enumerate(self.lines) if at == 0 or name_of(line) != name]
@@ -162,7 +176,7 @@ def parse_response(raw: bytes, header_lines: int, table: FieldTable = RESPONSE_F
         if len(lines) - 1 > header_lines:
             raise HeadError(502, f"more than {header_lines} header lines")
         version, status = _status_lines.get(lines[0]) or _read_status_line(lines[0])
-        fields, dropped = _read_fields(lines, table)
+        fields, dropped = _read_fields(raw, lines, table)
         head = ResponseHead(status, version, lines, fields)
         _response_framing(head)
         if dropped:
@@ -181,21 +195,27 @@ def parse_response(raw: bytes, header_lines: int, table: FieldTable = RESPONSE_F
     return head
 
 
-def _read_fields(lines: list[bytes], table: FieldTable) -> tuple[dict[bytes, Field], list[bytes]]:
+def _read_fields(raw: bytes, lines: list[bytes], table: FieldTable) -> tuple[dict[bytes, Field], list[bytes]]:
     """The fields that mean something, by name, and the lines that are not forwarded."""
     fields: dict[bytes, Field] = {}
     dropped: list[bytes] = []
     known = table.known.get
-    first = True
-    for line in lines:
-        if first:
-            first = False
-            continue
+    passing = table.passing
+    clean = False
+    remaining = iter(lines)
+    next(remaining)
+    for line in remaining:
         field = known(line)
-        if field is None:
-            field = table.read(line)
         if field is PLAIN:
             continue
+        if field is None:
+            name, colon, _ = line.partition(b":")
+            if name in passing and colon and (clean or has_only_lines(raw, len(lines))):
+                clean = True
+                continue
+            field = table.read(line)
+            if field is PLAIN:
+                continue
         name = field.name
         if field.dropped:
             dropped.append(line)

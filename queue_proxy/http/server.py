@@ -61,6 +61,7 @@ class HttpServer:
     def timeouts(self, timeouts: Timeouts) -> None:
         self._timeouts = timeouts
         self.timed = bool(timeouts.total or timeouts.response_start or timeouts.idle)
+        self.timed_idle = bool(timeouts.idle)
         now = self.clock()
         for connection in self._connections:
             self.deadlines.schedule(connection, now)
