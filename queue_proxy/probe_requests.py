@@ -22,20 +22,20 @@ class Purpose(Enum):
 PROBE_HEADER = b"pilotlight-probe"
 """A request that carries this header is a probe, whatever its path and agent."""
 
+_READING = (b"GET", b"HEAD")
 _HEALTH_PATH = re.compile(rb"/(metrics|health|healthz|livez|readyz|ping|v2/health/(live|ready)|v2/models/[^/]+/ready)")
 
 
 def purpose(head: RequestHead) -> Purpose:
-    """What a request is for. A path counts as a scrape only with GET or HEAD and up to a query."""
+    """What a request is for. Only a GET or HEAD can be a scrape: scrapes take no slot, and work must not get past
+    the limit by calling itself one. Of the target, the path counts."""
     # Both names are among those that the engine notes, so neither lookup walks over the lines.
-    agent = head.fields.get(b"user-agent")
-    if agent is not None:
-        if agent.value.startswith(b"kube-probe/"):
-            return Purpose.PROBE
-        if agent.value.startswith(b"Prometheus/"):
-            return Purpose.SCRAPE
-    if PROBE_HEADER in head.fields:
+    field = head.fields.get(b"user-agent")
+    agent = b"" if field is None else field.value
+    if agent.startswith(b"kube-probe/") or PROBE_HEADER in head.fields:
         return Purpose.PROBE
-    if head.method in (b"GET", b"HEAD") and _HEALTH_PATH.fullmatch(head.target.partition(b"?")[0]):
+    if head.method in _READING and (
+        agent.startswith(b"Prometheus/") or _HEALTH_PATH.fullmatch(head.target.partition(b"?")[0])
+    ):
         return Purpose.SCRAPE
     return Purpose.WORK

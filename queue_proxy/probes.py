@@ -47,15 +47,16 @@ async def accepts(host: str, port: int, timeout_seconds: float) -> bool:
     """Does somebody accept connections there? Cheap enough to ask a hundred times a second.
 
     On loopback the kernel knows the answer by the time the call returns, so there is nothing to wait for.
-    `host` must be an address; a name is looked up by asyncio, which takes a thread and much longer.
+    That is for addresses; a name is looked up each time, in a thread, which takes much longer.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.inet_pton(family, host)
+    except OSError:
+        return (await ask(TcpProbe(host, port), timeout_seconds)).ready
     with socket.socket(family, socket.SOCK_STREAM) as sock:
         sock.setblocking(False)
-        try:
-            code = sock.connect_ex((host, port))
-        except OSError:  # a host name, not an address
-            return (await ask(TcpProbe(host, port), timeout_seconds)).ready
+        code = sock.connect_ex((host, port))
         if code == errno.EINPROGRESS:
             code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code != 0:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import shutil
 import socket
+import ssl
 import sys
 import time
 from collections.abc import Iterator
 from concurrent import futures
+from pathlib import Path
 
 import grpc
 import pytest
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
+from queue_proxy.probes import accepts
 from tests.integration.queue_proxy.queue_proxy_harness import (
     Call,
     Model,
@@ -164,8 +169,48 @@ async def test_a_command_that_exits_with_0_is_ready_and_one_that_hangs_is_killed
             proxy.terminate()
             assert await proxy.process.wait() == 0
     await model.stop()
-    listing = await asyncio.create_subprocess_exec("pgrep", "-f", "sleep 3600.25", stdout=asyncio.subprocess.PIPE)
-    assert (await listing.communicate())[0] == b""
+    assert not [command for command in running_commands() if command == b"sleep\x003600.25\x00"]
+
+
+def running_commands() -> Iterator[bytes]:
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            yield (process / "cmdline").read_bytes()
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl to make a certificate")
+async def test_an_https_probe_needs_no_certificate_that_anybody_trusts(tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    making = await asyncio.create_subprocess_exec(
+        *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=nobody"),
+        *("-keyout", key, "-out", certificate),
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    assert await making.wait() == 0
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    paths = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            paths.append(await reader.readuntil(b"\r\n"))
+            writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+            await writer.drain()
+        writer.transport.abort()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context)
+    probe = '{"httpGet": {"scheme": "HTTPS", "path": "/alive"}}'
+    async with proxy_before(server.sockets[0].getsockname()[1], "--probe", probe) as proxy:
+        await proxy.until_ready()
+    assert paths[0] == b"GET /alive HTTP/1.1\r\n"
+    server.close()
+
+
+@pytest.mark.parametrize(("host", "there"), [("127.0.0.1", True), ("localhost", True), ("no-such-host.invalid", False)])
+async def test_addresses_and_names_are_asked_whether_somebody_listens(host: str, there: bool) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        assert await accepts(host, listening.getsockname()[1], 5.0) is there
+    assert await accepts(host, free_port(), 5.0) is False
 
 
 @pytest.fixture

@@ -122,6 +122,7 @@ def test_what_is_no_health_reply_is_an_error(reply: bytes) -> None:
         ("HEAD /v2/health/ready?x=1", (), Purpose.SCRAPE),
         ("GET /v2/models/m/ready", (), Purpose.SCRAPE),
         ("GET /anything", ("User-Agent: Prometheus/2.53",), Purpose.SCRAPE),
+        ("POST /v1/chat", ("User-Agent: Prometheus/2.53",), Purpose.WORK),
         ("GET /metrics", ("User-Agent: kube-probe/1.31",), Purpose.PROBE),
         ("POST /x", ("PILOTLIGHT-PROBE: activator",), Purpose.PROBE),
         ("POST /x", ("User-Agent: my kube-probe/1",), Purpose.WORK),
