@@ -45,7 +45,7 @@ def _runtime() -> dict[str, object]:
                         {"name": "MLSERVER_MODEL_IMPLEMENTATION", "value": "mlserver_sklearn.SKLearnModel"},
                         {"name": "MLSERVER_MODEL_URI", "value": "/mnt/models/model.joblib"},
                         {"name": "MLSERVER_HOST", "value": "127.0.0.1"},
-                        {"name": "MLSERVER_PARALLEL_WORKERS", "value": "1"},
+                        {"name": "MLSERVER_PARALLEL_WORKERS", "value": "0"},
                     ],
                     "ports": [{"containerPort": port} for port in ports.values()],
                     "readinessProbe": {"httpGet": {"path": "/v2/models/{{.Name}}/ready", "port": 8080}},
