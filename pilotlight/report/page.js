@@ -135,7 +135,7 @@ function wakes(parent) {
     draw(svg, "text", { x: 0, y: top + 28 }, `at ${wake.at.toFixed(1)} s, ${wake.held} held`);
     let left = 150;
     for (const [key, name] of PARTS) {
-      const wide = 600 * (wake[key] ?? 0) / longest;
+      const wide = 540 * (wake[key] ?? 0) / longest;
       draw(svg, "rect", { x: left, y: top, width: Math.max(wide, wake[key] ? 1.5 : 0), height: 26, fill: colour(name) });
       left += Math.max(wide, wake[key] ? 1.5 : 0);
     }
@@ -159,7 +159,7 @@ function latencies(parent) {
     draw(svg, "line", { class: "grid", x1: x(s), x2: x(s), y1: 20, y2: 232 });
     draw(svg, "text", { x: x(s), y: 250, "text-anchor": "middle" }, s < 1 ? `${s * 1000} ms` : `${s} s`);
   }
-  for (const part of [0, 0.5, 0.9, 0.99]) {
+  for (const part of [0, 0.25, 0.5, 0.75, 1]) {
     draw(svg, "line", { class: part ? "grid" : "base", x1: LEFT, x2: WIDTH - RIGHT, y1: y(part), y2: y(part) });
     draw(svg, "text", { x: LEFT - 8, y: y(part) + 4, "text-anchor": "end" }, `${part * 100}%`);
   }

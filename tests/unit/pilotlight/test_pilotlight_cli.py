@@ -1,0 +1,236 @@
+"""The command line: what is wrong is said on stderr in one form, and the exit status tells which kind of wrong."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from pilotlight.cli import main
+
+GOOD = """\
+apiVersion: serving.kserve.io/v1beta1
+kind: InferenceService
+metadata: {name: good, namespace: default}
+spec:
+  predictor:
+    containers:
+      - name: kserve-container
+        image: example.com/model:1
+        command: ["pilotlight", "example-server"]
+        args: [--port=8080]
+"""
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Path:
+    path = tmp_path / "isvc.yaml"
+    path.write_text(GOOD)
+    return path
+
+
+def errors_of(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    lines = capsys.readouterr().err.splitlines()
+    assert lines
+    assert all(line.startswith("pilotlight: error: ") for line in lines), lines
+    return lines
+
+
+class FakeController(BaseHTTPRequestHandler):
+    """Answers as the controller's API does, with whatever the test put into `answers`."""
+
+    answers: dict[str, tuple[int, bytes]] = {}  # noqa: RUF012 - replaced by each test
+
+    def do_GET(self) -> None:
+        status, body = self.answers.get(self.path, (404, b'{"error": "there is no service default/nobody"}'))
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name that it overrides
+        """Quiet."""
+
+
+@pytest.fixture
+def api() -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), FakeController) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        [],
+        ["nonsense"],
+        ["up"],
+        ["check"],
+        ["up", "-f", "x.yaml", "--port", "70000"],
+        ["up", "-f", "x.yaml", "--gpus", "-1"],
+        ["up", "-f", "x.yaml", "--drain-seconds", "nan"],
+        ["explain", "x", "--last", "many"],
+        ["status", "--api", "nowhere"],
+        ["status", "--api", "127.0.0.1:0"],
+        ["example-server", "--fail-start", "3"],
+    ],
+)
+def test_a_wrong_command_line_ends_with_status_2(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(wrong)
+    assert ended.value.code == 2
+    assert "error" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["up", "status", "explain", "check", "replay", "demo", "example-server"])
+def test_each_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+    assert ended.value.code == 0
+    assert f"usage: pilotlight {command}" in capsys.readouterr().out
+
+
+def test_check_says_what_is_good(manifest: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "-f", str(manifest)]) == 0
+    assert "default/good: good" in capsys.readouterr().out
+
+
+def test_check_names_every_mistake_with_its_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wrong = tmp_path / "wrong.yaml"
+    annotations = 'annotations: {pilotlight.dev/targett: "3", pilotlight.dev/stable-window: "NaN"}'
+    wrong.write_text(GOOD.replace("namespace: default}", f"namespace: default, {annotations}}}"))
+    assert main(["check", "-f", str(wrong)]) == 1
+    errors = errors_of(capsys)
+    assert len(errors) == 2
+    assert all("wrong.yaml:3" in error for error in errors)
+    assert any("pilotlight.dev/targett" in error for error in errors)
+    assert any("NaN" in error for error in errors)
+
+
+@pytest.mark.parametrize("command", ["check", "up"])
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [("a: [", "isvc.yaml:1"), ("kind: Pod\napiVersion: v1\nmetadata: {name: x}\n", "InferenceService"), ("", "empty")],
+)
+def test_what_is_not_an_inference_service_is_refused_with_file_and_line(
+    command: str, text: str, named: str, manifest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest.write_text(text)
+    assert main([command, "-f", str(manifest)]) == 1
+    assert any(named in error for error in errors_of(capsys))
+
+
+def test_up_without_a_command_to_run_says_which_image_and_what_to_write(
+    manifest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest.write_text(GOOD.replace('        command: ["pilotlight", "example-server"]\n', ""))
+    assert main(["up", "-f", str(manifest), "--port", "0"]) == 1
+    (error,) = errors_of(capsys)
+    assert "example.com/model:1" in error
+    assert "command" in error
+
+
+def test_up_beyond_the_machine_says_what_is_there(manifest: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    limits = 'resources: {limits: {memory: "9Pi", nvidia.com/gpu: "3"}}'
+    manifest.write_text(GOOD.replace("        args", f"        {limits}\n        args"))
+    assert main(["up", "-f", str(manifest), "--port", "0", "--gpus", "2"]) == 1
+    errors = errors_of(capsys)
+    assert any("memory" in error for error in errors)
+    assert any("asked 3, available 2" in error for error in errors)
+
+
+def test_up_on_a_taken_port_names_port_service_and_flag(manifest: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert main(["up", "-f", str(manifest), "--port", str(port)]) == 1
+        (error,) = errors_of(capsys)
+    assert f"port {port}" in error
+    assert "default/good" in error
+    assert "--port" in error
+
+
+def test_up_on_a_taken_api_port_names_the_flag(manifest: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        assert main(["up", "-f", str(manifest), "--port", "0", "--api", address]) == 1
+    (error,) = errors_of(capsys)
+    assert "--api" in error
+
+
+@pytest.mark.parametrize("command", [["status"], ["explain", "default/good"], ["explain", "good", "--watch"]])
+def test_without_a_controller_the_error_says_what_to_start(
+    command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))  # bound and not listening: a connection is refused
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+        assert main([*command, "--api", address]) == 1
+    (error,) = errors_of(capsys)
+    assert "pilotlight up" in error
+    assert address in error
+
+
+def test_an_unknown_service_is_an_error(api: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "nobody", "--api", api]) == 1
+    (error,) = errors_of(capsys)
+    assert "default/nobody" in error
+
+
+def test_a_controller_in_trouble_is_an_error(api: str, capsys: pytest.CaptureFixture[str]) -> None:
+    FakeController.answers = {"/services": (500, b"oops\x1b[2J")}
+    assert main(["status", "--api", api]) == 1
+    (error,) = errors_of(capsys)
+    assert "500" in error
+    assert "\x1b" not in error
+
+
+def test_status_prints_one_line_a_service_and_unknown_is_a_question_mark(
+    api: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service = {"service": "default/chat", "phase": "serving", "mode": "shadow", "ready": 2, "in_flight": None}
+    FakeController.answers = {"/services": (200, json.dumps({"services": [service]}).encode())}
+    assert main(["status", "--api", api]) == 0
+    headings, line = capsys.readouterr().out.splitlines()
+    assert headings.startswith("SERVICE")
+    assert line.startswith("default/chat  serving, shadow")
+    assert line[headings.index("IN FLIGHT")] == "?"
+    assert main(["status", "--api", api, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"services": [service]}
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        (None, "No such file"),
+        (b"", "no decision"),
+        (b"{}\n{}\n", ":1:"),
+        (b"\xff\xfe", "UTF-8"),
+        (b"no json\n\n", ":1:"),
+    ],
+)
+def test_replay_of_what_is_no_recording_is_an_error(
+    text: bytes | None, named: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recording = tmp_path / "run.jsonl"
+    if text is not None:
+        recording.write_bytes(text)
+    assert main(["replay", str(recording)]) == 1
+    assert any(named in error for error in errors_of(capsys))
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in Path("manifests/examples").glob("*.yaml")))
+def test_each_example_is_good(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "-f", f"manifests/examples/{name}"]) == 0
+    out = capsys.readouterr().out
+    assert ": good" in out
+    assert "remark" not in out
