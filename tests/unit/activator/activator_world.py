@@ -133,5 +133,6 @@ class World:
     def _upstream(self, host: str, port: int) -> Upstream:
         upstream = self.upstreams.get(port)
         if upstream is None:
-            upstream = self.upstreams[port] = FakeUpstream(self.timers.clock)
+            # Its time stands still: an idle connection that ages is asked for its socket, and these have none.
+            upstream = self.upstreams[port] = FakeUpstream(lambda: 0.0)
         return upstream
