@@ -288,22 +288,23 @@ async def _finishes_first(one: asyncio.Task[object], other: asyncio.Task[object]
 async def test_timeouts_count_from_forwarding_and_not_from_arrival(
     controller: Controller, activator: Activator
 ) -> None:
-    timeouts = Timeouts(total=0.5, response_start=0.0, idle=0.0)
+    timeouts = Timeouts(total=1.5, response_start=0.0, idle=0.0)
 
     async def answer(call: Call) -> bytes:
-        await asyncio.sleep(5.0 if call.path == b"/slow" else 0.0)
+        await asyncio.sleep(10.0 if call.path == b"/slow" else 1.0)
         return ok()
 
     async with replicas(1, handle=answer) as (replica,):
         await controller.route(replica.endpoint(STARTING), timeouts=timeouts)
         (waiting,) = activator.ask()
         await controller.until_stats(waiting=1)
-        await asyncio.sleep(0.8)
+        # Longer than the whole timeout; the answer then takes long enough for a deadline to be noticed.
+        await asyncio.sleep(1.6)
         replica.ready.set()
         assert (await waiting).status == 200
         slow = await activator.get("/slow")
         assert slow.status == 504
-        assert 0.5 <= slow.seconds < 2.0
+        assert 1.5 <= slow.seconds < 5.0
 
 
 async def test_a_client_that_asks_for_comments_gets_them_and_then_the_events_of_the_model(
