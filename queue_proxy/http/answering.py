@@ -59,6 +59,7 @@ class Answering:
     head: RequestHead
     client: ClientConnection
     buffered: int = 0
+    context: object | None = None
     state: State = WAITING
     request_ended: bool = True
     _lease: Lease | None = None
@@ -280,6 +281,7 @@ class Answering:
             else:
                 connection.abort()
         self._release(outcome)
+        self.context = None
 
     def _release(self, outcome: Outcome) -> None:
         lease = self._lease

@@ -41,6 +41,7 @@ class ClientConnection(asyncio.Protocol):
         "_head_since",
         "_idle_since",
         "_lingers_until",
+        "_looked_at_by",
         "_serving",
         "bucket",
         "clock",
@@ -71,6 +72,7 @@ class ClientConnection(asyncio.Protocol):
         self._idle_since = 0.0
         self._head_since: float | None = None
         self._lingers_until: float | None = None
+        self._looked_at_by = NEVER
 
     # asyncio
 
@@ -203,12 +205,19 @@ class ClientConnection(asyncio.Protocol):
 
     def look_at(self, at: float) -> None:
         """Have `expire` called not later than `at`."""
-        self.server.deadlines.schedule(self, at)
+        if at < self._looked_at_by:
+            self._looked_at_by = at
+            self.server.deadlines.schedule(self, at)
 
     # Deadlines
 
     def expire(self, now: float) -> float:
         """Act on what is overdue; returns when to look again. See Deadlines."""
+        self._looked_at_by = NEVER
+        self._looked_at_by = min(self._expire(now), self._looked_at_by)
+        return self._looked_at_by
+
+    def _expire(self, now: float) -> float:
         if self._lingers_until is not None:
             if now < self._lingers_until:
                 return self._lingers_until

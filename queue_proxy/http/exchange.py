@@ -31,10 +31,10 @@ class Exchange(Answering):
     arrived_at  when the head was whole, by the server's clock
     clock_from  from when timeouts count; set to `arrived_at`, a dispatcher may move it before it forwards
     buffered    bytes of the request's body that are held in memory now
-    context     free for the dispatcher
+    context     free for the dispatcher; None again once the exchange is done, so that two objects that know each
+                other do not have to wait for the garbage collector
     """
 
-    context: object | None = None
     _request_body: BodyFraming | None = None
     _half_closed: bool = False
 
@@ -72,9 +72,11 @@ class Exchange(Answering):
         else:
             self._send(connection)
         client = self.client
-        if client.server.timed:
-            self._heard_at = client.clock()
-            client.look_at(self.due())
+        server = client.server
+        if server.timed:
+            if server.timed_idle:
+                self._heard_at = client.clock()
+            client.look_at(self.clock_from + server.shortest_timeout)
 
     def answer(self, answer: Answer) -> None:
         """Finish it with an answer of our own. Nothing happens if its client has left.
@@ -86,6 +88,7 @@ class Exchange(Answering):
         if self.state is not WAITING:
             raise RuntimeError(f"answer() on an exchange that is {self.state.value}")
         self._forget()
+        self.context = None
         self._answer_locally(answer)
 
     def begin_events(self) -> None:
@@ -137,6 +140,7 @@ class Exchange(Answering):
         if self.state is WAITING:
             self._forget()
             self.client.server.dispatcher.abandoned(self)
+            self.context = None
             self._answer_locally(error_answer(400, why, close=True))
         else:
             self._fail(400, why)
@@ -165,6 +169,7 @@ class Exchange(Answering):
         if state is WAITING:
             self._forget()
             self.client.server.dispatcher.abandoned(self)
+            self.context = None
             return
         self._end(Outcome.ABANDONED, keep=False)
 

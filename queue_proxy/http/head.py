@@ -27,6 +27,10 @@ _REQUEST_LINE = re.compile(rb"(" + TOKEN + rb") ([!\"$-~]+) (HTTP/1\.[01])").ful
 _ABSOLUTE = re.compile(rb"[Hh][Tt][Tt][Pp]://([^/?]+)(.*)", re.DOTALL).fullmatch
 _STATUS_LINE = re.compile(rb"(HTTP/1\.[01]) ([1-5][0-9][0-9])(?: [\t -~\x80-\xff]*)?").fullmatch
 
+_LINES_REMEMBERED = 256
+_request_lines: dict[bytes, tuple[bytes, bytes, bytes]] = {}
+_status_lines: dict[bytes, tuple[bytes, int]] = {}
+
 _NOT_TO_BE_NAMED = frozenset({b"host", b"content-length", b"transfer-encoding", b"expect"})
 _ONLY_ONCE = frozenset({b"host", b"content-length", b"transfer-encoding"})
 _KNOWN_CONNECTION_TOKENS = frozenset({b"close", b"keep-alive", b"upgrade", b"te"})
@@ -107,10 +111,7 @@ def parse_request(raw: bytes, header_lines: int, table: FieldTable = REQUEST_FIE
     lines = raw.split(b"\r\n")
     if len(lines) - 1 > header_lines:
         raise HeadError(431, f"more than {header_lines} header lines")
-    match = _REQUEST_LINE(lines[0])
-    if match is None:
-        raise _request_line_error(lines[0])
-    method, target, version = match.groups()
+    method, target, version = _request_lines.get(lines[0]) or _read_request_line(lines[0])
     fields, dropped = _read_fields(raw, lines, table)
     head = RequestHead(method, target, version, lines, fields)
     host = fields.get(b"host")
@@ -164,9 +165,6 @@ class ResponseHead:
     def to_bytes(self, closing: bool) -> bytes:
         """The head to send to a client, with its blank line; always ours in version."""
         return b"\r\n".join(self.lines) + (b"\r\nconnection: close\r\n\r\n" if closing else b"\r\n\r\n")
-
-
-_status_lines: dict[bytes, tuple[bytes, int]] = {}
 
 
 def parse_response(raw: bytes, header_lines: int, table: FieldTable = RESPONSE_FIELDS) -> ResponseHead:
@@ -229,6 +227,17 @@ def _repeated(earlier: Field, later: Field) -> Field:
     if earlier.name in _ONLY_ONCE:
         raise HeadError(400, f"{earlier.name.decode()} is there more than once")
     return Field(earlier.name, earlier.value, earlier.dropped, earlier.tokens + later.tokens)
+
+
+def _read_request_line(line: bytes) -> tuple[bytes, bytes, bytes]:
+    match = _REQUEST_LINE(line)
+    if match is None:
+        raise _request_line_error(line)
+    method, target, version = match.groups()
+    # A query may be a secret, and differs from request to request.
+    if b"?" not in target and len(line) <= 128 and len(_request_lines) < _LINES_REMEMBERED:
+        _request_lines[line] = (method, target, version)
+    return method, target, version
 
 
 def _request_line_error(line: bytes) -> HeadError:
@@ -297,7 +306,7 @@ def _read_status_line(line: bytes) -> tuple[bytes, int]:
     if match is None:
         raise HeadError(502, "the status line is not HTTP/1.1 STATUS REASON")
     read = match[1], int(match[2])
-    if len(_status_lines) < 256:
+    if len(_status_lines) < _LINES_REMEMBERED:
         _status_lines[line] = read
     return read
 

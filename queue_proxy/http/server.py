@@ -60,11 +60,13 @@ class HttpServer:
     @timeouts.setter
     def timeouts(self, timeouts: Timeouts) -> None:
         self._timeouts = timeouts
-        self.timed = bool(timeouts.total or timeouts.response_start or timeouts.idle)
+        in_use = [seconds for seconds in (timeouts.total, timeouts.response_start, timeouts.idle) if seconds]
+        self.timed = bool(in_use)
+        self.shortest_timeout = min(in_use, default=0.0)
         self.timed_idle = bool(timeouts.idle)
         now = self.clock()
         for connection in self._connections:
-            self.deadlines.schedule(connection, now)
+            connection.look_at(now)
 
     def begin_drain(self) -> None:
         """Close idle connections now and the others after their answer, which says so. Upgraded connections
