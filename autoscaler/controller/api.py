@@ -12,6 +12,7 @@ from typing import Protocol
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from autoscaler.controller.clock import Clock
 from autoscaler.controller.service import ServiceControl
@@ -93,7 +94,7 @@ class _Handlers:
         return _json(200, explanation(control, last, self._clock(), self._knowledge.activators))
 
     async def metrics(self, request: web.Request) -> web.Response:
-        headers = {"Content-Type": "text/plain; version=1.0.0; charset=utf-8"}
+        headers = {"Content-Type": CONTENT_TYPE_LATEST}
         return web.Response(body=self._knowledge.metrics_text(), headers=headers)
 
     async def healthz(self, request: web.Request) -> web.Response:

@@ -153,8 +153,8 @@ class Controller:
             return
         self._scraper.follow(view.service, view.replicas)
         with self._contained(running.control, FaultKind.VIEW):
-            for seconds in running.control.viewed(view, now):
-                self._metrics.replica_started(view.service, seconds)
+            measured = running.control.viewed(view, now)
+            self._metrics.measured(view.service, measured.starts, measured.wakes)
             self._table.put(running.control.route())
 
     def _publish(self) -> None:
@@ -232,6 +232,7 @@ class Controller:
         if self._recorder is not None:
             with self._contained(running.control, FaultKind.RECORDING):
                 self._recorder.write(*map(record_line, evaluation.records))
+                running.control.faults.clear(FaultKind.RECORDING)
         if evaluation.order is not None:
             running.actor.order(evaluation.order)
         else:

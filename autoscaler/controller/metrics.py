@@ -72,7 +72,11 @@ START_SECONDS = Metric(
     "pilotlight_replica_start_seconds", _H, _SERVICE, "From order to readiness of a replica.", _START_BUCKETS
 )
 
-CATALOGUE = (*_OF_A_SERVICE, *_OF_THE_CONTROLLER, LOOP_SECONDS, START_SECONDS)
+WAKE_SECONDS = Metric(
+    "pilotlight_wake_seconds", _H, _SERVICE, "From the decision to wake to the first readiness.", _START_BUCKETS
+)
+
+CATALOGUE = (*_OF_A_SERVICE, *_OF_THE_CONTROLLER, LOOP_SECONDS, START_SECONDS, WAKE_SECONDS)
 
 Sample = tuple[str, tuple[str, ...], float]
 """Name of a metric, the values of its labels, its value."""
@@ -86,18 +90,22 @@ class Metrics:
         self._registry.register(_Present(present))
         self._loop = self._histogram(LOOP_SECONDS)
         self._starts = self._histogram(START_SECONDS)
+        self._wakes = self._histogram(WAKE_SECONDS)
 
     def evaluated(self, seconds: float) -> None:
         """One evaluation took so long."""
         self._loop.observe(seconds)
 
-    def replica_started(self, service: str, seconds: float) -> None:
-        """One replica of `namespace/name` took so long from its order to its readiness."""
-        self._starts.labels(*labels_of(service)).observe(seconds)
+    def measured(self, service: str, starts: Iterable[float], wakes: Iterable[float]) -> None:
+        """Replicas of `namespace/name` took so long to start, and wakes of it so long in all. Seconds."""
+        for family, durations in ((self._starts, starts), (self._wakes, wakes)):
+            for seconds in durations:
+                family.labels(*labels_of(service)).observe(seconds)
 
     def forget(self, service: str) -> None:
         """Drop what is kept of a service that is gone."""
-        self._starts.remove_by_labels(dict(zip(_SERVICE, labels_of(service), strict=True)))
+        for family in (self._starts, self._wakes):
+            family.remove_by_labels(dict(zip(_SERVICE, labels_of(service), strict=True)))
 
     def text(self) -> bytes:
         """The page, in Prometheus's text format."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -61,19 +60,16 @@ class Scraper:
         self._listener = listener
         self._cadence = cadence
         self._tasks: dict[_Target, asyncio.Task[None]] = {}
-        self._starting: set[_Target] = set()
+        self._phases: dict[_Target, ReplicaPhase] = {}
 
     def follow(self, service: str, replicas: Iterable[Replica]) -> None:
         """Scrape exactly these replicas of this service from now on, as far as they have an address."""
         wanted = {target: replica for replica in replicas if (target := _target(service, replica)) is not None}
         for target in [t for t in self._tasks if t.service == service and t not in wanted]:
             self._tasks.pop(target).cancel()
-            self._starting.discard(target)
+            del self._phases[target]
         for target, replica in wanted.items():
-            if replica.phase is ReplicaPhase.STARTING:
-                self._starting.add(target)
-            else:
-                self._starting.discard(target)
+            self._phases[target] = replica.phase
             if target not in self._tasks:
                 self._tasks[target] = asyncio.create_task(self._scrape_for_ever(target))
 
@@ -92,15 +88,16 @@ class Scraper:
             began = clock()
             answered = await self._scrape_once(target, history)
             history = history and not answered
-            interval = _RETRY_WHILE_STARTING if history and target in self._starting else self._cadence.scrape
+            starting = self._phases.get(target) is ReplicaPhase.STARTING
+            interval = _RETRY_WHILE_STARTING if history and starting else self._cadence.scrape
             await asyncio.sleep(max(0.0, began + interval - clock()))
 
     async def _scrape_once(self, target: _Target, history: bool) -> bool:
         try:
             stats = await self._read(target, history)
         except ScrapeError as error:
-            # A starting proxy that does not listen yet is no failure.
-            if target not in self._starting:
+            # A starting proxy that does not listen yet is no failure, nor is a drained one that has ended.
+            if self._phases.get(target) is ReplicaPhase.READY:
                 self._listener.scrape_failed(target.service, target.replica, str(error))
             return False
         self._listener.scraped(target.service, target.replica, stats)
@@ -137,9 +134,8 @@ def _target(service: str, replica: Replica) -> _Target | None:
 
 async def _bounded(answer: aiohttp.ClientResponse) -> bytes:
     body = bytearray()
-    with suppress(asyncio.IncompleteReadError):
-        async for chunk in answer.content.iter_any():
-            body += chunk
-            if len(body) > _LARGEST_ANSWER_BYTES:
-                raise ScrapeError(f"{answer.url} answered more than {_LARGEST_ANSWER_BYTES} bytes")
+    async for chunk in answer.content.iter_any():
+        body += chunk
+        if len(body) > _LARGEST_ANSWER_BYTES:
+            raise ScrapeError(f"{answer.url} answered more than {_LARGEST_ANSWER_BYTES} bytes")
     return bytes(body)

@@ -18,7 +18,7 @@ from autoscaler.controller.history import DecisionHistory
 from autoscaler.controller.policy_in_force import PolicyInForce
 from autoscaler.controller.routes import route_for
 from autoscaler.controller.settings import Cadence
-from autoscaler.controller.wakes import WakeLog
+from autoscaler.controller.wakes import Measured, WakeLog
 from autoscaler.controller.warmup import ReplicasHeard
 from autoscaler.decide.decider import Decider
 from autoscaler.decide.decision import Decision, Reason
@@ -79,8 +79,8 @@ class ServiceControl:
 
     # What comes in
 
-    def viewed(self, view: ServiceView, now: float) -> tuple[float, ...]:
-        """Take the cluster's view; returns the start times, in seconds, of replicas that are newly ready."""
+    def viewed(self, view: ServiceView, now: float) -> Measured:
+        """Take the cluster's view; returns what it tells of start times."""
         before, self.view = self.view, view
         if self.policy.generation < 0 or before.inference_service != view.inference_service:
             self._take_policy(now)
@@ -171,7 +171,8 @@ class ServiceControl:
         order = None
         if self.policy.mode is ScalingMode.ON and decision.desired != self.wanted:
             order = Order(self.view.service, decision.desired, self.go_first())
-            self.wakes.decided(now, self.wanted, decision.desired)
+            listed = frozenset(replica.name for replica in self.view.replicas)
+            self.wakes.decided(now, self.wanted, decision.desired, listed)
         records = (
             *self._policy_records,
             ReadingsRecord(self.view.service, observation),

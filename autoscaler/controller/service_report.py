@@ -22,7 +22,9 @@ JsonObject = dict[str, object]
 
 def summary(control: ServiceControl) -> JsonObject:
     """One service's entry in `/services`. Numbers that are not known are null, never 0."""
-    view, decision, observation = control.view, control.history.latest, control.observation
+    view, observation = control.view, control.observation
+    # A decision that was made before scaling was switched off says nothing of now.
+    decision = None if control.policy.mode is ScalingMode.OFF else control.history.latest
     phases = Counter(replica.phase for replica in view.replicas)
     worst = control.faults.worst
     return {

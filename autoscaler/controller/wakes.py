@@ -43,6 +43,14 @@ class Wake:
         return None if self.ready_at is None else max(0.0, self.ready_at - self.decided_at)
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What one view newly told, in seconds: replicas' times from order to readiness, wakes' from their decision."""
+
+    starts: tuple[float, ...] = ()
+    wakes: tuple[float, ...] = ()
+
+
 class WakeLog:
     """Wakes of one service and the start times of its replicas."""
 
@@ -50,11 +58,13 @@ class WakeLog:
         self._wakes: deque[Wake] = deque(maxlen=_KEPT_WAKES)
         self._starts: deque[float] = deque(maxlen=_KEPT_STARTS)
         self._measured: set[tuple[str, float]] = set()
+        self._earlier: frozenset[str] = frozenset()
 
-    def decided(self, at: float, before: int, after: int) -> None:
+    def decided(self, at: float, before: int, after: int, listed: frozenset[str] = frozenset()) -> None:
         """A change of scale was decided: from none it begins a wake, to none it ends one.
 
-        Until the order is taken the same is decided again; that is still the same wake.
+        `listed` names the replicas that are there already, on their way out: none of them is what is woken. Until
+        the order is taken the same is decided again; that is still the same wake.
         """
         wake = self._current
         if after == 0 and wake is not None:
@@ -62,17 +72,18 @@ class WakeLog:
         elif before == 0 and after > 0:
             if wake is None or wake.ready_at is not None:
                 self._wakes.append(Wake(decided_at=at, ordered=after))
+                self._earlier = listed
             else:
                 self._wakes[-1] = replace(wake, ordered=after)
 
-    def replicas(self, replicas: Iterable[Replica]) -> tuple[float, ...]:
-        """Take the cluster's view; returns the start times of replicas that are newly ready, in seconds.
+    def replicas(self, replicas: Iterable[Replica]) -> Measured:
+        """Take the cluster's view.
 
         A replica that was ready before this process started counts as well: its times come from the cluster. So a
         restarted controller knows what a wake takes as soon as it sees one replica.
         """
         replicas = tuple(replicas)
-        self._follow(replicas)
+        wakes = self._follow(replicas)
         fresh = []
         for replica in replicas:
             key = (replica.name, replica.created_at)
@@ -81,7 +92,7 @@ class WakeLog:
                 self._measured.add(key)
         self._measured &= {(replica.name, replica.created_at) for replica in replicas}
         self._starts.extend(fresh)
-        return tuple(fresh)
+        return Measured(tuple(fresh), wakes)
 
     def first_request(self, replica: str, at: float) -> None:
         """The queue proxy of `replica` says that it forwarded its first request at `at`."""
@@ -104,20 +115,24 @@ class WakeLog:
     def _current(self) -> Wake | None:
         return self._wakes[-1] if self._wakes and not self._wakes[-1].ended else None
 
-    def _follow(self, replicas: tuple[Replica, ...]) -> None:
+    def _follow(self, replicas: tuple[Replica, ...]) -> tuple[float, ...]:
+        """Keep the current wake's moments; returns its seconds once its first replica is ready.
+
+        Replicas are told apart by name, not by time: clocks of two processes may differ, or be set.
+        """
         wake = self._current
-        if wake is None or wake.ready_at is not None or not replicas:
-            return
-        # Clocks of two processes on one machine may differ by a little; a replica of an earlier life, still
-        # draining, must not be taken for the one that this wake started.
-        born = [r for r in replicas if r.created_at >= wake.decided_at - 1.0 and r.phase is not ReplicaPhase.DRAINING]
-        ready = [r for r in born if r.phase is ReplicaPhase.READY and r.ready_at is not None]
+        if wake is None or wake.ready_at is not None:
+            return ()
+        born = [replica for replica in replicas if replica.name not in self._earlier]
+        ready = [replica for replica in born if replica.phase is ReplicaPhase.READY and replica.ready_at is not None]
         if ready:
             first = min(ready, key=lambda r: (r.ready_at or 0.0, r.name))
-            self._wakes[-1] = replace(wake, replica=first.name, started_at=first.created_at, ready_at=first.ready_at)
+            wake = replace(wake, replica=first.name, started_at=first.created_at, ready_at=first.ready_at)
         elif born:
             oldest = min(born, key=lambda r: (r.created_at, r.name))
-            self._wakes[-1] = replace(wake, replica=oldest.name, started_at=oldest.created_at)
+            wake = replace(wake, replica=oldest.name, started_at=oldest.created_at)
+        self._wakes[-1] = wake
+        return () if wake.seconds is None else (wake.seconds,)
 
     def _ordered_at(self, replica: Replica) -> float:
         wake = self._current

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from autoscaler.cluster.interface import ReplicaPhase
-from autoscaler.controller.wakes import WakeLog
+from autoscaler.controller.wakes import Measured, WakeLog
 from tests.unit.controller.controller_builders import replica
 
 
@@ -43,7 +43,7 @@ def test_the_replica_that_is_ready_first_is_the_one_that_counts() -> None:
 
 def test_a_replica_that_still_drains_from_an_earlier_life_is_not_the_woken_one() -> None:
     log = WakeLog()
-    log.decided(100.0, before=0, after=1)
+    log.decided(100.0, before=0, after=1, listed=frozenset({"old"}))
     log.replicas([replica("old", ReplicaPhase.DRAINING, created_at=99.5, ready_at=99.9)])
     assert log.last(1)[0].replica is None
 
@@ -72,19 +72,33 @@ def test_a_first_request_to_another_replica_says_nothing_of_the_wake() -> None:
     assert log.last(1)[0].first_request_at is None
 
 
+def test_a_wake_is_measured_when_its_first_replica_is_ready() -> None:
+    log = WakeLog()
+    log.decided(100.0, before=0, after=1)
+    assert log.replicas([replica("a", ReplicaPhase.STARTING, created_at=100.1)]).wakes == ()
+    assert log.replicas([replica("a", created_at=100.1, ready_at=104.0)]).wakes == (4.0,)
+
+
+def test_a_wake_is_followed_though_the_machines_time_was_set_back() -> None:
+    log = WakeLog()
+    log.decided(100.0, before=0, after=1)
+    log.replicas([replica("a", created_at=40.0, ready_at=44.0)])
+    assert log.last(1)[0].replica == "a"
+
+
 def test_nothing_is_expected_before_the_first_start() -> None:
     assert WakeLog().expected_seconds() is None
 
 
 def test_a_restarted_controller_learns_from_a_replica_that_is_ready_already() -> None:
     log = WakeLog()
-    assert log.replicas([replica("a", created_at=50.0, ready_at=57.0)]) == (7.0,)
+    assert log.replicas([replica("a", created_at=50.0, ready_at=57.0)]).starts == (7.0,)
     assert log.expected_seconds() == 7.0
 
 
 def test_a_start_is_measured_once() -> None:
     log = _woken()
-    assert log.replicas([replica("a", created_at=100.5, ready_at=110.0)]) == ()
+    assert log.replicas([replica("a", created_at=100.5, ready_at=110.0)]) == Measured()
 
 
 def test_what_is_expected_is_what_nine_of_ten_starts_kept() -> None:
