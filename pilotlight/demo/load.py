@@ -95,7 +95,7 @@ async def _request(session: aiohttp.ClientSession, burst: Burst, name: str, dice
             raw = await answer.read()
         problem = None if status == 200 else f"status {status}: {raw[:120].decode(errors='replace')}"
         if problem is None:
-            _check(burst, body, raw)
+            check_answer(burst, body, raw)
     except WrongAnswerError as error:
         problem = f"wrong answer: {error}"
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -125,7 +125,8 @@ def _question(burst: Burst, name: str, dice: random.Random) -> tuple[str, dict[s
     return f"/v2/models/{burst.model}/infer", {"id": name, "inputs": [tensor]}
 
 
-def _check(burst: Burst, question: dict[str, object], raw: bytes) -> None:
+def check_answer(burst: Burst, question: dict[str, object], raw: bytes) -> None:
+    """Compare an answer with what the question asks for. Raises WrongAnswerError."""
     try:
         if burst.protocol == "openai":
             _check_chat(burst.model, question, raw)
