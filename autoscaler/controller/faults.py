@@ -7,9 +7,14 @@ metric, and logged once when it appears or changes, not every two seconds.
 from __future__ import annotations
 
 import logging
+import traceback
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import Enum
+
+from autoscaler.controller.clock import Clock
 
 _log = logging.getLogger(__name__)
 
@@ -64,6 +69,16 @@ class Faults:
         self._current[kind, subject] = fault
         if before is None or before.message != message:
             _log.warning("%s: %s: %s", self._service, kind.value, message)
+
+    @contextmanager
+    def contained(self, clock: Clock, kind: FaultKind) -> Iterator[None]:
+        """Whatever is raised inside is this service's own trouble: kept as a fault, and nobody else's."""
+        try:
+            yield
+        except Exception as error:
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            self.add(kind, f"{type(error).__name__}: {error} (in {where.name}, line {where.lineno})", clock())
+            _log.debug("%s: %s", self._service, traceback.format_exc())
 
     def clear(self, kind: FaultKind, subject: str = "") -> None:
         """It went well."""

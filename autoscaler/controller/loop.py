@@ -15,7 +15,6 @@ import logging
 import traceback
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
 
@@ -152,7 +151,7 @@ class Controller:
         elif running.control.view == view:
             return
         self._scraper.follow(view.service, view.replicas)
-        with self._contained(running.control, FaultKind.VIEW):
+        with running.control.faults.contained(self._clock, FaultKind.VIEW):
             measured = running.control.viewed(view, now)
             self._metrics.measured(view.service, measured.starts, measured.wakes)
             self._table.put(running.control.route())
@@ -219,7 +218,7 @@ class Controller:
     def _evaluate(self, running: _Running) -> None:
         began = perf_counter()
         control = running.control
-        with self._contained(control, FaultKind.EVALUATION):
+        with control.faults.contained(self._clock, FaultKind.EVALUATION):
             evaluation = control.evaluate(self._clock())
             if evaluation is None:
                 running.actor.withdraw()
@@ -230,7 +229,7 @@ class Controller:
     def _carry_out(self, running: _Running, evaluation: Evaluation) -> None:
         # Written down first: a recording must hold every decision that had an effect.
         if self._recorder is not None:
-            with self._contained(running.control, FaultKind.RECORDING):
+            with running.control.faults.contained(self._clock, FaultKind.RECORDING):
                 self._recorder.write(*map(record_line, evaluation.records))
                 running.control.faults.clear(FaultKind.RECORDING)
         if evaluation.order is not None:
@@ -238,28 +237,10 @@ class Controller:
         else:
             running.actor.withdraw()
         if evaluation.changed:
-            decision = evaluation.decision
-            _log.info(
-                "%s: %s, %d replicas: %s",
-                decision.service,
-                decision.reason.value,
-                decision.desired,
-                decision.explanation,
-            )
+            made = evaluation.decision
+            _log.info("%s: %s, %d replicas: %s", made.service, made.reason.value, made.desired, made.explanation)
         self._table.put(running.control.route())
         self._publish()
-
-    @contextmanager
-    def _contained(self, control: ServiceControl, kind: FaultKind) -> Iterator[None]:
-        """Whatever is raised inside is this service's own trouble: the loop goes on, and so do the others."""
-        try:
-            yield
-        except Exception as error:
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            control.faults.add(
-                kind, f"{type(error).__name__}: {error} (in {where.name}, line {where.lineno})", self._clock()
-            )
-            _log.debug("%s: %s", control.view.service, traceback.format_exc())
 
     # Replicas' numbers
 
@@ -267,7 +248,7 @@ class Controller:
         """See ScrapeListener."""
         running = self._running.get(service)
         if running is not None:
-            with self._contained(running.control, FaultKind.NUMBERS):
+            with running.control.faults.contained(self._clock, FaultKind.NUMBERS):
                 running.control.scraped(replica, stats, self._clock())
             running.news.set()
 
@@ -292,7 +273,7 @@ class Controller:
             running = self._running.get(name)
             if running is None:
                 continue  # it has not heard yet that the service is gone
-            with self._contained(running.control, FaultKind.NUMBERS):
+            with running.control.faults.contained(self._clock, FaultKind.NUMBERS):
                 if running.control.pushed(activator, stats, now, urgent=push.urgent):
                     running.urgent.set()
                 running.news.set()
