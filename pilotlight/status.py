@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+
 from pilotlight.controller_api import Body, parse, services_of
 
 _HEADINGS = ("SERVICE", "STATE", "WANTED", "STARTING", "READY", "IN FLIGHT", "HELD", "URL", "WHY")
@@ -13,8 +16,10 @@ def run_status(api: str, *, as_json: bool) -> int:
     if as_json:
         print(answer.decode())
         return 0
+    # Piped on, a line is whole; at a terminal one service is one line.
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
     for line in status_lines(parse(answer).objects("services")):
-        print(line)
+        print(line if width is None or len(line) <= width else f"{line[: width - 1]}…")
     return 0
 
 

@@ -23,6 +23,7 @@ from pilotlight.arguments import DEFAULT_API, host_and_port
 from pilotlight.errors import CommandError
 from pilotlight.listeners import Listener, bind_services, check_free
 from pilotlight.node import Node, NodeOptions
+from pilotlight.output_file import check_writable
 from pilotlight.run_directory import make_run_directory, remove_run_directory
 
 _ALL_ADDRESSES = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared with, not bound
@@ -62,6 +63,8 @@ def run_up(options: UpOptions) -> int:
 
 def prepare(options: UpOptions) -> Prepared:
     """Read, check and bind everything that can be wrong. Raises CommandError with all mistakes of the files at once."""
+    if options.record is not None:
+        check_writable(options.record, "--record")
     mistakes = check(options.files)
     if mistakes:
         raise CommandError("\n".join(map(str, mistakes)))

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import os
 import sys
 import time
 from collections import Counter
@@ -17,6 +18,7 @@ import uvloop
 from rich.console import Console
 
 from autoscaler.cluster.local.orphans import become_subreaper
+from autoscaler.cluster.local.procfs import RUN_VARIABLE
 from pilotlight.arguments import DEFAULT_API, host_and_port
 from pilotlight.demo import plan
 from pilotlight.demo.load import Ended
@@ -27,6 +29,7 @@ from pilotlight.demo.view import Picture, Tally, View, now_after, view_for
 from pilotlight.errors import CommandError
 from pilotlight.listeners import bind_loopback, check_free
 from pilotlight.node import Node, NodeOptions
+from pilotlight.output_file import check_writable
 from pilotlight.report.page import write_page
 from pilotlight.run_directory import make_run_directory, remove_run_directory
 from pilotlight.up import Orders, UpOptions, allow_as_many_files_as_possible, prepare
@@ -45,6 +48,15 @@ class DemoOptions:
     api: str | None
     seed: int
     logs: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Clients:
+    """What the clients' process needs: where services are, the load's seed, the run it belongs to."""
+
+    urls: dict[str, str]
+    seed: int
+    run: str
 
 
 @dataclass(slots=True)
@@ -72,6 +84,7 @@ class _Load:
 def run_demo(options: DemoOptions) -> int:
     """Run it; 0 when every request was answered rightly, 1 when one was lost. Raises CommandError."""
     logging.basicConfig(level=logging.ERROR, format="pilotlight: %(message)s", stream=sys.stderr)
+    check_writable(options.report, "--report")
     allow_as_many_files_as_possible()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_demo(options))
@@ -100,7 +113,7 @@ async def _whole(options: DemoOptions, console: Console) -> int:
             observing = asyncio.create_task(observer.run())
             try:
                 began = time.time()
-                await _serve(urls, options.seed, load, observer, view, began)
+                await _serve(_Clients(urls, options.seed, node.agent.run), load, observer, view, began)
                 await observer.look_at_wakes()
             finally:
                 observing.cancel()
@@ -113,9 +126,9 @@ async def _whole(options: DemoOptions, console: Console) -> int:
     return _conclude(console, outcomes, load, options.report)
 
 
-async def _serve(urls: dict[str, str], seed: int, load: _Load, observer: Observer, view: View, began: float) -> None:
+async def _serve(what: _Clients, load: _Load, observer: Observer, view: View, began: float) -> None:
     """Run the clients to their end, and then watch until every service sleeps again. Raises CommandError."""
-    clients = asyncio.create_task(_clients(urls, seed, load))
+    clients = asyncio.create_task(_clients(what, load))
     try:
         while not clients.done():
             _show(
@@ -132,17 +145,19 @@ async def _serve(urls: dict[str, str], seed: int, load: _Load, observer: Observe
         clients.cancel()
 
 
-async def _clients(urls: dict[str, str], seed: int, load: _Load) -> None:
+async def _clients(what: _Clients, load: _Load) -> None:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-P", "-m", "pilotlight.demo.load"),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         start_new_session=True,
+        # With the run's mark, the guardian ends the clients too, should this process be killed.
+        env={**os.environ, RUN_VARIABLE: what.run},
     )
     assert process.stdin is not None
     assert process.stdout is not None
     try:
-        process.stdin.write(json.dumps({"seed": seed, "bursts": plan.bursts(urls)}).encode())
+        process.stdin.write(json.dumps({"seed": what.seed, "bursts": plan.bursts(what.urls)}).encode())
         process.stdin.close()
         async with asyncio.timeout(_LONGEST_LOAD):
             async for line in process.stdout:

@@ -97,36 +97,41 @@ def view_for(console: Console) -> View:
 
 
 def _table(picture: Picture) -> Group:
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold", expand=False)
-    table.add_column("service", no_wrap=True)
+    """Numbers first, and below them each last decision's reason; 80 columns hold it all."""
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
+    table.add_column("service", no_wrap=True, min_width=12)
     table.add_column("state", no_wrap=True, min_width=8)
     table.add_column("replicas", no_wrap=True, min_width=8)
-    for heading in ("wanted", "starting", "ready", "in flight", "held", "answered", "lost"):
+    for heading in ("want/start/ready", "in flight", "held", "answered", "lost"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("why", overflow="ellipsis", no_wrap=True, ratio=1)
+    reasons = Table.grid(padding=(0, 1, 0, 0), expand=True)
+    reasons.add_column(no_wrap=True, min_width=12)
+    reasons.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
     for service, sample in picture.samples.items():
         table.add_row(*_row(service, sample, picture.tallies.get(service, Tally())))
+        reasons.add_row(_short(service), Text(sample.why, "dim"))
     head = Text.assemble((f"{picture.seconds:5.1f} s  ", "bold"), picture.happening)
-    return Group(head, Text(""), table)
+    return Group(head, Text(""), table, Text(""), reasons)
 
 
 def _row(service: str, sample: Sample, tally: Tally) -> Sequence[Text | str]:
-    flame = (
-        Text("●" * sample.ready, "green") + Text("◐" * sample.starting, "yellow") + Text("○" * sample.draining, "cyan")
+    flames = Text.assemble(
+        ("●" * sample.ready, "green"), ("◐" * sample.starting, "yellow"), ("○" * sample.draining, "cyan")
     )
     return (
-        service.removeprefix("default/"),
+        _short(service),
         Text(sample.phase, _PHASE_STYLES.get(sample.phase, "")),
-        flame,
-        str(sample.wanted),
-        str(sample.starting),
-        str(sample.ready),
+        flames,
+        f"{sample.wanted} / {sample.starting} / {sample.ready}",
         str(sample.in_flight),
         Text(str(sample.held), "yellow" if sample.held else ""),
         str(tally.answered),
         Text(str(tally.lost), "bold red" if tally.lost else ""),
-        Text(f"{sample.reason}: {sample.why}" if sample.reason else sample.why, "dim"),
     )
+
+
+def _short(service: str) -> str:
+    return service.removeprefix("default/")
 
 
 def now_after(began: float) -> float:

@@ -70,7 +70,8 @@ async def _serve(options: Options) -> int:
         engine.loaded = True
         if options.while_loading is WhileLoading.REFUSE:
             await site.start()
-        _say(f"serving {options.model!r} on {options.host}:{options.port}")
+        host, port = runner.addresses[0][:2]
+        _say(f"serving {options.model!r} on {host}:{port}")
         await stopped.wait()
     engine.draining = True
     _say(f"ending; {engine.counts.running} requests running, {engine.counts.waiting} waiting")

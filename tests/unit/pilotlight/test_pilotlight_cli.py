@@ -167,6 +167,17 @@ def test_up_on_a_taken_api_port_names_the_flag(manifest: Path, capsys: pytest.Ca
     assert "--api" in error
 
 
+@pytest.mark.parametrize("place", ["nowhere/file", "."])
+@pytest.mark.parametrize(("command", "flag"), [("up", "--record"), ("demo", "--report")])
+def test_a_file_that_cannot_be_written_is_found_out_before_anything_runs(
+    command: str, flag: str, place: str, manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = ["-f", str(manifest)] if command == "up" else []
+    assert main([command, *files, flag, str(tmp_path / place)]) == 1
+    (error,) = errors_of(capsys)
+    assert flag in error
+
+
 @pytest.mark.parametrize("command", [["status"], ["explain", "default/good"], ["explain", "good", "--watch"]])
 def test_without_a_controller_the_error_says_what_to_start(
     command: list[str], capsys: pytest.CaptureFixture[str]

@@ -1,0 +1,19 @@
+"""Files that a command will write later: that it can is found out before anything else begins."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from pilotlight.errors import CommandError
+
+
+def check_writable(path: Path, flag: str) -> None:
+    """Raises CommandError, naming `flag`, when `path` could not be written; leaves nothing behind."""
+    folder = path.absolute().parent
+    if path.is_dir():
+        raise CommandError(f"{flag} {path}: is a directory")
+    if not folder.is_dir():
+        raise CommandError(f"{flag} {path}: there is no directory {folder}")
+    if not os.access(path if path.exists() else folder, os.W_OK):
+        raise CommandError(f"{flag} {path}: may not be written")
