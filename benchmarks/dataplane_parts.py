@@ -1,7 +1,7 @@
 """The other processes of the data path benchmark: a model that answers at once, the load, the proxy to compare with.
 
     python benchmarks/dataplane_parts.py upstream PORT
-    python benchmarks/dataplane_parts.py aiohttp PORT UPSTREAM_PORT
+    python benchmarks/dataplane_parts.py aiohttp PORT UPSTREAM_PORT [--uvloop]
     python benchmarks/dataplane_parts.py load PORT PID --requests bare|headers --seconds S
 
 `load` prints one JSON object: requests completed in its window, the window's seconds, and the CPU seconds that all
@@ -26,7 +26,7 @@ ANSWER = b"HTTP/1.1 200 OK\r\nserver: example\r\ncontent-type: application/json\
     len(BODY),
     BODY,
 )
-_WARM_UP_SECONDS = 0.5
+_WARM_UP_SECONDS = 0.3
 
 
 class Model(asyncio.Protocol):
@@ -167,6 +167,7 @@ def main() -> None:
     plain = parts.add_parser("aiohttp")
     plain.add_argument("port", type=int)
     plain.add_argument("upstream", type=int)
+    plain.add_argument("--uvloop", action="store_true", help="on uvloop instead of asyncio's own loop")
     load = parts.add_parser("load")
     load.add_argument("port", type=int)
     load.add_argument("pid", type=int)
@@ -177,7 +178,8 @@ def main() -> None:
     if options.part == "upstream":
         uvloop.run(serve_model(options.port))
     elif options.part == "aiohttp":
-        uvloop.run(serve_aiohttp(options.port, options.upstream))
+        run = uvloop.run if options.uvloop else asyncio.run
+        run(serve_aiohttp(options.port, options.upstream))
     else:
         uvloop.run(run_load(options.port, options.pid, options.requests, options.seconds, options.connections))
 

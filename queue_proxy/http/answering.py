@@ -14,7 +14,8 @@ from queue_proxy.http.answers import LAST_CHUNK, answer_bytes, chunk, error_answ
 from queue_proxy.http.body import BodyError, BodyFraming, ChunkedBody, LengthBody, UntilCloseBody
 from queue_proxy.http.contract import Answer, Lease, Outcome
 from queue_proxy.http.fields import HeadError
-from queue_proxy.http.head import RequestHead, ResponseHead, parse_response
+from queue_proxy.http.head import RequestHead
+from queue_proxy.http.response_head import ResponseHead, parse_response
 from queue_proxy.http.splice import ChunkSplice, ErrorSplice, PlainSplice, Splice, splice_into_events
 from queue_proxy.http.upstream import Attempt, Upstream, UpstreamConnection
 

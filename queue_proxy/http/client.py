@@ -8,8 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-import socket
-import struct
 from typing import TYPE_CHECKING
 
 from queue_proxy.http.answering import DONE
@@ -19,7 +17,7 @@ from queue_proxy.http.deadlines import NEVER
 from queue_proxy.http.exchange import Exchange
 from queue_proxy.http.fields import HeadError
 from queue_proxy.http.head import parse_request
-from queue_proxy.http.upstream import close_quietly
+from queue_proxy.http.transports import close_quietly, peer_has_closed, reset
 
 if TYPE_CHECKING:
     from queue_proxy.http.server import HttpServer
@@ -28,8 +26,6 @@ log = logging.getLogger(__name__)
 
 _BARE_LINE_FEED = re.compile(rb"(?<!\r)\n").search
 _START_OF_REQUEST = re.compile(rb"\r$|(?:\r\n)?(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]|\Z|\r$)").match
-_PEER_HAS_CLOSED = frozenset({7, 8})  # TCP_CLOSE and TCP_CLOSE_WAIT
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class ClientConnection(asyncio.Protocol):
@@ -190,10 +186,7 @@ class ClientConnection(asyncio.Protocol):
         self._lingers_until = NEVER
         if self.transport.is_closing():
             return
-        sock = self.transport.get_extra_info("socket")
-        if sock is not None:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-        self.transport.abort()
+        reset(self.transport)
 
     def abandon(self) -> None:
         """Cut the connection and whatever runs on it, as if the client had left."""
@@ -226,7 +219,7 @@ class ClientConnection(asyncio.Protocol):
         exchange = self.exchange
         if exchange is not None:
             if self._blocked and exchange.state is not DONE:
-                if self._peer_has_closed():
+                if peer_has_closed(self.transport):
                     self.abandon()
                     return NEVER
                 return min(now + 1.0, exchange.expire(now))
@@ -345,9 +338,3 @@ class ClientConnection(asyncio.Protocol):
             self._lingers_until = self.clock() + self.limits.idle_seconds
             transport.close()
         self.look_at(self._lingers_until)
-
-    def _peer_has_closed(self) -> bool:
-        sock = self.transport.get_extra_info("socket")
-        if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
-            return False
-        return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] in _PEER_HAS_CLOSED

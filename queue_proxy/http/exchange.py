@@ -16,7 +16,8 @@ from queue_proxy.http.body import BodyFraming, ChunkedBody, LengthBody
 from queue_proxy.http.contract import Answer, Lease, Outcome
 from queue_proxy.http.deadlines import NEVER
 from queue_proxy.http.head import RequestHead
-from queue_proxy.http.upstream import Upstream, UpstreamConnection, close_quietly
+from queue_proxy.http.transports import close_quietly
+from queue_proxy.http.upstream import Upstream, UpstreamConnection
 
 if TYPE_CHECKING:
     from queue_proxy.http.client import ClientConnection
@@ -198,7 +199,12 @@ class Exchange(Answering):
         self._upstream = None
         self.state = WAITING
         self._release(Outcome.FAILED)
-        self.client.server.dispatcher.unreachable(self, upstream, why)
+        try:
+            self.client.server.dispatcher.unreachable(self, upstream, why)
+        except Exception:
+            log.exception("a request whose upstream is unreachable could not be dispatched again")
+            if self.state is WAITING:
+                self.answer(error_answer(502, f"no connection to the model: {why}"))
 
     def upstream_ended(self) -> bool:
         """The upstream has said its last word. True when its connection shall stay open for the other direction."""

@@ -22,6 +22,17 @@ _SECRET_OR_UNIQUE = re.compile(
     rb"|date|time|etag|modified|range|match|forwarded|real-ip|client-ip|sec-websocket|^age$|^expires$"
 ).search
 
+OF_ONE_CONNECTION = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"upgrade"})
+"""Headers that a proxy never passes on, besides those that Connection names."""
+
+NOT_TO_BE_NAMED = frozenset({b"host", b"content-length", b"transfer-encoding", b"expect"})
+"""Headers that Connection must not name: dropping one would change what the message is."""
+
+KNOWN_CONNECTION_TOKENS = frozenset({b"close", b"keep-alive", b"upgrade", b"te"})
+LINES_REMEMBERED = 256
+"""How many request lines, and how many status lines, are remembered."""
+
+_ONLY_ONCE = frozenset({b"host", b"content-length", b"transfer-encoding"})
 _NOT_IN_A_HEAD = bytes(byte for byte in range(32) if byte not in b"\t\r\n") + b"\x7f"
 
 _LONGEST_REMEMBERED = 256
@@ -121,6 +132,42 @@ class FieldTable:
         name = _Name(lower, plain=not dropped and lower not in self._noted, dropped=dropped)
         self._names[spelling] = name
         return name
+
+
+def read_fields(raw: bytes, lines: list[bytes], table: FieldTable) -> tuple[dict[bytes, Field], list[bytes]]:
+    """The fields that mean something, by name, and the lines that are not forwarded."""
+    fields: dict[bytes, Field] = {}
+    dropped: list[bytes] = []
+    known = table.known.get
+    passing = table.passing
+    clean = False
+    remaining = iter(lines)
+    next(remaining)
+    for line in remaining:
+        field = known(line)
+        if field is PLAIN:
+            continue
+        if field is None:
+            name, colon, _ = line.partition(b":")
+            if name in passing and colon and (clean or has_only_lines(raw, len(lines))):
+                clean = True
+                continue
+            field = table.read(line)
+            if field is PLAIN:
+                continue
+        name = field.name
+        if field.dropped:
+            dropped.append(line)
+        if name in fields:
+            field = _repeated(fields[name], field)
+        fields[name] = field
+    return fields, dropped
+
+
+def _repeated(earlier: Field, later: Field) -> Field:
+    if earlier.name in _ONLY_ONCE:
+        raise HeadError(400, f"{earlier.name.decode()} is there more than once")
+    return Field(earlier.name, earlier.value, earlier.dropped, earlier.tokens + later.tokens)
 
 
 def has_only_lines(raw: bytes, lines: int) -> bool:

@@ -1,4 +1,4 @@
-"""Heads of requests and of answers, from bytes and back to bytes.
+"""Heads of requests, from bytes and back to bytes.
 
 Nothing is decoded to text and no header is rebuilt: what is forwarded are the lines as they came, without
 those that belong to one connection only. A head that two parsers could read in two ways is refused, because
@@ -9,31 +9,28 @@ from __future__ import annotations
 
 import re
 
-from queue_proxy.http.fields import PLAIN, TOKEN, Field, FieldTable, HeadError, has_only_lines, name_of, value_of
-
-_OF_ONE_CONNECTION = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"upgrade"})
+from queue_proxy.http.fields import (
+    KNOWN_CONNECTION_TOKENS,
+    LINES_REMEMBERED,
+    NOT_TO_BE_NAMED,
+    OF_ONE_CONNECTION,
+    TOKEN,
+    Field,
+    FieldTable,
+    HeadError,
+    name_of,
+    read_fields,
+    value_of,
+)
 
 REQUEST_FIELDS = FieldTable(
     noted=frozenset({b"host", b"content-length", b"transfer-encoding", b"expect", b"user-agent"}),
-    dropped=_OF_ONE_CONNECTION | {b"te", b"proxy-authorization", b"http2-settings"},
+    dropped=OF_ONE_CONNECTION | {b"te", b"proxy-authorization", b"http2-settings"},
     hidden=b"pilotlight-",
 )
-RESPONSE_FIELDS = FieldTable(
-    noted=frozenset({b"content-length", b"transfer-encoding", b"content-type", b"content-encoding"}),
-    dropped=_OF_ONE_CONNECTION | {b"proxy-authenticate"},
-)
-
 _REQUEST_LINE = re.compile(rb"(" + TOKEN + rb") ([!\"$-~]+) (HTTP/1\.[01])").fullmatch
 _ABSOLUTE = re.compile(rb"[Hh][Tt][Tt][Pp]://([^/?]+)(.*)", re.DOTALL).fullmatch
-_STATUS_LINE = re.compile(rb"(HTTP/1\.[01]) ([1-5][0-9][0-9])(?: [\t -~\x80-\xff]*)?").fullmatch
-
-_LINES_REMEMBERED = 256
 _request_lines: dict[bytes, tuple[bytes, bytes, bytes]] = {}
-_status_lines: dict[bytes, tuple[bytes, int]] = {}
-
-_NOT_TO_BE_NAMED = frozenset({b"host", b"content-length", b"transfer-encoding", b"expect"})
-_ONLY_ONCE = frozenset({b"host", b"content-length", b"transfer-encoding"})
-_KNOWN_CONNECTION_TOKENS = frozenset({b"close", b"keep-alive", b"upgrade", b"te"})
 
 
 class RequestHead:
@@ -112,7 +109,7 @@ def parse_request(raw: bytes, header_lines: int, table: FieldTable = REQUEST_FIE
     if len(lines) - 1 > header_lines:
         raise HeadError(431, f"more than {header_lines} header lines")
     method, target, version = _request_lines.get(lines[0]) or _read_request_line(lines[0])
-    fields, dropped = _read_fields(raw, lines, table)
+    fields, dropped = read_fields(raw, lines, table)
     head = RequestHead(method, target, version, lines, fields)
     host = fields.get(b"host")
     if host is not None:
@@ -137,105 +134,13 @@ def parse_request(raw: bytes, header_lines: int, table: FieldTable = REQUEST_FIE
     return head
 
 
-class ResponseHead:
-    """An upstream's answer head, valid by construction. `closes`: its connection ends after it."""
-
-    __slots__ = ("chunked", "closes", "content_length", "fields", "lines", "status", "untouched", "version")
-
-    def __init__(self, status: int, version: bytes, lines: list[bytes], fields: dict[bytes, Field]):
-        self.status = status
-        self.version = version
-        self.lines = lines
-        self.fields = fields
-        self.content_length: int | None = None
-        self.chunked = False
-        self.closes = False
-        self.untouched = True
-
-    @property
-    def may_have_body(self) -> bool:
-        """Whether its status allows one."""
-        return self.status != 204 and self.status != 304 and self.status >= 200
-
-    def without(self, name: bytes) -> None:
-        """Do not forward headers named `name` (in lower case)."""
-        self.lines = [line for at, line in enumerate(self.lines) if at == 0 or name_of(line) != name]
-        self.untouched = False
-
-    def to_bytes(self, closing: bool) -> bytes:
-        """The head to send to a client, with its blank line; always ours in version."""
-        return b"\r\n".join(self.lines) + (b"\r\nconnection: close\r\n\r\n" if closing else b"\r\n\r\n")
-
-
-def parse_response(raw: bytes, header_lines: int, table: FieldTable = RESPONSE_FIELDS) -> ResponseHead:
-    """Read an answer's head; `raw` ends before the blank line's first CRLF. Raises HeadError with status 502."""
-    try:
-        lines = raw.split(b"\r\n")
-        if len(lines) - 1 > header_lines:
-            raise HeadError(502, f"more than {header_lines} header lines")
-        version, status = _status_lines.get(lines[0]) or _read_status_line(lines[0])
-        fields, dropped = _read_fields(raw, lines, table)
-        head = ResponseHead(status, version, lines, fields)
-        _response_framing(head)
-        if dropped:
-            head.untouched = False
-            for line in dropped:
-                lines.remove(line)
-            _response_connection(head)
-        elif version == b"HTTP/1.0":
-            head.closes = True
-    except HeadError as error:
-        raise HeadError(502, error.why) from error
-    if version == b"HTTP/1.0":
-        lines = head.lines
-        lines[0] = b"HTTP/1.1" + lines[0][8:]
-        head.untouched = False
-    return head
-
-
-def _read_fields(raw: bytes, lines: list[bytes], table: FieldTable) -> tuple[dict[bytes, Field], list[bytes]]:
-    """The fields that mean something, by name, and the lines that are not forwarded."""
-    fields: dict[bytes, Field] = {}
-    dropped: list[bytes] = []
-    known = table.known.get
-    passing = table.passing
-    clean = False
-    remaining = iter(lines)
-    next(remaining)
-    for line in remaining:
-        field = known(line)
-        if field is PLAIN:
-            continue
-        if field is None:
-            name, colon, _ = line.partition(b":")
-            if name in passing and colon and (clean or has_only_lines(raw, len(lines))):
-                clean = True
-                continue
-            field = table.read(line)
-            if field is PLAIN:
-                continue
-        name = field.name
-        if field.dropped:
-            dropped.append(line)
-        if name in fields:
-            field = _repeated(fields[name], field)
-        fields[name] = field
-    return fields, dropped
-
-
-def _repeated(earlier: Field, later: Field) -> Field:
-    if earlier.name in _ONLY_ONCE:
-        raise HeadError(400, f"{earlier.name.decode()} is there more than once")
-    return Field(earlier.name, earlier.value, earlier.dropped, earlier.tokens + later.tokens)
-
-
 def _read_request_line(line: bytes) -> tuple[bytes, bytes, bytes]:
     match = _REQUEST_LINE(line)
     if match is None:
         raise _request_line_error(line)
     method, target, version = match.groups()
     # A query may be a secret, and differs from request to request.
-    if b"?" not in target and len(line) <= 128 and len(_request_lines) < _LINES_REMEMBERED:
+    if b"?" not in target and len(line) <= 128 and len(_request_lines) < LINES_REMEMBERED:
         _request_lines[line] = (method, target, version)
     return method, target, version
 
@@ -282,9 +187,9 @@ def _request_connection(head: RequestHead) -> None:
     connection = fields.get(b"connection")
     tokens = () if connection is None else connection.tokens
     for token in tokens:
-        if token in _NOT_TO_BE_NAMED:
+        if token in NOT_TO_BE_NAMED:
             raise HeadError(400, f"Connection names {token.decode()}")
-        if token not in _KNOWN_CONNECTION_TOKENS:
+        if token not in KNOWN_CONNECTION_TOKENS:
             head.without(token)
     head.closes = b"close" in tokens
     te = fields.get(b"te")
@@ -299,41 +204,3 @@ def _request_connection(head: RequestHead) -> None:
         return
     head.is_upgrade = True
     head.lines += (b"connection: upgrade", b"upgrade: " + upgrade.value)
-
-
-def _read_status_line(line: bytes) -> tuple[bytes, int]:
-    match = _STATUS_LINE(line)
-    if match is None:
-        raise HeadError(502, "the status line is not HTTP/1.1 STATUS REASON")
-    read = match[1], int(match[2])
-    if len(_status_lines) < _LINES_REMEMBERED:
-        _status_lines[line] = read
-    return read
-
-
-def _response_framing(head: ResponseHead) -> None:
-    fields = head.fields
-    length = fields.get(b"content-length")
-    if length is not None:
-        head.content_length = int(length.value)
-    if b"transfer-encoding" in fields:
-        if length is not None:
-            raise HeadError(502, "Content-Length and Transfer-Encoding are both there")
-        if head.version == b"HTTP/1.0" or head.status < 200 or head.status == 204:
-            raise HeadError(502, "Transfer-Encoding where none is allowed")
-        head.chunked = True
-
-
-def _response_connection(head: ResponseHead) -> None:
-    fields = head.fields
-    connection = fields.get(b"connection")
-    tokens = () if connection is None else connection.tokens
-    for token in tokens:
-        if token in _NOT_TO_BE_NAMED:
-            raise HeadError(502, f"Connection names {token.decode()}")
-        if token not in _KNOWN_CONNECTION_TOKENS:
-            head.without(token)
-    head.closes = b"close" in tokens or (head.version == b"HTTP/1.0" and b"keep-alive" not in tokens)
-    upgrade = fields.get(b"upgrade")
-    if head.status == 101 and upgrade is not None:
-        head.lines += (b"connection: upgrade", b"upgrade: " + upgrade.value)

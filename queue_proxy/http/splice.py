@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from queue_proxy.http.answers import LAST_CHUNK, chunk, error_event
-from queue_proxy.http.head import ResponseHead
+from queue_proxy.http.response_head import ResponseHead
 
 
 class Splice(Protocol):

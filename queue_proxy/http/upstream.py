@@ -8,7 +8,6 @@ connection that closes at that moment cannot be sent again and is lost.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import select
 import time
 from collections import deque
@@ -208,6 +207,9 @@ class Upstream:
             self.settle(attempt, f"no connection within {self.connect_seconds:g} s")
         except OSError as error:
             self.settle(attempt, error.strerror or str(error))
+        except (ValueError, OverflowError) as error:
+            # An address that cannot be one; the exchange must hear of it like of any other failure.
+            self.settle(attempt, str(error))
         else:
             self.settle(attempt, connection)
 
@@ -241,10 +243,3 @@ class Upstream:
         self._retirement = None
         if idle:
             self._retirement = asyncio.get_running_loop().call_later(self.idle_seconds / 4, self._retire)
-
-
-def close_quietly(transport: asyncio.Transport) -> None:
-    """Send what is buffered and the end of our side."""
-    with contextlib.suppress(OSError, RuntimeError):
-        if not transport.is_closing() and transport.can_write_eof():
-            transport.write_eof()

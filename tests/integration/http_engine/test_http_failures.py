@@ -8,7 +8,7 @@ import struct
 
 import pytest
 
-from queue_proxy.http import HttpLimits, Outcome, Timeouts
+from queue_proxy.http import Exchange, HttpLimits, Outcome, Timeouts, Upstream
 from tests.integration.http_engine.http_world import GET, HELLO, Script, World, until
 
 
@@ -135,6 +135,47 @@ async def test_a_refused_connection_goes_back_to_the_dispatcher(world: World) ->
     client.send(GET)
     assert (await client.head()).startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
     assert world.outcomes == [[Outcome.FAILED]]
+
+
+@pytest.mark.parametrize(("host", "port"), [("127.0.0.1", 70_000), ("a" * 70 + ".example", 80)])
+async def test_an_address_that_cannot_be_reached_at_all_is_told_too(world: World, host: str, port: int) -> None:
+    world.dispatcher.upstream = Upstream(host, port)
+    client = await world.client()
+    client.send(GET)
+    assert (await client.head()).startswith(b"HTTP/1.1 503 ")
+    assert world.outcomes == [[Outcome.FAILED]]
+
+
+async def test_a_dispatcher_that_fails_does_not_leave_a_request_without_an_answer(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(exchange: Exchange, upstream: Upstream, why: str) -> None:
+        raise LookupError("no such endpoint")
+
+    world.dispatcher.unreachable = broken  # type: ignore[method-assign]
+    world.dispatcher.upstream = Upstream("127.0.0.1", 1)
+    client = await world.client()
+    client.send(GET)
+    assert (await client.head()).startswith(b"HTTP/1.1 502 ")
+    assert "could not be dispatched again" in caplog.text
+
+
+async def test_upgraded_connections_outlive_a_drain_until_patience_ends(world: World) -> None:
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n")
+        while data := await reader.read(100):
+            writer.write(data)
+
+    world.model = echo
+    client = await world.client()
+    client.send(b"GET / HTTP/1.1\r\nHost: m\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n")
+    await client.head()
+    world.server.begin_drain()
+    client.send(b"still here")
+    assert await client.exactly(10) == b"still here"
+    await world.server.wait_closed(0)
+    assert world.outcomes == [[Outcome.ABANDONED]]
 
 
 async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

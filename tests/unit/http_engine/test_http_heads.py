@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from queue_proxy.http.fields import FieldTable, HeadError
-from queue_proxy.http.head import REQUEST_FIELDS, RequestHead, parse_request, parse_response
+from queue_proxy.http.head import REQUEST_FIELDS, RequestHead, parse_request
+from queue_proxy.http.response_head import parse_response
 
 
 def request(*lines: bytes, first: bytes = b"GET /x HTTP/1.1") -> RequestHead:

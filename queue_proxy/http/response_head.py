@@ -1,0 +1,120 @@
+"""Heads of answers, from bytes and back to bytes; as strict as with requests, for clients can be deceived too."""
+
+from __future__ import annotations
+
+import re
+
+from queue_proxy.http.fields import (
+    KNOWN_CONNECTION_TOKENS,
+    LINES_REMEMBERED,
+    NOT_TO_BE_NAMED,
+    OF_ONE_CONNECTION,
+    Field,
+    FieldTable,
+    HeadError,
+    name_of,
+    read_fields,
+)
+
+RESPONSE_FIELDS = FieldTable(
+    noted=frozenset({b"content-length", b"transfer-encoding", b"content-type", b"content-encoding"}),
+    dropped=OF_ONE_CONNECTION | {b"proxy-authenticate"},
+)
+
+_STATUS_LINE = re.compile(rb"(HTTP/1\.[01]) ([1-5][0-9][0-9])(?: [\t -~\x80-\xff]*)?").fullmatch
+
+_status_lines: dict[bytes, tuple[bytes, int]] = {}
+
+
+class ResponseHead:
+    """An upstream's answer head, valid by construction. `closes`: its connection ends after it."""
+
+    __slots__ = ("chunked", "closes", "content_length", "fields", "lines", "status", "untouched", "version")
+
+    def __init__(self, status: int, version: bytes, lines: list[bytes], fields: dict[bytes, Field]):
+        self.status = status
+        self.version = version
+        self.lines = lines
+        self.fields = fields
+        self.content_length: int | None = None
+        self.chunked = False
+        self.closes = False
+        self.untouched = True
+
+    @property
+    def may_have_body(self) -> bool:
+        """Whether its status allows one."""
+        return self.status != 204 and self.status != 304 and self.status >= 200
+
+    def without(self, name: bytes) -> None:
+        """Do not forward headers named `name` (in lower case)."""
+        self.lines = [line for at, line in enumerate(self.lines) if at == 0 or name_of(line) != name]
+        self.untouched = False
+
+    def to_bytes(self, closing: bool) -> bytes:
+        """The head to send to a client, with its blank line; always ours in version."""
+        return b"\r\n".join(self.lines) + (b"\r\nconnection: close\r\n\r\n" if closing else b"\r\n\r\n")
+
+
+def parse_response(raw: bytes, header_lines: int, table: FieldTable = RESPONSE_FIELDS) -> ResponseHead:
+    """Read an answer's head; `raw` ends before the blank line's first CRLF. Raises HeadError with status 502."""
+    try:
+        lines = raw.split(b"\r\n")
+        if len(lines) - 1 > header_lines:
+            raise HeadError(502, f"more than {header_lines} header lines")
+        version, status = _status_lines.get(lines[0]) or _read_status_line(lines[0])
+        fields, dropped = read_fields(raw, lines, table)
+        head = ResponseHead(status, version, lines, fields)
+        _response_framing(head)
+        if dropped:
+            head.untouched = False
+            for line in dropped:
+                lines.remove(line)
+            _response_connection(head)
+        elif version == b"HTTP/1.0":
+            head.closes = True
+    except HeadError as error:
+        raise HeadError(502, error.why) from error
+    if version == b"HTTP/1.0":
+        lines = head.lines
+        lines[0] = b"HTTP/1.1" + lines[0][8:]
+        head.untouched = False
+    return head
+
+
+def _read_status_line(line: bytes) -> tuple[bytes, int]:
+    match = _STATUS_LINE(line)
+    if match is None:
+        raise HeadError(502, "the status line is not HTTP/1.1 STATUS REASON")
+    read = match[1], int(match[2])
+    if len(_status_lines) < LINES_REMEMBERED:
+        _status_lines[line] = read
+    return read
+
+
+def _response_framing(head: ResponseHead) -> None:
+    fields = head.fields
+    length = fields.get(b"content-length")
+    if length is not None:
+        head.content_length = int(length.value)
+    if b"transfer-encoding" in fields:
+        if length is not None:
+            raise HeadError(502, "Content-Length and Transfer-Encoding are both there")
+        if head.version == b"HTTP/1.0" or head.status < 200 or head.status == 204:
+            raise HeadError(502, "Transfer-Encoding where none is allowed")
+        head.chunked = True
+
+
+def _response_connection(head: ResponseHead) -> None:
+    fields = head.fields
+    connection = fields.get(b"connection")
+    tokens = () if connection is None else connection.tokens
+    for token in tokens:
+        if token in NOT_TO_BE_NAMED:
+            raise HeadError(502, f"Connection names {token.decode()}")
+        if token not in KNOWN_CONNECTION_TOKENS:
+            head.without(token)
+    head.closes = b"close" in tokens or (head.version == b"HTTP/1.0" and b"keep-alive" not in tokens)
+    upgrade = fields.get(b"upgrade")
+    if head.status == 101 and upgrade is not None:
+        head.lines += (b"connection: upgrade", b"upgrade: " + upgrade.value)
