@@ -73,7 +73,8 @@ class Answering:
     _partial: bytes = b""
     _events: bool = False
     _closing: bool = False
-    _held: list[bytes] | None = None
+    _held: bytearray | None = None
+    _interim_bytes: int = 0
     _heard_at: float = 0.0
 
     def receive_answer(self, data: bytes) -> None:
@@ -118,6 +119,10 @@ class Answering:
                 return
             if head.status >= 200:
                 self._begin_answer(head, data, end + 4)
+                return
+            self._interim_bytes += end + 4
+            if self._interim_bytes > limits.head_bytes:
+                self._fail(502, "the model sends interim answers without an end")
                 return
             data = data[end + 4 :]
             if head.status == 101:

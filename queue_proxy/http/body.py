@@ -13,6 +13,8 @@ from queue_proxy.http.fields import is_valid_line, name_of
 
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[\t -~\x80-\xff]*)?").fullmatch
 _LONGEST_SIZE_LINE = 256
+_SIZE_LINE_WITHOUT_EXTENSION = 16
+_EXTENSION_BYTES = 8_192
 _NEVER_A_TRAILER = frozenset(
     {b"content-length", b"transfer-encoding", b"host", b"connection", b"trailer", b"upgrade", b"te", b"expect"}
     | {b"authorization", b"content-encoding", b"content-type", b"content-range", b"cookie", b"set-cookie"}
@@ -80,7 +82,7 @@ class ChunkedBody:
     `_after_data` say which kind of line comes next.
     """
 
-    __slots__ = ("_after_data", "_in_trailers", "_line", "_remaining", "_trailer_room", "ended")
+    __slots__ = ("_after_data", "_extension_room", "_in_trailers", "_line", "_remaining", "_trailer_room", "ended")
 
     def __init__(self, trailer_bytes: int) -> None:
         self.ended = False
@@ -89,6 +91,7 @@ class ChunkedBody:
         self._after_data = False
         self._in_trailers = False
         self._trailer_room = trailer_bytes
+        self._extension_room = _EXTENSION_BYTES
 
     def feed(self, data: bytes, sink: list[bytes] | None = None) -> int:
         """See BodyFraming."""
@@ -133,8 +136,14 @@ class ChunkedBody:
 
     def _read_size(self, line: bytes) -> None:
         match = _CHUNK_SIZE(line)
-        if match is None or len(line) > _LONGEST_SIZE_LINE:
+        length = len(line)
+        if match is None or length > _LONGEST_SIZE_LINE:
             raise BodyError("a chunk's size is not a hexadecimal number of at most 15 digits")
+        if length > _SIZE_LINE_WITHOUT_EXTENSION:
+            # Nobody uses extensions; but they make whoever reads them work and carry 250 bytes for one of data.
+            self._extension_room -= length
+            if self._extension_room < 0:
+                raise BodyError("chunk extensions are too long")
         self._remaining = int(match[1], 16)
         if self._remaining:
             self._after_data = True

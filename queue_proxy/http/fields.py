@@ -36,6 +36,7 @@ _ONLY_ONCE = frozenset({b"host", b"content-length", b"transfer-encoding"})
 _NOT_IN_A_HEAD = bytes(byte for byte in range(32) if byte not in b"\t\r\n") + b"\x7f"
 
 _LONGEST_REMEMBERED = 256
+_LONGEST_NAME_REMEMBERED = 64
 _VALUES_PER_NAME = 64
 
 
@@ -88,16 +89,23 @@ class FieldTable:
     dropped  names that are never forwarded
     hidden   prefix of names that are never forwarded, b"" for none
     bound    lines remembered; when full the table starts anew
+    refused  names that are not accepted
     """
 
-    __slots__ = ("_bound", "_dropped", "_hidden", "_names", "_noted", "known", "passing")
+    __slots__ = ("_bound", "_dropped", "_hidden", "_names", "_noted", "_refused", "known", "passing")
 
     def __init__(
-        self, noted: frozenset[bytes], dropped: frozenset[bytes], hidden: bytes = b"", bound: int = 2_048
+        self,
+        noted: frozenset[bytes],
+        dropped: frozenset[bytes],
+        hidden: bytes = b"",
+        bound: int = 2_048,
+        refused: frozenset[bytes] = frozenset(),
     ) -> None:
         self._noted = noted
         self._dropped = dropped
         self._hidden = hidden
+        self._refused = refused
         self._bound = bound
         self._names: dict[bytes, _Name] = {}
         self.known: dict[bytes, Field] = {}
@@ -118,7 +126,7 @@ class FieldTable:
                 self.known.clear()
             name.room -= 1
             self.known[line] = field
-        elif name.plain and not name.room:
+        elif name.plain and not name.room and len(spelling) <= _LONGEST_NAME_REMEMBERED:
             self.passing.add(spelling)
         return field
 
@@ -128,9 +136,14 @@ class FieldTable:
             self.known.clear()
             self.passing.clear()
         lower = spelling.lower()
+        if lower in self._refused:
+            raise HeadError(400, f"header {lower.decode()} is not accepted")
         dropped = lower in self._dropped or (bool(self._hidden) and lower.startswith(self._hidden))
         name = _Name(lower, plain=not dropped and lower not in self._noted, dropped=dropped)
-        self._names[spelling] = name
+        if len(spelling) <= _LONGEST_NAME_REMEMBERED:
+            self._names[spelling] = name
+        else:
+            name.room = 0
         return name
 
 

@@ -1,0 +1,134 @@
+"""What a hostile peer can make the engine keep or do stays in proportion to what it sends."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Callable
+
+import pytest
+
+from queue_proxy.http import HttpLimits, HttpServer
+from queue_proxy.http.body import BodyError, ChunkedBody
+from queue_proxy.http.fields import HeadError
+from queue_proxy.http.head import RequestHead, parse_request
+from queue_proxy.http.response_head import ResponseHead, parse_response
+from tests.unit.http_engine.http_fakes import FakeDispatcher, FakeUpstream, connect
+
+GET = b"GET / HTTP/1.1\r\nHost: m\r\n"
+
+
+def kept_by(work: Callable[[], object]) -> int:
+    """Bytes that are still allocated after `work`, whose result is dropped."""
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        work()
+        return tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(("kind", "parse"), [(RequestHead, parse_request), (ResponseHead, parse_response)])
+def test_however_many_names_connection_lists_the_head_is_walked_once(
+    kind: type[RequestHead] | type[ResponseHead],
+    parse: Callable[[bytes, int], RequestHead | ResponseHead],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    walks: list[tuple[bytes, ...]] = []
+    original = kind.without
+    monkeypatch.setattr(kind, "without", lambda head, *names: (walks.append(names), original(head, *names))[1])
+    first_line = b"GET / HTTP/1.1\r\nHost: m" if kind is RequestHead else b"HTTP/1.1 200 OK"
+    names = b",".join(b"x%d" % number for number in range(5_000))
+    head = parse(first_line + b"\r\nConnection: close," + names + b"\r\nX7: a\r\nX4999: b\r\nX5000: c", 128)
+    assert len(walks) == 1
+    assert [line for line in head.lines if line[:1] == b"X"] == [b"X5000: c"]
+    assert head.closes
+
+
+def test_long_names_of_headers_are_not_remembered() -> None:
+    heads = [GET + b"n%04d" % number + b"x" * 30_000 + b": y" for number in range(100)]
+    kept = kept_by(lambda: [parse_request(head, 128) for head in heads] and None)
+    assert kept < 100_000
+
+
+def test_long_reasons_of_answers_are_not_remembered() -> None:
+    heads = [b"HTTP/1.1 200 %04d" % number + b"x" * 30_000 for number in range(100)]
+    kept = kept_by(lambda: [parse_response(head, 128) for head in heads] and None)
+    assert kept < 100_000
+
+
+async def test_a_body_that_waits_takes_its_size_even_when_it_comes_byte_by_byte() -> None:
+    dispatcher = FakeDispatcher()
+    server = HttpServer(dispatcher, HttpLimits(waiting_bytes=40_000), clock=lambda: 0.0)
+    client = connect(server)
+    client.receive(b"POST / HTTP/1.1\r\nHost: m\r\nContent-Length: 100000\r\n\r\n")
+
+    def send() -> None:
+        for number in range(40_000):
+            client.receive(bytes([number & 0x7F]))
+
+    assert kept_by(send) < 80_000
+    exchange = dispatcher.waiting[0]
+    assert (exchange.buffered, client.paused) == (40_000, True)
+    upstream = FakeUpstream(lambda: 0.0)
+    dispatcher.forward_next(upstream)
+    transport = upstream.connect_next()
+    assert transport.written.endswith(b"\r\n\r\n" + bytes(number & 0x7F for number in range(40_000)))
+    client.lose()
+    server.closed(client.protocol)  # type: ignore[arg-type]
+    upstream.close()
+
+
+async def test_interim_answers_without_an_end_are_cut_short() -> None:
+    dispatcher = FakeDispatcher()
+    server = HttpServer(dispatcher, HttpLimits(head_bytes=1_000), clock=lambda: 0.0)
+    client = connect(server)
+    client.receive(GET + b"\r\n")
+    upstream = FakeUpstream(lambda: 0.0)
+    lease = dispatcher.forward_next(upstream)
+    transport = upstream.connect_next()
+    interim = b"HTTP/1.1 102 Processing\r\n\r\n"
+    for _ in range(1_000 // len(interim)):
+        transport.receive(interim)
+    assert lease.outcomes == []
+    transport.receive(interim)
+    assert client.written.count(interim) == 1_000 // len(interim)
+    assert b"HTTP/1.1 502 " in client.written
+    assert (len(lease.outcomes), transport.aborted) == (1, True)
+    client.lose()
+
+
+def test_chunk_extensions_are_bounded_over_a_whole_body() -> None:
+    framing = ChunkedBody(8_192)
+    line = b"1;" + b"e" * 250 + b"\r\nX\r\n"
+    framing.feed(line * (8_192 // 252))
+    with pytest.raises(BodyError, match="extensions"):
+        framing.feed(line)
+
+
+def test_any_number_of_plain_chunks_is_fine() -> None:
+    framing = ChunkedBody(8_192)
+    data = b"1\r\nX\r\n000000000000001\r\nX\r\n" * 5_000
+    assert framing.feed(data) == len(data)
+
+
+@pytest.mark.parametrize("status", [b"100", b"101", b"103", b"204"])
+def test_an_answer_that_has_no_body_must_not_announce_one(status: bytes) -> None:
+    with pytest.raises(HeadError, match="Content-Length"):
+        parse_response(b"HTTP/1.1 " + status + b" X\r\nContent-Length: 5", 128)
+
+
+@pytest.mark.parametrize("status", [b"204", b"304", b"200"])
+def test_a_length_of_nothing_is_no_body(status: bytes) -> None:
+    assert parse_response(b"HTTP/1.1 " + status + b" X\r\nContent-Length: 0", 128).content_length == 0
+
+
+@pytest.mark.parametrize("name", [b"Content_Length", b"transfer_encoding", b"CONTENT_LENGTH"])
+def test_names_that_some_servers_take_for_framing_are_refused_each_time(name: bytes) -> None:
+    for _ in range(2):
+        with pytest.raises(HeadError, match=name.lower().decode()):
+            parse_request(GET + name + b": 5", 128)
+
+
+def test_other_names_with_an_underscore_pass() -> None:
+    assert b"model_name: a" in parse_request(GET + b"model_name: a", 128).lines
