@@ -74,14 +74,22 @@ class Admission:
             self.dispatcher.end(self, outcome)
 
 
-class _Uncounted:
-    """The Lease of a scrape: it has no slot."""
+SCRAPES_AT_ONCE = 8
+"""Scrapes that may be at the model at a time. Anybody can look like a scrape from outside, so what passes without a
+slot must stay little; a Prometheus pair, a kubelet and a gateway's health check together ask for half as much."""
+
+
+class _Scrapes:
+    """The Lease of scrapes: they have no slot in the limiter, but there are only a few of them at once."""
+
+    __slots__ = ("running",)
+
+    def __init__(self) -> None:
+        self.running = 0
 
     def release(self, outcome: Outcome) -> None:
-        """Nothing to give back."""
-
-
-_UNCOUNTED = _Uncounted()
+        """One of them is done."""
+        self.running -= 1
 
 
 class QueueDispatcher:
@@ -104,6 +112,7 @@ class QueueDispatcher:
         self.refusals = dict.fromkeys(Refusal, 0)
         self.durations = Durations(Histogram(DURATION_BOUNDS), Histogram(DURATION_BOUNDS))
         self.draining = False
+        self._scrapes = _Scrapes()
         self._limit = limit
         self._clock = clock
         self._expiry: asyncio.TimerHandle | None = None
@@ -198,12 +207,19 @@ class QueueDispatcher:
         """Answer a probe; let a scrape pass without a slot."""
         ready = self.readiness.ready and not self.draining
         if what is Purpose.SCRAPE and self.readiness.ready:
-            exchange.forward(self.upstream, _UNCOUNTED)
+            self._scrape(exchange)
         elif ready:
             exchange.answer(Answer(200, ((b"content-type", b"text/plain"),), b"ready\n"))
         else:
             why = "this replica drains" if self.draining else f"the model is not ready: {self.readiness.why_not}"
             exchange.answer(error_answer(503, why))
+
+    def _scrape(self, exchange: Exchange) -> None:
+        if self._scrapes.running >= SCRAPES_AT_ONCE:
+            exchange.answer(error_answer(503, f"{SCRAPES_AT_ONCE} scrapes are at the model already", retry_after=1))
+            return
+        self._scrapes.running += 1
+        exchange.forward(self.upstream, self._scrapes)
 
     def _forward(self, admission: Admission, now: float) -> None:
         self.measurement.start(now)

@@ -27,15 +27,17 @@ _HEALTH_PATH = re.compile(rb"/(metrics|health|healthz|livez|readyz|ping|v2/healt
 
 
 def purpose(head: RequestHead) -> Purpose:
-    """What a request is for. Only a GET or HEAD can be a scrape: scrapes take no slot, and work must not get past
-    the limit by calling itself one. Of the target, the path counts."""
+    """What a request is for. Only a GET or HEAD without a body that asks for no upgrade can be a scrape: scrapes
+    take no slot, and work must not get past the limit by calling itself one. Of the target, the path counts."""
     # Both names are among those that the engine notes, so neither lookup walks over the lines.
     field = head.fields.get(b"user-agent")
     agent = b"" if field is None else field.value
     if agent.startswith(b"kube-probe/") or PROBE_HEADER in head.fields:
         return Purpose.PROBE
-    if head.method in _READING and (
-        agent.startswith(b"Prometheus/") or _HEALTH_PATH.fullmatch(head.target.partition(b"?")[0])
+    if (
+        head.method in _READING
+        and (agent.startswith(b"Prometheus/") or _HEALTH_PATH.fullmatch(head.target.partition(b"?")[0]))
+        and not (head.is_upgrade or head.chunked or head.content_length)
     ):
         return Purpose.SCRAPE
     return Purpose.WORK

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from queue_proxy.dispatcher import SCRAPES_AT_ONCE
 from tests.integration.queue_proxy.queue_proxy_harness import (
     Call,
     Reply,
@@ -168,6 +169,22 @@ async def test_scrapes_and_probes_are_never_counted_and_need_no_slot(limit: str)
         await running
         await proxy.until_stats(arrived=1, completed=1, running=0, waiting=0)
         assert model.paths == [b"/work", b"/metrics"]
+
+
+async def test_only_a_few_scrapes_are_at_the_model_at_once() -> None:
+    gate = Gate()
+    async with serving(gate, "--limit", "1") as (model, proxy):
+        scrapes = [asyncio.create_task(request(proxy.port, "/metrics")) for _ in range(SCRAPES_AT_ONCE)]
+        await model.arrived(SCRAPES_AT_ONCE)
+        refused = await request(proxy.port, "/metrics")
+        assert (refused.status, refused.headers[b"retry-after"]) == (503, b"1")
+        for _ in scrapes:
+            await gate.let_go()
+        assert {(await scrape).status for scrape in scrapes} == {200}
+        after = asyncio.create_task(request(proxy.port, "/metrics"))
+        await gate.let_go()
+        assert (await after).status == 200
+        assert model.most_running == SCRAPES_AT_ONCE
 
 
 async def test_areas_in_stats_are_time_spent_waiting_and_running() -> None:
