@@ -1,0 +1,125 @@
+"""The measuring itself: for each round, each load and each proxy in turn, start the proxy anew, warm it up, load it.
+
+Interleaved (A B C, A B C, and not A A, B B, C C), so that what the machine does besides strikes all of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.dataplane import accounts, configurations, wrk
+from benchmarks.dataplane.loads import LARGE_BYTES, RATE_PER_SECOND, SHAPES, Load, Origin, Shape
+from benchmarks.dataplane.processes import ROOT, SetupError, cores, free_port, running, until_served
+from benchmarks.dataplane.proxies import LIMITING, Place, Proxy, nginx, start
+from benchmarks.dataplane.readings import Reading
+
+_WARM_UP_SECONDS = 1
+_SETTLE_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to measure; `seconds` is the length of a window."""
+
+    rounds: int
+    seconds: int
+    loads: tuple[Load, ...]
+    proxies: tuple[Proxy, ...]
+
+
+def applies(load: Load, proxy: Proxy) -> bool:
+    """Whether this pair says anything: overload needs a limit, and no proxy has no CPU of its own."""
+    if proxy is Proxy.DIRECT:
+        return SHAPES[load].direct_connections is not None
+    return proxy in LIMITING or load not in (Load.OVERLOAD, Load.LINE)
+
+
+def run(plan: Plan, first_round: int, note: Callable[[Reading], None]) -> None:
+    """Measure all of it; `note` gets each reading at once. Raises SetupError."""
+    proxy_core, load_core = cores()
+    with tempfile.TemporaryDirectory(prefix="dataplane-") as name, origins(load_core, Path(name)) as ports:
+        for number in range(first_round, first_round + plan.rounds):
+            for load in plan.loads:
+                for proxy in plan.proxies:
+                    if applies(load, proxy):
+                        note(_measure(number, load, proxy, plan.seconds, ports, (proxy_core, load_core)))
+
+
+@contextlib.contextmanager
+def origins(core: int, folder: Path) -> Iterator[dict[Origin, int]]:
+    """Both upstreams, on the load's core; yields their ports."""
+    static, model = free_port(), free_port()
+    log = folder / "model.log"
+    large = folder / "10m"
+    large.write_bytes(os.urandom(LARGE_BYTES))
+    command = (sys.executable, "-m", "benchmarks.dataplane.model", str(model))
+    with nginx(core, folder, configurations.nginx_upstream(folder, static)), running(core, command, log):
+        until_served(static, "/json", folder / "log")
+        until_served(model, "/json", log)
+        yield {Origin.NGINX: static, Origin.MODEL: model}
+
+
+def _measure(
+    number: int, load: Load, proxy: Proxy, seconds: int, ports: dict[Origin, int], on: tuple[int, int]
+) -> Reading:
+    """One proxy under one load, from its start to its end."""
+    shape = SHAPES[load]
+    proxy_core, load_core = on
+    with tempfile.TemporaryDirectory(prefix="proxy-") as name:
+        folder = Path(name)
+        place = Place(proxy_core, ports[shape.origin], shape.limit, folder)
+        with start(proxy, place) as started:
+            until_served(started.port, "/json", place.log)
+            fresh = accounts.resident_mib(started.pids)
+            connections = shape.connections
+            if proxy is Proxy.DIRECT and shape.direct_connections is not None:
+                connections = shape.direct_connections
+            generate = _generator(shape, load_core, started.port, connections, folder)
+            generate(_WARM_UP_SECONDS)
+            time.sleep(_SETTLE_SECONDS)
+            machine, before = accounts.host(), accounts.cpu_of(started.pids)
+            loaded = generate(max(seconds, shape.seconds))
+            used = accounts.cpu_of(started.pids).since(before)
+            stolen = accounts.host().stolen_share_since(machine)
+            return Reading.of(
+                number,
+                load,
+                proxy,
+                loaded,
+                used,
+                stolen,
+                os.getloadavg()[0],
+                fresh,
+                accounts.resident_mib(started.pids),
+            )
+
+
+def _generator(shape: Shape, core: int, port: int, connections: int, folder: Path) -> Callable[[int], wrk.Loaded]:
+    if shape.script is None:
+        return lambda seconds: _open_loop(core, port, shape.path, seconds, connections)
+    lua = wrk.script(shape.script, folder)
+    return lambda seconds: wrk.load(core, port, shape.path, connections, seconds, lua)
+
+
+def _open_loop(core: int, port: int, path: str, seconds: int, connections: int) -> wrk.Loaded:
+    arguments = (str(port), path, str(RATE_PER_SECOND), str(seconds), str(connections))
+    ran = subprocess.run(
+        (sys.executable, "-m", "benchmarks.dataplane.open_loop", *arguments),
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=seconds + 60,
+        preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+    )
+    if ran.returncode != 0:
+        raise SetupError(ran.stderr.strip()[-500:])
+    return wrk.parse(ran.stdout)
