@@ -114,7 +114,8 @@ METRICS: Final = (
     ),
     Metric("malformed", Kind.COUNTER, "Requests answered with 400.", read=lambda s: _one(s.server.malformed_total)),
     Metric("oversize", Kind.COUNTER, "Requests answered with 431.", read=lambda s: _one(s.server.oversize_total)),
-    Metric("slow_heads", Kind.COUNTER, "Requests answered with 408.", read=lambda s: _one(s.server.slow_heads_total)),
+    Metric("slow_heads", Kind.COUNTER, "Heads answered with 408.", read=lambda s: _one(s.server.slow_heads_total)),
+    Metric("slow_bodies", Kind.COUNTER, "Bodies answered with 408.", read=lambda s: _one(s.server.slow_bodies_total)),
     Metric("connections", Kind.GAUGE, "Open client connections.", read=lambda s: _one(s.server.connections)),
     Metric(
         "ready", Kind.GAUGE, "1 while the model is ready.", read=lambda s: _one(float(s.dispatcher.readiness.ready))

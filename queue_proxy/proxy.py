@@ -49,7 +49,7 @@ class QueueProxy:
             _CLOCK,
         )
         timeouts = Timeouts(config.timeout, config.response_start_timeout, config.idle_timeout)
-        self._server = HttpServer(self._dispatcher, timeouts=timeouts, clock=_CLOCK)
+        self._server = HttpServer(self._dispatcher, config.clients, timeouts, _CLOCK)
         self._engine = None if config.engine_metrics is None else EngineReader(config.engine_metrics, _CLOCK)
         self._admin = AdminDispatcher(Sources(self._dispatcher, self._server), self._engine)
         self._admin_server = HttpServer(self._admin, clock=_CLOCK)

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import NoReturn
 from urllib.parse import urlsplit
 
+from queue_proxy.client_limits import add_client_flags, client_limits
+from queue_proxy.http import HttpLimits
 from queue_proxy.http_get import Request
 from queue_proxy.probe_spec import ProbeSpec, ProbeSpecError, default_probe, parse_probe
 
@@ -38,6 +40,7 @@ class Address:
 class Config:
     """One queue proxy. Seconds; 0 switches a timeout off.
 
+    clients          what the engine bounds per client connection
     limit            requests that run at once, None: no limit
     queue_requests   requests that may wait
     queue_seconds    how long one may wait, None: as long as its client does
@@ -57,6 +60,7 @@ class Config:
     probe: ProbeSpec
     engine_metrics: Request | None
     drain_seconds: float
+    clients: HttpLimits
 
 
 class _Parser(argparse.ArgumentParser):
@@ -92,6 +96,7 @@ def parse(arguments: Sequence[str]) -> Config:
         probe=probe,
         engine_metrics=given.engine_metrics,
         drain_seconds=given.drain_seconds,
+        clients=client_limits(given),
     )
 
 
@@ -119,6 +124,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--probe", metavar="JSON", help="the model's readinessProbe as in Kubernetes; default: it accepts connections")
     add("--engine-metrics", type=_page, metavar="URL", help="the engine's own metrics page (http)")
     add("--drain-seconds", type=_seconds, default=30.0, metavar="S", help="how long SIGTERM waits for requests")
+    add_client_flags(parser, _seconds)
     return parser
 
 

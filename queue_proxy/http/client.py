@@ -17,7 +17,7 @@ from queue_proxy.http.deadlines import NEVER
 from queue_proxy.http.exchange import Exchange
 from queue_proxy.http.fields import HeadError
 from queue_proxy.http.head import parse_request
-from queue_proxy.http.transports import close_quietly, peer_has_closed, reset
+from queue_proxy.http.transports import close_quietly, has_unread, peer_has_closed, reset
 
 if TYPE_CHECKING:
     from queue_proxy.http.server import HttpServer
@@ -78,6 +78,8 @@ class ClientConnection(asyncio.Protocol):
         self._idle_since = self.clock()
         self.server.opened(self)
         self.look_at(self._idle_since + min(self.limits.head_seconds, self.limits.idle_seconds))
+        if self.server.draining:
+            self.look_at(self._idle_until())
 
     def data_received(self, data: bytes) -> None:
         """asyncio: bytes from the client."""
@@ -154,6 +156,11 @@ class ClientConnection(asyncio.Protocol):
             if not self._blocked and not self.transport.is_closing():
                 self.transport.resume_reading()
 
+    @property
+    def is_blocked(self) -> bool:
+        """Whether reading pauses."""
+        return self._blocked != 0
+
     def take_ahead(self) -> bytes:
         """What the client has sent beyond its request."""
         ahead, self._ahead = self._ahead, b""
@@ -169,7 +176,8 @@ class ClientConnection(asyncio.Protocol):
         if closing:
             self._close(linger=linger or bool(self._ahead))
         elif self.server.draining and not self._ahead:
-            self._close(linger=False)
+            # The answer had begun before the drain and did not say that it is the last: its client may send more.
+            self.begin_drain()
         elif self._ahead and not self._serving and not self.full:
             self._serve(self.take_ahead())
 
@@ -195,6 +203,11 @@ class ClientConnection(asyncio.Protocol):
         if exchange is not None:
             exchange.client_left()
         self.transport.abort()
+
+    def begin_drain(self) -> None:
+        """The server drains: close this connection once it has been idle for as long as that has patience."""
+        if self.is_idle():
+            self._end_idleness(self.clock())
 
     def look_at(self, at: float) -> None:
         """Have `expire` called not later than `at`."""
@@ -230,9 +243,26 @@ class ClientConnection(asyncio.Protocol):
             self.server.slow_heads_total += 1
             self._refuse(408, "the request's head did not arrive in time")
             return NEVER
-        if now < self._idle_since + self.limits.idle_seconds:
-            return self._idle_since + self.limits.idle_seconds
-        self.transport.abort()
+        return self._end_idleness(now)
+
+    def _idle_until(self) -> float:
+        until = self._idle_since + self.limits.idle_seconds
+        server = self.server
+        if server.draining:
+            until = min(until, max(self._idle_since, server.drain_began) + server.drain_patience)
+        return until
+
+    def _end_idleness(self, now: float) -> float:
+        """Close an idle connection if it is time to; returns when to look again."""
+        until = self._idle_until()
+        if now < until:
+            self.look_at(until)
+            return until
+        if has_unread(self.transport):
+            # The next request is here and only waits to be read: closed now, its client would never know of it.
+            self.look_at(now)
+            return now
+        self._close(linger=False)
         return NEVER
 
     def _is_occupied(self) -> bool:

@@ -86,6 +86,8 @@ class HttpLimits:
     waiting_bytes   body (or pipelined requests) held for one connection before its reading pauses
     trailer_bytes   trailers of a chunked body
     head_seconds    from the first byte of a head to its last; slower is answered with 408
+    body_seconds    how long a forwarded request may leave its upstream waiting for more of its body, 0 for ever; each
+                    byte buys 2 ms, up to this; slower is answered with 408. Not while we do not read from it
     idle_seconds    a connection without a request is closed after this
     linger_seconds  after an answer that ends the connection, how long the rest of a request is thrown away so
                     that the client can still read the answer
@@ -96,5 +98,6 @@ class HttpLimits:
     waiting_bytes: int = 65_536
     trailer_bytes: int = 8_192
     head_seconds: float = 10.0
+    body_seconds: float = 60.0
     idle_seconds: float = 120.0
     linger_seconds: float = 2.0

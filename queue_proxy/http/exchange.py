@@ -22,6 +22,9 @@ from queue_proxy.http.upstream import Upstream, UpstreamConnection
 if TYPE_CHECKING:
     from queue_proxy.http.client import ClientConnection
 
+_SECONDS_PER_BYTE = 0.002
+"""What a byte of a body buys its client: 500 bytes a second are slower than any client that means well."""
+
 log = logging.getLogger(__name__)
 
 
@@ -38,6 +41,7 @@ class Exchange(Answering):
 
     _request_body: BodyFraming | None = None
     _half_closed: bool = False
+    _body_due: float = NEVER
 
     def __init__(self, head: RequestHead, client: ClientConnection, now: float) -> None:
         self.head = head
@@ -132,6 +136,7 @@ class Exchange(Answering):
         if connection is not None:
             self._hear()
             connection.write(data)
+            self._expect_body(len(data) * _SECONDS_PER_BYTE)
         else:
             self._hold(data)
         return rest
@@ -226,6 +231,7 @@ class Exchange(Answering):
     def upstream_drained(self) -> None:
         """The upstream takes more."""
         self.client.unblock(self.client.UPSTREAM_FULL)
+        self._expect_body(NEVER)
 
     # Deadlines
 
@@ -242,14 +248,18 @@ class Exchange(Answering):
             due = min(due, self.clock_from + timeouts.response_start)
         if timeouts.idle:
             due = min(due, self._heard_at + timeouts.idle)
-        return due
+        return min(due, self._body_due_now())
 
     def expire(self, now: float) -> float:
         """Fail if a timeout has passed; returns when to look again."""
         due = self.due()
         if due > now:
             return due
-        self._fail(504, "the model did not answer in time")
+        if self._body_due_now() <= now:
+            self.client.server.slow_bodies_total += 1
+            self._fail(408, "the request's body did not arrive in time")
+        else:
+            self._fail(504, "the model did not answer in time")
         return NEVER
 
     # How it goes on
@@ -257,6 +267,23 @@ class Exchange(Answering):
     def _hear(self) -> None:
         if self.client.server.timed_idle:
             self._heard_at = self.client.clock()
+
+    def _expect_body(self, seconds: float) -> None:
+        """Give the client `seconds` more for what is missing of its body, up to the bound."""
+        most = self.client.limits.body_seconds
+        if self.request_ended or not most:
+            return
+        latest = self.client.clock() + most
+        first = self._body_due == NEVER
+        self._body_due = min(self._body_due + seconds, latest)
+        if first:
+            self.client.look_at(latest)
+
+    def _body_due_now(self) -> float:
+        """When the client must have sent more; NEVER when it is not its turn."""
+        if self.state is not SENT or self.request_ended or self.client.is_blocked:
+            return NEVER
+        return self._body_due
 
     def _hold(self, data: bytes) -> None:
         """Keep a part of the body until there is a connection for it, within bounds."""
@@ -273,6 +300,8 @@ class Exchange(Answering):
         self._connection = connection
         connection.exchange = self
         self.state = SENT
+        if not self.request_ended:
+            self._expect_body(0.0)
         held = self._held
         if held is None:
             connection.write(self.head.to_bytes())

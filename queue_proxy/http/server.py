@@ -33,11 +33,14 @@ class HttpServer:
         self.clock = clock
         self.deadlines = Deadlines()
         self.draining = False
+        self.drain_patience = 0.0
+        self.drain_began = 0.0
         self.connections_total = 0
         self.requests_total = 0
         self.malformed_total = 0
         self.oversize_total = 0
         self.slow_heads_total = 0
+        self.slow_bodies_total = 0
         self._connections: dict[ClientConnection, None] = {}
         self._sweeper: asyncio.TimerHandle | None = None
         self._all_closed: list[asyncio.Future[None]] = []
@@ -68,13 +71,18 @@ class HttpServer:
         for connection in self._connections:
             connection.look_at(now)
 
-    def begin_drain(self) -> None:
-        """Close idle connections now and the others after their answer, which says so. Upgraded connections
-        stay until they end by themselves or `wait_closed` loses its patience."""
+    def begin_drain(self, patience: float = 0.0) -> None:
+        """Close each connection after its next answer, which says so, and those without one when they have been idle
+        for `patience` seconds. Upgraded connections stay until they end by themselves or `wait_closed` loses its own.
+
+        A connection that looks idle from here may have its next request on the way: closed now, that is lost. So
+        `patience` should exceed the time that requests are apart, or at least a round trip.
+        """
         self.draining = True
+        self.drain_patience = patience
+        self.drain_began = self.clock()
         for connection in list(self._connections):
-            if connection.is_idle():
-                connection.transport.close()
+            connection.begin_drain()
 
     async def wait_closed(self, grace: float) -> None:
         """Until no connection is left; after `grace` seconds the rest is aborted. May be called again with less."""
