@@ -7,6 +7,7 @@ import sys
 import time
 
 from activator.admin import AdminDispatcher
+from activator.budget import Budget
 from activator.link import Link
 from activator.services import ServiceTable
 from activator.settings import Settings
@@ -26,7 +27,10 @@ class Activator:
         self._settings = settings
         self._sockets = [(name, take_socket("--listen", address)) for name, address in settings.listen]
         self._admin_socket = None if settings.admin is None else take_socket("--admin", settings.admin)
-        self.table = ServiceTable(settings.name, settings.bind, settings.comment_seconds, _CLOCK, self._wake)
+        self.budget = Budget(settings.hold_requests, settings.hold_bytes)
+        self.table = ServiceTable(
+            settings.name, settings.bind, settings.comment_seconds, self.budget, _CLOCK, self._wake
+        )
         self.link = Link(settings.name, settings.control, self.table, _CLOCK)
         self._admin_server = HttpServer(AdminDispatcher(self.table, self.link), clock=_CLOCK)
         self._admin: asyncio.Server | None = None

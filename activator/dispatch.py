@@ -14,7 +14,9 @@ from collections.abc import Sequence
 from activator.comments import WAIT_HEADER, WANTS_COMMENTS
 from activator.endpoints import EndpointLoad, Endpoints, Standing
 from activator.hold import Held, Hold, Refused, Regime, Released
-from activator.messages import Endpoint, Route
+from activator.lines import Band
+from activator.messages import Endpoint, Precedence, Route
+from activator.precedence import place_of
 from activator.probes import Kind, answer_here, kind_of
 from activator.recorder import Recorder
 from activator.refusals import refusal_answer
@@ -26,6 +28,10 @@ from queue_proxy.measurement import Measurement
 from queue_proxy.messages import Stats
 
 log = logging.getLogger(__name__)
+
+_NO_PRECEDENCE = Precedence()
+# A head up to this is part of what every waiting request costs, and is bounded by their number; more of it is counted.
+_USUAL_HEAD_BYTES = 4_096
 
 # A turn of the loop releases at most so many; without a capacity ten thousand may leave at once.
 _RELEASES_PER_TURN = 256
@@ -41,7 +47,8 @@ class Dispatcher:
         self.endpoints = Endpoints()
         self._around = around
         self._clock = around.clock
-        self.hold: Hold[Visit, EndpointLoad] = Hold(self.endpoints, DEFAULT_BOUNDS, around.clock())
+        self.hold: Hold[Visit, EndpointLoad] = Hold(self.endpoints, DEFAULT_BOUNDS, around.clock(), around.budget)
+        self._precedence: Precedence | None = None
         self._upstreams: dict[EndpointLoad, Upstream] = {}
         self._announce_at = 1
         self._pumping = False
@@ -73,12 +80,18 @@ class Dispatcher:
         self.measurement.arrive(now)
         visit = Visit(self, exchange, now)
         exchange.context = visit
-        effect = self.hold.arrive(now, visit, self._body_bytes(exchange))
+        band, tenant = Band.NORMAL, b""
+        if self._precedence is not None:
+            band, tenant = place_of(exchange.head, self._precedence)
+        effect = self.hold.arrive(now, visit, self._bytes_of(exchange), band, tenant)
         visit.ticket = effect.ticket
         match effect:
             case Released(place=load):
                 self._forward(visit, load, now)
             case Held():
+                while refused := self.hold.put_out():
+                    self._end_to_wait(refused.ticket.waiter, now)
+                    self._refuse(refused)
                 self._begin_to_wait(visit, now)
             case Refused():
                 self._refuse(effect)
@@ -135,6 +148,7 @@ class Dispatcher:
     def route(self, route: Route) -> None:
         """Follow a new table."""
         self.hold.rule(route.hold, route.expected_wake_seconds)
+        self._precedence = None if route.precedence == _NO_PRECEDENCE else route.precedence
         self._follow(route.endpoints, route.endpoint_capacity)
 
     def forget_endpoints(self) -> None:
@@ -282,12 +296,15 @@ class Dispatcher:
             upstream = self._upstreams[load] = self._around.upstream(load.endpoint.host, load.endpoint.port)
         return upstream
 
-    def _body_bytes(self, exchange: Exchange) -> int:
-        """The most memory that the body of this request can take while it waits. What it takes at the end is only
-        known then, and by then it would be too late to refuse it."""
-        if exchange.head.chunked:
-            return self._around.body_bytes
-        return min(exchange.head.content_length or 0, self._around.body_bytes)
+    def _bytes_of(self, exchange: Exchange) -> int:
+        """The most memory that this request can take while it waits, beyond what every one does. What its body takes at
+        the end is only known then, and by then it would be too late to refuse it."""
+        head = exchange.head
+        lines = len(head.raw) if head.raw is not None else sum(map(len, head.lines))
+        size = max(0, lines - _USUAL_HEAD_BYTES)
+        if head.chunked:
+            return size + self._around.body_bytes
+        return size + min(head.content_length or 0, self._around.body_bytes)
 
     def _set_alarm(self) -> None:
         self._alarm.set(self.hold.next_deadline())

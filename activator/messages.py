@@ -12,11 +12,14 @@ has no endpoint: that push is what wakes it.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import Enum
 
 from queue_proxy.messages import MessageError, Stats, parse_stats
+
+HEADER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
 class EndpointState(Enum):
@@ -48,13 +51,25 @@ class HoldBounds:
 
     Two clocks, because two things can be wrong: `no_endpoint_seconds` bounds the wait while no replica is
     ready (then 503), `full_seconds` the wait while replicas are ready and busy (then 429); 0 seconds: no bound.
-    `bytes` counts request bodies, each by the most memory that it may take while it waits.
+    `bytes` counts request bodies, and long heads, each by the most memory that it may take while it waits.
     """
 
     requests: int
     bytes: int
     no_endpoint_seconds: float
     full_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Precedence:
+    """By what the order of those who wait is made, beyond their age.
+
+    priority_header  whether `pilotlight-priority: high|normal|low` counts; off, because strangers could jump the queue
+    tenant_header    the header, in lower case, that names a request's tenant; tenants take turns. "": no tenants
+    """
+
+    priority_header: bool = False
+    tenant_header: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +99,7 @@ class Route:
     hold: HoldBounds
     timeouts: Timeouts
     expected_wake_seconds: float | None
+    precedence: Precedence = Precedence()
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +166,8 @@ def _route(fields: Mapping[str, object]) -> Route:
         hold=_hold(_object(fields.get("hold"), "hold")),
         timeouts=_timeouts(_object(fields.get("timeouts"), "timeouts")),
         expected_wake_seconds=None if wake is None else _seconds(fields, "expected_wake_seconds"),
+        # A controller of an older version does not send it.
+        precedence=_precedence(_object(fields.get("precedence", {}), "precedence")),
     )
 
 
@@ -173,6 +191,16 @@ def _hold(fields: Mapping[str, object]) -> HoldBounds:
         no_endpoint_seconds=_seconds(fields, "no_endpoint_seconds"),
         full_seconds=_seconds(fields, "full_seconds"),
     )
+
+
+def _precedence(fields: Mapping[str, object]) -> Precedence:
+    honoured = fields.get("priority_header", False)
+    if not isinstance(honoured, bool):
+        raise MessageError(f"priority_header must be true or false, not {honoured!r:.80}")
+    header = fields.get("tenant_header", "")
+    if header != "" and not (isinstance(header, str) and HEADER_NAME.fullmatch(header)):
+        raise MessageError(f"tenant_header must be the name of a header in lower case, or empty, not {header!r:.80}")
+    return Precedence(honoured, header)
 
 
 def _timeouts(fields: Mapping[str, object]) -> Timeouts:

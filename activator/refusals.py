@@ -13,6 +13,9 @@ _LACKING = {Regime.NO_ENDPOINT: "no replica is ready", Regime.FULL: "every repli
 _WHY = {
     Cause.TOO_MANY_WAITING: "{lacking}, and as many requests wait as may wait",
     Cause.TOO_MANY_BYTES_WAITING: "{lacking}, and the bodies of waiting requests fill the memory that they may fill",
+    Cause.TOO_MANY_WAITING_OVER_ALL: "{lacking}, and as many requests wait here, for all services, as may wait",
+    Cause.TOO_MANY_BYTES_WAITING_OVER_ALL: "{lacking}, and the bodies that wait, for all services, fill the memory",
+    Cause.PUT_OUT: "{lacking}, and this request made room for one of a higher priority or a tenant with fewer",
     Cause.WAITED_TOO_LONG: "{lacking}, and this request has waited as long as one may wait",
     Cause.DRAINING: "this activator ends, or no longer serves this service, and holds no requests",
 }

@@ -14,6 +14,7 @@ import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from activator.budget import Budget
 from activator.comments import WaitComments
 from activator.dispatch import Dispatcher
 from activator.hold import Regime
@@ -27,6 +28,9 @@ from queue_proxy.measurement import Measurement
 from queue_proxy.messages import Stats
 
 log = logging.getLogger(__name__)
+
+# The engine pauses once it holds `waiting_bytes`, and the read that brings it there may be as large as this.
+LARGEST_READ_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,13 @@ class ServiceTable:
     """All services of this activator, by name."""
 
     def __init__(
-        self, name: str, bind: str, comment_seconds: float, clock: Callable[[], float], wake: Callable[[str], None]
+        self,
+        name: str,
+        bind: str,
+        comment_seconds: float,
+        budget: Budget,
+        clock: Callable[[], float],
+        wake: Callable[[str], None],
     ) -> None:
         self._source = f"activator/{name}"
         self._epoch = secrets.token_hex(8)
@@ -60,7 +70,8 @@ class ServiceTable:
             comments=WaitComments(self._loop, clock, comment_seconds),
             wake=wake,
             unproven=self._ask_for_readiness,
-            body_bytes=self._limits.waiting_bytes,
+            body_bytes=self._limits.waiting_bytes + LARGEST_READ_BYTES,
+            budget=budget,
         )
 
     def names(self) -> Sequence[str]:

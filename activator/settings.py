@@ -28,6 +28,8 @@ class Settings:
     bind             where ports that the controller's table names are bound
     drain_seconds    how long SIGTERM waits for what is in flight and held
     comment_seconds  between two comments to a client that waits and asked for them; 0: none
+    hold_requests    requests that may wait, of all services together
+    hold_bytes       bytes of memory that waiting requests may take, of all services together
     """
 
     name: str
@@ -37,6 +39,8 @@ class Settings:
     bind: str
     drain_seconds: float
     comment_seconds: float
+    hold_requests: int
+    hold_bytes: int
 
 
 class _Parser(argparse.ArgumentParser):
@@ -61,6 +65,8 @@ def parse(arguments: Sequence[str]) -> Settings:
         bind=given.bind,
         drain_seconds=given.drain_seconds,
         comment_seconds=given.comment_seconds,
+        hold_requests=given.hold_requests,
+        hold_bytes=given.hold_bytes,
     )
 
 
@@ -82,6 +88,14 @@ def _parser() -> argparse.ArgumentParser:
     add("--bind", default="127.0.0.1", metavar="HOST", help="where ports that the controller names are bound")
     add("--drain-seconds", type=_seconds, default=30.0, metavar="S", help="how long SIGTERM waits for requests")
     add("--comment-seconds", type=_seconds, default=5.0, metavar="S", help="between comments to clients that wait")
+    add("--hold-requests", type=_count, default=20_000, metavar="N", help="that may wait, of all services together")
+    add(
+        "--hold-bytes",
+        type=_count,
+        default=512 * 1024 * 1024,
+        metavar="BYTES",
+        help="of memory that waiting requests of all services may take together",
+    )
     return parser
 
 
@@ -141,3 +155,9 @@ def _seconds(text: str) -> float:
     if not 0 <= seconds <= 1e9:  # also false for NaN
         raise argparse.ArgumentTypeError(f"must be seconds within 0..1e9, not {text!r:.80}")
     return seconds
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()) or len(text) > 18 or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 of at most 18 digits, not {text!r:.80}")
+    return int(text)

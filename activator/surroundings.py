@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from activator.budget import Budget, unbounded
 from activator.comments import WaitComments
 from activator.messages import HoldBounds
 from activator.timers import Timers
@@ -21,7 +22,8 @@ class Surroundings:
 
     wake        somebody waits for this service and no endpoint is there: tell the controller now
     unproven    the endpoints of this service that should be asked for readiness have changed
-    body_bytes  how much of one body the engine buffers while its request waits
+    body_bytes  how much of one body the engine may come to buffer while its request waits
+    budget      what all services together may have waiting
     upstream    connections to a host and port
     """
 
@@ -31,4 +33,5 @@ class Surroundings:
     wake: Callable[[str], None]
     unproven: Callable[[str], None]
     body_bytes: int
+    budget: Budget = field(default_factory=unbounded)
     upstream: Callable[[str, int], Upstream] = Upstream

@@ -6,9 +6,9 @@ can tell an old table from a new one and nobody is sent the same thing twice.
 
 from __future__ import annotations
 
-from activator.messages import Endpoint, EndpointState, HoldBounds, Route, Routes, Timeouts
+from activator.messages import Endpoint, EndpointState, HoldBounds, Precedence, Route, Routes, Timeouts
 from autoscaler.cluster.interface import Replica, ReplicaPhase, ServiceView
-from autoscaler.policy.scaling_policy import ScalingPolicy
+from autoscaler.policy.scaling_policy import ScalingPolicy, Switch
 
 _STATES = {
     ReplicaPhase.STARTING: EndpointState.STARTING,
@@ -37,6 +37,7 @@ def route_for(view: ServiceView, policy: ScalingPolicy, expected_wake_seconds: f
         timeouts=Timeouts(
             total=policy.timeouts.total, response_start=policy.timeouts.response_start, idle=policy.timeouts.idle
         ),
+        precedence=Precedence(policy.hold.priority_header is Switch.ON, policy.hold.tenant_header),
         # Tenths of a second: a client rounds to seconds anyway, and noise would make new versions.
         expected_wake_seconds=None if expected_wake_seconds is None else round(expected_wake_seconds, 1),
     )

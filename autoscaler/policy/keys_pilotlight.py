@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 from autoscaler.policy.key import PANIC_WINDOW_SECONDS, SEMANTICS, Key, Vocabulary
-from autoscaler.policy.scaling_policy import Aggregation, Metric, ScalingMode
-from autoscaler.policy.values import Boolean, Choice, Duration, Fraction, Kind, Number, Quantity, WholeNumber
+from autoscaler.policy.scaling_policy import Aggregation, Metric, ScalingMode, Switch
+from autoscaler.policy.values import (
+    Boolean,
+    Choice,
+    Duration,
+    Fraction,
+    HeaderName,
+    Kind,
+    Number,
+    Quantity,
+    WholeNumber,
+)
 
 DOMAIN = "pilotlight.dev/"
 
@@ -236,6 +246,23 @@ _REQUESTS = (
         "hold.full_seconds",
         "5m",
         "How long a request may wait while replicas are ready and full; then it is answered 429.",
+    ),
+    _key(
+        "priority-header",
+        Choice(tuple(switch.value for switch in Switch)),
+        "hold.priority_header",
+        "off",
+        "Whether a request's header `pilotlight-priority` (`high`, `normal`, `low`) decides who goes first; all of one "
+        "priority go before any of the next. Only for services that strangers cannot reach.",
+    ),
+    _key(
+        "tenant-header",
+        HeaderName(),
+        "hold.tenant_header",
+        "",
+        "The request header that names a tenant: tenants take turns, so that none can starve another. It should be set "
+        "or checked by a gateway.",
+        otherwise="none: first come, first served",
     ),
     _key(
         "queue-requests",

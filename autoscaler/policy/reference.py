@@ -85,6 +85,7 @@ is. Other annotations belong to others and are left alone.
 | fraction | a number, or a percentage with its sign | `0.7` `70%` |
 | percentage | a number of percent without the sign, as in Knative | `70` |
 | boolean | `true` or `false`, in quotes | `"true"` |
+| header name | the name of an HTTP request header, in any case | `x-tenant` |
 | quantity | bytes, as in Kubernetes: `Ki` `Mi` `Gi` `Ti` are powers of 1024, `k` `M` `G` `T` of 1000 | `64Mi` `1G` |
 
 ## Pilotlight's meaning and Knative's

@@ -25,6 +25,13 @@ class Metric(Enum):
     RPS = "rps"
 
 
+class Switch(Enum):
+    """Something that is on or off, and says so in words."""
+
+    ON = "on"
+    OFF = "off"
+
+
 class Aggregation(Enum):
     """How a window averages its seconds (Knative's metric-aggregation-algorithm)."""
 
@@ -59,12 +66,18 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class HoldPolicy:
-    """Bounds of the activator's hold: see activator.messages.HoldBounds."""
+    """The activator's hold: its bounds (see activator.messages.HoldBounds) and its order.
+
+    priority_header  whether `pilotlight-priority` of a request counts
+    tenant_header    the header, in lower case, that names a request's tenant; "": no tenants
+    """
 
     requests: int = 10_000
     bytes: int = 256 * 1024 * 1024
     no_endpoint_seconds: float = 600.0
     full_seconds: float = 300.0
+    priority_header: Switch = Switch.OFF
+    tenant_header: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ elsewhere, such as a recording, lies within its bounds (`holds`).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction as Exact
@@ -215,6 +216,38 @@ class Choice:
         return value in self.words
 
 
+_HEADER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_OF_THE_PROTOCOL = ("content-", "transfer-", "pilotlight-")
+# Words that somebody writes who means to switch something, or to leave it out.
+_NO_HEADERS = ("connection", "host", "te", "upgrade", "expect", "true", "false", "on", "off", "null", "none")
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderName:
+    """The name of a request header; written in any case, kept in lower case. Empty in a recording: no header."""
+
+    name: ClassVar[str] = "header name"
+    allowed: ClassVar[str] = "a header of requests: 1 to 63 letters, digits, dashes and underscores, such as x-tenant"
+
+    def parse(self, text: str) -> str:
+        """The name in lower case. Raises NotAllowedError."""
+        header = checked(text).lower()
+        if not _HEADER_NAME.fullmatch(header):
+            raise NotAllowedError("is not the name of a header")
+        if header.startswith(_OF_THE_PROTOCOL) or header in _NO_HEADERS:
+            raise NotAllowedError("is no header that a client's own meaning can have")
+        return header
+
+    def holds(self, value: object) -> bool:
+        """Whether `value` is such a name, or empty."""
+        if not isinstance(value, str):
+            return False
+        try:
+            return value == "" or self.parse(value) == value
+        except NotAllowedError:
+            return False
+
+
 @dataclass(frozen=True, slots=True)
 class Quantity:
     """Bytes, written as Kubernetes writes them: `64Mi` (powers of 1024), `64M` (powers of 1000), `4096`."""
@@ -241,7 +274,7 @@ class Quantity:
         return _number_within(value, self.lowest, self.highest) and _is_whole(value)
 
 
-Kind = Duration | WholeNumber | Number | Fraction | Percentage | Boolean | Choice | Quantity
+Kind = Duration | WholeNumber | Number | Fraction | Percentage | Boolean | Choice | HeaderName | Quantity
 
 
 def _within(number: Exact, lowest: float, highest: float, write: Callable[[float], str]) -> None:

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from activator.comments import WaitComments
 from activator.dispatch import Dispatcher
 from activator.endpoints import EndpointLoad
-from activator.messages import Endpoint, EndpointState, HoldBounds, Route, Timeouts
+from activator.messages import Endpoint, EndpointState, HoldBounds, Precedence, Route, Timeouts
 from activator.recorder import Recorder
 from activator.surroundings import Surroundings
 from queue_proxy.http import HttpServer, Upstream
@@ -92,13 +92,19 @@ class World:
         self.dispatcher = Dispatcher("default/chat", measurement, Recorder(), around)
         self.server = HttpServer(self.dispatcher, clock=self.timers.clock)
 
-    def route(self, *states: EndpointState, capacity: int = 0, hold: HoldBounds = BOUNDS) -> None:
+    def route(
+        self,
+        *states: EndpointState,
+        capacity: int = 0,
+        hold: HoldBounds = BOUNDS,
+        precedence: Precedence = Precedence(),  # noqa: B008
+    ) -> None:
         """A table: endpoint number n has the n-th state."""
         endpoints = tuple(
             Endpoint(f"chat-{n}", "127.0.0.1", 9_000 + n, 9_500 + n, state) for n, state in enumerate(states)
         )
         self.dispatcher.route(
-            Route("default/chat", 80, endpoints, capacity, hold, Timeouts(0.0, 0.0, 0.0), expected_wake_seconds=30.0)
+            Route("default/chat", 80, endpoints, capacity, hold, Timeouts(0.0, 0.0, 0.0), 30.0, precedence)
         )
 
     def send(

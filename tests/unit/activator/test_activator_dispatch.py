@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from activator.messages import EndpointState, HoldBounds
+from activator.messages import EndpointState, HoldBounds, Precedence
 from tests.unit.activator.activator_world import OK, Client, World
 
 READY, STARTING, DRAINING = EndpointState.READY, EndpointState.STARTING, EndpointState.DRAINING
@@ -419,3 +419,35 @@ def _holds(world: World, clients: list[Client]) -> None:
     ended = stats.completed + stats.refused + stats.failed + stats.abandoned
     assert stats.arrived == len(clients) == ended + stats.running + stats.waiting
     assert stats.waiting == len(world.dispatcher.hold)
+
+
+async def test_a_priority_counts_only_where_the_policy_says_so() -> None:
+    for honoured, expected in ((False, [b"/low", b"/high"]), (True, [b"/high", b"/low"])):
+        world = World()
+        world.route(STARTING, capacity=1, precedence=Precedence(priority_header=honoured))
+        for name in ("low", "high"):
+            world.send("/" + name, headers={"pilotlight-priority": name})
+        world.dispatcher.proven(world.load(0))
+        upstream = world.accept(0)
+        upstream.receive(OK)
+        assert [line.split()[1] for line in upstream.written.splitlines() if line.startswith(b"GET")] == expected
+        assert b"pilotlight-priority" not in upstream.written
+
+
+async def test_tenants_take_turns_and_who_is_put_out_is_told_to_come_back() -> None:
+    world = World()
+    hold = HoldBounds(requests=3, bytes=0, no_endpoint_seconds=60.0, full_seconds=20.0)
+    world.route(READY, capacity=1, hold=hold, precedence=Precedence(tenant_header="x-tenant"))
+    world.send("/running")
+    many = [world.send(f"/many/{number}", headers={"x-tenant": "many"}) for number in range(3)]
+    world.send("/few", headers={"x-tenant": "few"})
+    assert [client.statuses for client in many] == [[], [], [b"429"]]
+    assert b"retry-after: 1\r\n" in many[2].answered
+    assert b"fewer" in many[2].answered
+    upstream = world.accept(0)
+    for _ in range(4):
+        upstream.receive(OK)
+    asked = [line.split()[1] for line in upstream.written.splitlines() if line.startswith(b"GET")]
+    assert asked == [b"/running", b"/many/0", b"/few", b"/many/1"]
+    stats = world.dispatcher.stats()
+    assert (stats.completed, stats.refused, stats.waiting) == (4, 1, 0)

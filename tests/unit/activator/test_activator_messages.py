@@ -13,6 +13,7 @@ from activator.messages import (
     Endpoint,
     EndpointState,
     HoldBounds,
+    Precedence,
     Route,
     Routes,
     StatsPush,
@@ -38,6 +39,9 @@ routes = st.builds(
     hold=st.builds(HoldBounds, requests=counts, bytes=counts, no_endpoint_seconds=seconds, full_seconds=seconds),
     timeouts=st.builds(Timeouts, total=seconds, response_start=seconds, idle=seconds),
     expected_wake_seconds=st.none() | seconds,
+    precedence=st.builds(
+        Precedence, priority_header=st.booleans(), tenant_header=st.sampled_from(["", "x-tenant", "authorization"])
+    ),
 )
 tables = st.builds(
     Routes,
@@ -101,6 +105,9 @@ GOOD = Routes(
         (("routes", 0, "hold", "no_endpoint_seconds"), math.nan, "no_endpoint_seconds"),
         (("routes", 0, "hold", "full_seconds"), math.inf, "full_seconds"),
         (("routes", 0, "timeouts", "idle"), -0.1, "idle"),
+        (("routes", 0, "precedence", "priority_header"), "on", "priority_header"),
+        (("routes", 0, "precedence", "tenant_header"), "X Tenant", "tenant_header"),
+        (("routes", 0, "precedence", "tenant_header"), None, "tenant_header"),
         (("routes", 0, "expected_wake_seconds"), "soon", "expected_wake_seconds"),
         (("routes", 0, "endpoints", 0, "state"), "asleep", "starting, ready, draining"),
         (("routes", 0, "endpoints", 0, "state"), [], "state"),
@@ -117,6 +124,12 @@ def test_a_wrong_field_is_named(path: tuple[str | int, ...], value: object, says
     parent[path[-1]] = value
     with pytest.raises(MessageError, match=says):
         parse_routes(body)
+
+
+def test_a_table_of_an_older_controller_has_no_precedence() -> None:
+    body = json.loads(json.dumps(GOOD))
+    del body["routes"][0]["precedence"]
+    assert parse_routes(body).routes[0].precedence == Precedence()
 
 
 def test_a_service_listed_twice_is_refused() -> None:

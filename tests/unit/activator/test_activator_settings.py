@@ -16,12 +16,13 @@ def test_everything_that_can_be_told() -> None:
         [
             *("--name", "one", "--control", "http://10.0.0.1:7331/", "--admin", "[::1]:9", "--bind", "0.0.0.0"),
             *("--listen", "default/chat=fd:7", "--listen", "team-a/x.y=127.0.0.1:80"),
-            *("--drain-seconds", "1.5", "--comment-seconds", "0"),
+            *("--drain-seconds", "1.5", "--comment-seconds", "0", "--hold-requests", "7", "--hold-bytes", "4096"),
         ]
     )
     assert settings.control == ControlTarget("http://10.0.0.1:7331")
     assert settings.admin == Address("::1", 9)
     assert settings.listen == (("default/chat", Address(fd=7)), ("team-a/x.y", Address("127.0.0.1", 80)))
+    assert (settings.hold_requests, settings.hold_bytes) == (7, 4096)
     assert (settings.bind, settings.drain_seconds, settings.comment_seconds) == ("0.0.0.0", 1.5, 0.0)
 
 
@@ -33,6 +34,9 @@ def test_a_unix_socket_of_the_controller() -> None:
     ("flags", "says"),
     [
         (("--control", "unix:relative"), "absolute path"),
+        (("--hold-requests", "0"), "whole number from 1"),
+        (("--hold-bytes", "64Mi"), "whole number from 1"),
+        (("--hold-bytes", "9" * 5000), "whole number from 1"),
         (("--control", "unix:/" + "x" * 107), "107 bytes"),
         (("--control", "ftp://host"), "http://HOST:PORT"),
         (("--control", "http://host:0"), "http://HOST:PORT"),

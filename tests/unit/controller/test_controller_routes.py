@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from activator.messages import EndpointState, parse_routes
+from activator.messages import EndpointState, Precedence, parse_routes
 from autoscaler.cluster.interface import ReplicaPhase
 from autoscaler.controller.routes import RoutingTable, route_for
 from autoscaler.policy.parse import read_policy
@@ -51,6 +51,12 @@ def test_bounds_and_timeouts_are_the_policys() -> None:
     assert route.hold.no_endpoint_seconds == policy.hold.no_endpoint_seconds
     assert route.port == 8_081
     assert route.expected_wake_seconds == 12.3
+
+
+def test_order_is_the_policys_and_by_age_alone_when_it_says_nothing() -> None:
+    assert route_for(view(), ScalingPolicy(), None).precedence == Precedence(False, "")
+    policy = read_policy(inference_service(priority_header="on", tenant_header="X-Tenant"))
+    assert route_for(view(), policy, None).precedence == Precedence(True, "x-tenant")
 
 
 def test_the_version_grows_with_every_change_and_only_then() -> None:

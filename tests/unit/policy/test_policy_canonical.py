@@ -24,6 +24,7 @@ from autoscaler.policy.scaling_policy import (
     RequestTimeouts,
     ScalingMode,
     ScalingPolicy,
+    Switch,
 )
 from tests.unit.policy.services import KNATIVE, service
 
@@ -60,6 +61,8 @@ POLICIES = st.builds(
         bytes=st.integers(1024, 2**40),
         no_endpoint_seconds=_SECONDS,
         full_seconds=_SECONDS,
+        priority_header=st.sampled_from(Switch),
+        tenant_header=st.sampled_from(("", "x-tenant", "authorization")),
     ),
     timeouts=st.builds(RequestTimeouts, total=_SECONDS, response_start=_SECONDS, idle=_SECONDS),
     improvements=st.builds(Improvements, st.booleans(), st.booleans(), st.booleans()),

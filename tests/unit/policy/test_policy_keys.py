@@ -11,8 +11,18 @@ import pytest
 from autoscaler.policy import keys
 from autoscaler.policy.key import PANIC_WINDOW_SECONDS, SEMANTICS, Key, Vocabulary
 from autoscaler.policy.parse import read_policy
-from autoscaler.policy.scaling_policy import Aggregation, Metric, ScalingMode, ScalingPolicy
-from autoscaler.policy.values import Boolean, Choice, Duration, Fraction, Number, Percentage, Quantity, WholeNumber
+from autoscaler.policy.scaling_policy import Aggregation, Metric, ScalingMode, ScalingPolicy, Switch
+from autoscaler.policy.values import (
+    Boolean,
+    Choice,
+    Duration,
+    Fraction,
+    HeaderName,
+    Number,
+    Percentage,
+    Quantity,
+    WholeNumber,
+)
 from tests.unit.policy.services import KNATIVE, KSERVE, OURS, error_of, saying, service
 
 # key, a text, the ScalingPolicy field and its value
@@ -50,6 +60,8 @@ MEANINGS: list[tuple[str, object, str, object]] = [
     (OURS + "hold-bytes", "64Mi", "hold.bytes", 64 * 2**20),
     (OURS + "hold-no-endpoint", "30s", "hold.no_endpoint_seconds", 30.0),
     (OURS + "hold-full", "10s", "hold.full_seconds", 10.0),
+    (OURS + "priority-header", "on", "hold.priority_header", Switch.ON),
+    (OURS + "tenant-header", "X-Tenant", "hold.tenant_header", "x-tenant"),
     (OURS + "timeout", "2m", "timeouts.total", 120.0),
     (OURS + "response-start-timeout", "10s", "timeouts.response_start", 10.0),
     (OURS + "idle-timeout", "45s", "timeouts.idle", 45.0),
@@ -148,6 +160,9 @@ def test_knatives_windows_are_whole_seconds(name: str) -> None:
 def _wrong_texts(key: Key) -> Iterator[str]:
     yield from ("", " ", "?", "x" * 1000, "\x00", "\u0663", "1,5", "null", "[]")
     kind = key.kind
+    if isinstance(kind, HeaderName):
+        yield from ("x tenant", "x:tenant", "-x", "Host", "content-type", "pilotlight-priority", "true", "x" * 64)
+        return
     if not isinstance(kind, Choice):
         yield from (
             "NaN",
