@@ -1,0 +1,237 @@
+"""Heads of requests and answers in HTTP/2: from decoded fields to what is forwarded, checked as strictly as in HTTP/1.
+
+What does not keep to RFC 9113 section 8 is malformed and its stream is reset: a proxy that forwards such fields lends
+itself to request smuggling, because behind it they may be written as HTTP/1 lines. What the engine makes of a valid
+head is complete, with the encoded block that goes to the other side, so that a head that comes again costs nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Final
+
+from queue_proxy.http.fields import Field
+from queue_proxy.http.head import RequestHead
+from queue_proxy.http2.hpack import HeaderList, Pair, encode
+
+VERSION: Final = b"HTTP/2"
+
+_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+").fullmatch
+_VALUE = re.compile(rb"(?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?").fullmatch
+_METHOD = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
+_PATH = re.compile(rb"/[!\"$-~]*").fullmatch
+_AUTHORITY = re.compile(rb"(?:[0-9A-Za-z._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?").fullmatch
+_LENGTH = re.compile(rb"[0-9]{1,18}").fullmatch
+_STATUS = re.compile(rb"[1-5][0-9][0-9]").fullmatch
+
+_OF_ONE_CONNECTION: Final = frozenset(
+    {b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"}
+)
+_NOT_FORWARDED: Final = frozenset({b"proxy-authorization", b"proxy-authenticate", b"http2-settings"})
+_HIDDEN: Final = b"pilotlight-"
+_NOTED: Final = frozenset({b"user-agent", b"expect", b"content-type"})
+_GRPC: Final = b"application/grpc"
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """A block that breaks the protocol; `why` names no value."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unacceptable:
+    """A request that keeps to the protocol and is not served: it is answered with `status`."""
+
+    status: int
+    why: str
+    grpc: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Trailers:
+    """Fields behind a body, with the block that forwards them."""
+
+    pairs: tuple[Pair, ...]
+    block: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A valid request. `block` forwards it; `fields` are those that mean something to a proxy, by name."""
+
+    method: bytes
+    target: bytes
+    host: bytes
+    pairs: tuple[Pair, ...]
+    block: bytes
+    content_length: int | None
+    grpc: bool
+    fields: dict[bytes, Field] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A valid answer's head (or an interim one). `block` forwards it."""
+
+    status: int
+    pairs: tuple[Pair, ...]
+    block: bytes
+    grpc: bool
+    events: bool
+
+
+class StreamHead(RequestHead):
+    """A request's head as dispatchers know it. `chunked` says that its body has no length that is known yet."""
+
+    __slots__ = ("request",)
+
+    def __init__(self, request: Request) -> None:
+        super().__init__(request.method, request.target, VERSION, [], request.fields)
+        self.request = request
+        self.host = request.host
+        self.content_length = request.content_length
+        self.expects_continue = b"expect" in request.fields
+
+    def value(self, name: bytes) -> bytes | None:
+        """See RequestHead."""
+        found = self.fields.get(name)
+        if found is not None:
+            return found.value
+        return next((value for its_name, value in self.request.pairs if its_name == name), None)
+
+
+class _MalformedError(Exception):
+    """Its argument says why."""
+
+
+def read_request(read: HeaderList) -> Request | Trailers | Unacceptable | Malformed:
+    """What a client's header block means: a request, or the trailers of one."""
+    try:
+        if read.too_large:
+            return Unacceptable(431, "the header list is too large", _is_grpc(dict(read.pairs).get(b"content-type")))
+        pseudo, pairs = _split(read.pairs)
+        if not pseudo:
+            return _trailers(pairs, read.secret)
+        return _request(pseudo, pairs, read.secret)
+    except _MalformedError as error:
+        return Malformed(str(error))
+
+
+def read_response(read: HeaderList) -> Response | Trailers | Malformed:
+    """What an upstream's header block means: an answer's head, or its trailers."""
+    try:
+        if read.too_large:
+            return Malformed("the header list is too large")
+        pseudo, pairs = _split(read.pairs)
+        if not pseudo:
+            return _trailers(pairs, read.secret)
+        status = pseudo.pop(b":status", b"")
+        if pseudo or not _STATUS(status):
+            raise _MalformedError("pseudo-headers of an answer are not :status alone")
+        if status == b"101":
+            raise _MalformedError("status 101 does not exist in HTTP/2")
+        forwarded = ((b":status", status), *(pair for pair in pairs if pair[0] not in _NOT_FORWARDED))
+        content_type = next((value for name, value in pairs if name == b"content-type"), None)
+        events = content_type is not None and content_type.lower().startswith(b"text/event-stream")
+        block = encode(forwarded, read.secret)
+        return Response(int(status), forwarded, block, _is_grpc(content_type), events)
+    except _MalformedError as error:
+        return Malformed(str(error))
+
+
+def _is_grpc(content_type: bytes | None) -> bool:
+    return content_type is not None and content_type.lower().startswith(_GRPC)
+
+
+def _split(pairs: list[Pair]) -> tuple[dict[bytes, bytes], list[Pair]]:
+    """Pseudo-headers, and the fields behind them, each checked on its own."""
+    pseudo: dict[bytes, bytes] = {}
+    rest: list[Pair] = []
+    for pair in pairs:
+        name, value = pair
+        if name[:1] == b":":
+            if rest:
+                raise _MalformedError("a pseudo-header behind a field")
+            if name in pseudo:
+                raise _MalformedError("a pseudo-header is there twice")
+            pseudo[name] = value
+            continue
+        if not _NAME(name):
+            raise _MalformedError("a field name with a character that is not allowed, or in upper case")
+        if not _VALUE(value):
+            raise _MalformedError(f"field {name[:60].decode()} has a blank at an end, or a control character")
+        if name in _OF_ONE_CONNECTION:
+            raise _MalformedError(f"field {name.decode()} does not exist in HTTP/2")
+        if name == b"te" and value.lower() != b"trailers":
+            raise _MalformedError("te is not trailers")
+        rest.append(pair)
+    return pseudo, rest
+
+
+def _trailers(pairs: list[Pair], secret: frozenset[bytes]) -> Trailers:
+    for name, _ in pairs:
+        if name in (b"content-length", b"host"):
+            raise _MalformedError(f"field {name.decode()} in trailers")
+    forwarded = tuple(pair for pair in pairs if _is_forwarded(pair[0]))
+    return Trailers(forwarded, encode(forwarded, secret))
+
+
+def _is_forwarded(name: bytes) -> bool:
+    return name not in _NOT_FORWARDED and not name.startswith(_HIDDEN)
+
+
+def _request(pseudo: dict[bytes, bytes], pairs: list[Pair], secret: frozenset[bytes]) -> Request | Unacceptable:
+    method = pseudo.pop(b":method", b"")
+    scheme = pseudo.pop(b":scheme", None)
+    path = pseudo.pop(b":path", None)
+    authority = pseudo.pop(b":authority", None)
+    if pseudo:
+        raise _MalformedError("a pseudo-header that is not a request's")
+    if not _METHOD(method):
+        raise _MalformedError(":method is missing or is not a token")
+    fields, content_length, host = _noted(pairs)
+    grpc = _is_grpc(fields[b"content-type"].value) if b"content-type" in fields else False
+    if method == b"CONNECT":
+        return Unacceptable(405, "CONNECT is not served", grpc)
+    if scheme not in (b"http", b"https"):
+        raise _MalformedError(":scheme is missing or is not http")
+    if path is None or not (_PATH(path) or (path == b"*" and method == b"OPTIONS")):
+        raise _MalformedError(":path is missing or is not a path")
+    if authority is None:
+        authority = host
+    elif host is not None and host.lower() != authority.lower():
+        raise _MalformedError(":authority and host name different hosts")
+    if authority is None or not _AUTHORITY(authority):
+        raise _MalformedError(":authority is missing or is not a host name or address with an optional port")
+    if b"expect" in fields and fields[b"expect"].value.lower() != b"100-continue":
+        return Unacceptable(417, "expect other than 100-continue is not supported", grpc)
+    forwarded = (
+        (b":method", method),
+        (b":scheme", scheme),
+        (b":path", path),
+        (b":authority", authority),
+        *(pair for pair in pairs if pair[0] != b"host" and _is_forwarded(pair[0])),
+    )
+    return Request(method, path, authority, forwarded, encode(forwarded, secret), content_length, grpc, fields)
+
+
+def _noted(pairs: list[Pair]) -> tuple[dict[bytes, Field], int | None, bytes | None]:
+    """Fields that mean something (first of their name), content-length and host."""
+    fields: dict[bytes, Field] = {}
+    length: bytes | None = None
+    host: bytes | None = None
+    for name, value in pairs:
+        if name == b"content-length":
+            if length is not None or not _LENGTH(value):
+                raise _MalformedError("content-length is there twice, or is not a number of at most 18 digits")
+            length = value
+        elif name == b"host":
+            if host is not None:
+                raise _MalformedError("host is there twice")
+            host = value
+        elif name in _NOTED or not _is_forwarded(name):
+            fields.setdefault(name, Field(name, value, dropped=name not in _NOTED))
+    return fields, None if length is None else int(length), host

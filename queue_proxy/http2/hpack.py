@@ -1,0 +1,272 @@
+"""HPACK (RFC 7541): header blocks to fields and back.
+
+The decoder is complete, with bounds on everything that a peer can make grow. The encoder has no dynamic table: what
+it makes of a list of fields depends on that list alone, so it can be made once and sent on any connection, to any
+peer, in any order. That is worth more to a proxy than the bytes that a table would save on its short hops, and a peer
+that remembers what it decoded (as ours does) sees the same bytes every time.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from queue_proxy.http2 import huffman
+from queue_proxy.http2.frames import ErrorCode, Http2Error
+
+Pair = tuple[bytes, bytes]
+
+STATIC: Final[tuple[Pair, ...]] = tuple(
+    (name.encode(), value.encode())
+    for name, _, value in (
+        line.strip().partition(" ")
+        for line in """
+        :authority
+        :method GET
+        :method POST
+        :path /
+        :path /index.html
+        :scheme http
+        :scheme https
+        :status 200
+        :status 204
+        :status 206
+        :status 304
+        :status 400
+        :status 404
+        :status 500
+        accept-charset
+        accept-encoding gzip, deflate
+        accept-language
+        accept-ranges
+        accept
+        access-control-allow-origin
+        age
+        allow
+        authorization
+        cache-control
+        content-disposition
+        content-encoding
+        content-language
+        content-length
+        content-location
+        content-range
+        content-type
+        cookie
+        date
+        etag
+        expect
+        expires
+        from
+        host
+        if-match
+        if-modified-since
+        if-none-match
+        if-range
+        if-unmodified-since
+        last-modified
+        link
+        location
+        max-forwards
+        proxy-authenticate
+        proxy-authorization
+        range
+        referer
+        refresh
+        retry-after
+        server
+        set-cookie
+        strict-transport-security
+        transfer-encoding
+        user-agent
+        vary
+        via
+        www-authenticate
+        """.strip().splitlines()
+    )
+)
+"""RFC 7541 appendix A."""
+
+_FIRST_DYNAMIC: Final = len(STATIC) + 1
+_ENTRY_OVERHEAD: Final = 32
+_TABLE_BYTES: Final = 4_096
+_MOST_INTEGER_BYTES: Final = 4
+
+_INDEX_OF_PAIR: Final = {pair: at for at, pair in reversed(list(enumerate(STATIC, 1)))}
+_INDEX_OF_NAME: Final = {name: at for at, (name, _) in reversed(list(enumerate(STATIC, 1)))}
+
+NO_TABLE: Final = b"\x20"
+"""A table size update to 0: must begin the next block after the peer has lowered its table (section 4.2)."""
+
+
+class HeaderList(NamedTuple):
+    """A decoded block.
+
+    pairs      names and values, in their order
+    secret     names of those that must never be indexed on any hop (section 7.1.3)
+    too_large  the list is longer than was allowed, and `pairs` is only its beginning
+    """
+
+    pairs: list[Pair]
+    secret: frozenset[bytes]
+    too_large: bool
+
+
+def _broken(why: str) -> Http2Error:
+    return Http2Error(ErrorCode.COMPRESSION_ERROR, why)
+
+
+class Decoder:
+    """Decodes the blocks of one connection, in their order.
+
+    `changes` counts what has changed the table. A block that did not change it means the same for as long as the
+    count stays, so its owner may remember what it made of it.
+    """
+
+    __slots__ = ("_limit", "_size", "_table", "changes", "most_bytes", "most_fields")
+
+    def __init__(self, most_bytes: int, most_fields: int) -> None:
+        """At most so many fields, and bytes as the RFC counts them (name, value and 32 for each field)."""
+        self.most_bytes = most_bytes
+        self.most_fields = most_fields
+        self.changes = 0
+        self._table: deque[Pair] = deque()
+        self._size = 0
+        self._limit = _TABLE_BYTES
+
+    def decode(self, block: bytes) -> HeaderList:
+        """The fields of a block. Raises Http2Error.
+
+        A list that is too large is still decoded to its end, since the next blocks build on the same table, but no
+        more of it is kept: a block can mean a thousand times its own size.
+        """
+        pairs: list[Pair] = []
+        secret: set[bytes] = set()
+        room = self.most_bytes
+        at = 0
+        size = len(block)
+        while at < size:
+            first = block[at]
+            if first >= 0x80:
+                index, at = (first & 0x7F, at + 1) if first < 0xFF else _integer(block, at, 0x7F)
+                pair = self._entry(index)
+            elif first >= 0x40:
+                pair, at = self._literal(block, at, 0x3F)
+                self._add(pair)
+            elif first >= 0x20:
+                if pairs:
+                    raise _broken("a table size update behind a field")
+                limit, at = _integer(block, at, 0x1F)
+                self._resize(limit)
+                continue
+            else:
+                pair, at = self._literal(block, at, 0x0F)
+                if first >= 0x10:
+                    secret.add(pair[0])
+            room -= len(pair[0]) + len(pair[1]) + _ENTRY_OVERHEAD
+            if room >= 0:
+                pairs.append(pair)
+        too_large = room < 0 or len(pairs) > self.most_fields
+        return HeaderList(pairs, frozenset(secret), too_large)
+
+    def _entry(self, index: int) -> Pair:
+        if 0 < index < _FIRST_DYNAMIC:
+            return STATIC[index - 1]
+        try:
+            if index == 0:
+                raise IndexError
+            return self._table[index - _FIRST_DYNAMIC]
+        except IndexError:
+            raise _broken(f"index {index} is not in the table") from None
+
+    def _literal(self, block: bytes, at: int, mask: int) -> tuple[Pair, int]:
+        index, at = _integer(block, at, mask)
+        if index:
+            name = self._entry(index)[0]
+        else:
+            name, at = _string(block, at)
+        value, at = _string(block, at)
+        return (name, value), at
+
+    def _add(self, pair: Pair) -> None:
+        self.changes += 1
+        size = len(pair[0]) + len(pair[1]) + _ENTRY_OVERHEAD
+        self._size += size
+        self._table.appendleft(pair)
+        self._evict()
+
+    def _resize(self, limit: int) -> None:
+        if limit > _TABLE_BYTES:
+            raise _broken(f"a table of {limit} bytes, and at most {_TABLE_BYTES} are allowed")
+        if limit != self._limit:
+            self.changes += 1
+            self._limit = limit
+            self._evict()
+
+    def _evict(self) -> None:
+        while self._size > self._limit:
+            name, value = self._table.pop()
+            self._size -= len(name) + len(value) + _ENTRY_OVERHEAD
+
+
+def encode(pairs: Iterable[Pair], secret: frozenset[bytes] = frozenset()) -> bytes:
+    """A block that means `pairs` to every decoder, whatever its table holds."""
+    parts = []
+    for pair in pairs:
+        name, value = pair
+        kind = 0x10 if name in secret else 0
+        index = 0 if kind else _INDEX_OF_PAIR.get(pair, 0)
+        if index:
+            parts.append(_encoded_integer(index, 0x80, 0x7F))
+            continue
+        index = _INDEX_OF_NAME.get(name, 0)
+        parts.append(_encoded_integer(index, kind, 0x0F))
+        if not index:
+            parts += (_encoded_integer(len(name), 0, 0x7F), name)
+        parts += (_encoded_integer(len(value), 0, 0x7F), value)
+    return b"".join(parts)
+
+
+def _integer(block: bytes, at: int, mask: int) -> tuple[int, int]:
+    """An integer that begins in the bits of `mask`, and where it ends (section 5.1). Raises Http2Error."""
+    try:
+        value = block[at] & mask
+        at += 1
+        if value < mask:
+            return value, at
+        for shift in range(0, 7 * _MOST_INTEGER_BYTES, 7):
+            byte = block[at]
+            at += 1
+            value += (byte & 0x7F) << shift
+            if byte < 0x80:
+                return value, at
+    except IndexError:
+        raise _broken("a header block ends inside of an integer") from None
+    raise _broken("a header block with an integer that is too large")
+
+
+def _string(block: bytes, at: int) -> tuple[bytes, int]:
+    squeezed = at < len(block) and block[at] >= 0x80
+    length, at = _integer(block, at, 0x7F)
+    end = at + length
+    if end > len(block):
+        raise _broken("a header block ends inside of a string")
+    if not squeezed:
+        return block[at:end], end
+    try:
+        return huffman.decode(block[at:end]), end
+    except huffman.HuffmanError as error:
+        raise _broken(str(error)) from None
+
+
+def _encoded_integer(value: int, kind: int, mask: int) -> bytes:
+    if value < mask:
+        return bytes((kind | value,))
+    encoded = bytearray((kind | mask,))
+    value -= mask
+    while value > 127:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)
