@@ -12,6 +12,8 @@ from typing import Protocol
 from queue_proxy.http.fields import is_valid_line, name_of
 
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[\t -~\x80-\xff]*)?").fullmatch
+_START_OF_SIZE = re.compile(rb"[0-9A-Fa-f]{0,15}(?:[ \t]*(?:;[\t -~\x80-\xff]*)?)?\r?").fullmatch
+_START_OF_LINE = re.compile(rb"[\t -~\x80-\xff]*\r?").fullmatch
 _LONGEST_SIZE_LINE = 256
 _SIZE_LINE_WITHOUT_EXTENSION = 16
 _EXTENSION_BYTES = 8_192
@@ -118,11 +120,17 @@ class ChunkedBody:
         return at
 
     def _keep(self, part: bytes) -> None:
-        """Remember the start of a line, within bounds."""
-        self._line += part
-        bound = self._trailer_room if self._in_trailers else 1 if self._after_data else _LONGEST_SIZE_LINE
-        if len(self._line) > bound + 1:
-            raise BodyError("a line of a chunked body is too long")
+        """Remember the start of a line, within bounds. It is forwarded before its end is known, so it must be the start
+        of a valid line: whoever takes a CR alone for a line's end could find a whole request in the rest."""
+        line = self._line = self._line + part
+        if self._after_data:
+            valid = line == b"\r"
+        elif self._in_trailers:
+            valid = len(line) <= self._trailer_room + 1 and _START_OF_LINE(line) is not None
+        else:
+            valid = len(line) <= _LONGEST_SIZE_LINE + 1 and _START_OF_SIZE(line) is not None
+        if not valid:
+            raise BodyError("a line of a chunked body is not what it should be, or too long")
 
     def _read_line(self, line: bytes) -> None:
         if self._in_trailers:

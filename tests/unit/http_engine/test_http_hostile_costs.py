@@ -1,4 +1,4 @@
-"""What a hostile peer can make the engine keep or do stays in proportion to what it sends."""
+"""What a hostile peer can make the engine keep, do or pass on stays in proportion to what it sends."""
 
 from __future__ import annotations
 
@@ -132,3 +132,19 @@ def test_names_that_some_servers_take_for_framing_are_refused_each_time(name: by
 
 def test_other_names_with_an_underscore_pass() -> None:
     assert b"model_name: a" in parse_request(GET + b"model_name: a", 128).lines
+
+
+@pytest.mark.parametrize(
+    "start",
+    [b"0\r\r", b"0\rG", b"5;\rx", b"5 x", b"g", b"5\r\nhello0", b"5\r\nhello\rx", b"0\r\nX: y\rz", b"0\r\nX: \x00"],
+)
+def test_the_start_of_a_bad_line_in_a_chunked_body_is_refused_before_its_end(start: bytes) -> None:
+    with pytest.raises(BodyError):
+        ChunkedBody(8_192).feed(start)
+
+
+@pytest.mark.parametrize("start", [b"0\r", b"5;a", b"5 ;a=b\r", b"5\r\nhello\r", b"0\r\nX: y\r", b"0\r\n\r", b"5 "])
+def test_the_start_of_a_good_line_waits_for_its_end(start: bytes) -> None:
+    framing = ChunkedBody(8_192)
+    assert framing.feed(start) == len(start)
+    assert not framing.ended
