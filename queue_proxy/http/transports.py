@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import select
 import socket
 import struct
 
@@ -32,3 +33,13 @@ def peer_has_closed(transport: asyncio.Transport) -> bool:
     if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
         return False
     return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] in _CLOSED_BY_PEER
+
+
+def has_unread(transport: asyncio.Transport) -> bool:
+    """Whether bytes of the other side, or its end, have come that the event loop has not told of yet."""
+    sock = transport.get_extra_info("socket")
+    if sock is None or transport.is_closing():
+        return False
+    poll = select.poll()
+    poll.register(sock.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
