@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 import time
 
@@ -17,6 +18,10 @@ from queue_proxy.proxy import take_socket
 _CLOCK = time.monotonic
 # After the refusals of those who waited to the last, this long for answers to leave.
 _FAREWELL_SECONDS = 1.0
+# A client may have its next request under way on a connection that looks idle from here.
+_IDLE_PATIENCE_SECONDS = 1.0
+# A controller that does not listen is not waited for at the end.
+_GOODBYE_SECONDS = 0.2
 
 
 class Activator:
@@ -50,26 +55,25 @@ class Activator:
     async def drain(self) -> None:
         """Accept nobody any more and finish what is in flight and held, as long as the settings allow; the link stays,
         since what is held needs to hear of endpoints."""
-        # Connections that the kernel has taken already would be reset: one more turn of the loop accepts them.
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        self.table.stop_accepting()
         seconds = self._settings.drain_seconds
+        await self.table.stop_accepting(min(_IDLE_PATIENCE_SECONDS, seconds))
         refusing = asyncio.get_running_loop().call_later(seconds, self.table.dismiss)
         await self.table.wait_closed(seconds + _FAREWELL_SECONDS)
         refusing.cancel()
 
     async def stop(self) -> None:
         """End everything now."""
-        if self._dialling is not None:
-            self._dialling.cancel()
-            await asyncio.gather(self._dialling, return_exceptions=True)
         if self._admin is not None:
             self._admin.close()
-        self.table.stop_accepting()
         self.table.close()
         await self.table.wait_closed(0)
         await self._admin_server.wait_closed(0)
+        if self._dialling is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_GOODBYE_SECONDS):
+                    await self.link.leave()
+            self._dialling.cancel()
+            await asyncio.gather(self._dialling, return_exceptions=True)
 
     def _wake(self, service: str) -> None:
         self.link.urgent(service)

@@ -1,4 +1,4 @@
-"""The admin port: /healthz (the activator lives) and /metrics (Prometheus' text format).
+"""The admin port: /healthz (the activator lives), /ready (it has a table to serve from) and /metrics (Prometheus).
 
 The activator's own HTTP engine with a dispatcher that only answers. A lost controller does not make it unhealthy: it
 serves on, and restarting it would only cost the requests that it holds.
@@ -30,13 +30,18 @@ class AdminDispatcher:
         elif path == b"/healthz":
             body = {"status": "ok", "services": len(self._table.names()), "link_connected": self._link.connected}
             exchange.answer(Answer(200, _JSON, json.dumps(body).encode()))
+        elif path == b"/ready":
+            if self._link.has_table:
+                exchange.answer(Answer(200, _JSON, b'{"status": "ready"}'))
+            else:
+                exchange.answer(error_answer(503, "no controller has sent a table yet"))
         elif path == b"/metrics":
             # Loaded with the first scrape: the library takes as long to import as the rest of the start.
             from activator.metrics import CONTENT_TYPE, render
 
             exchange.answer(Answer(200, ((b"content-type", CONTENT_TYPE),), render(self._table, self._link)))
         else:
-            exchange.answer(error_answer(404, "there is no such page here; there are /healthz, /metrics"))
+            exchange.answer(error_answer(404, "there is no such page here; there are /healthz, /ready, /metrics"))
 
     def abandoned(self, exchange: Exchange) -> None:
         """Nothing waits here."""

@@ -53,7 +53,6 @@ class Dispatcher:
         self._announce_at = 1
         self._pumping = False
         self._pump_later: asyncio.Handle | None = None
-        self._broken: dict[Visit, None] = {}
         # For whatever comes first: a clock of the hold, or the end of a back-off.
         self._alarm = Alarm(around.timers, around.clock, self._time_is_up)
         self._ready_seen_at: float | None = None
@@ -102,6 +101,7 @@ class Dispatcher:
         if not isinstance(visit, Visit):
             return
         self.hold.leave(visit.ticket)
+        visit.forget_ticket()
         self._end_to_wait(visit, self._clock())
         self.measurement.abandoned += 1
 
@@ -112,7 +112,6 @@ class Dispatcher:
             exchange.answer(answer_here(exchange.head, self.service))
             return
         now = self._clock()
-        self._broken.pop(visit, None)
         load, visit.load = visit.load, None
         if load is not None and load.standing in (Standing.READY, Standing.TRIAL):
             log.warning("%s: %s: %s", self.service, load.endpoint.name, why)
@@ -124,24 +123,30 @@ class Dispatcher:
         self._endpoints_changed()
 
     def ended(self, visit: Visit, outcome: Outcome) -> None:
-        """A place was given back. The next in the hold gets it in the same event, unless the place may be broken:
-        then what the engine says next about it must be heard first."""
+        """A place was given back. The next in the hold gets it in the same event, unless nobody could be reached there:
+        then `unreachable` follows at once and says so."""
         load = visit.load
         assert load is not None, "a visit that is not forwarded has no place to give back"
         now = self._clock()
-        self.measurement.finish(now)
+        measurement = self.measurement
+        measurement.finish(now)
         completed = outcome is Outcome.COMPLETED
-        if completed:
-            self.measurement.completed += 1
-            self.measurement.service_seconds += now - visit.forwarded_at
-        elif outcome is Outcome.ABANDONED:
-            self.measurement.abandoned += 1
         self.endpoints.release(load, reached=completed)
-        if outcome is Outcome.FAILED:
-            self._broken[visit] = None
-            self._pump_soon()
+        if outcome is Outcome.UNSENT:
+            return
+        exchange = visit.exchange
+        if exchange.answered_at is not None:
+            self.recorder.first_byte.observe(exchange.answered_at - exchange.arrived_at)
+        if completed:
+            measurement.completed += 1
+            measurement.service_seconds += now - visit.forwarded_at
+            self.recorder.duration.observe(now - exchange.arrived_at)
+        elif outcome is Outcome.ABANDONED:
+            measurement.abandoned += 1
         else:
-            self._pump()
+            measurement.failed += 1
+        visit.forget_ticket()
+        self._pump()
 
     # What the process around it calls.
 
@@ -189,7 +194,9 @@ class Dispatcher:
     def _follow(self, endpoints: Sequence[Endpoint], capacity: int) -> None:
         served = self.endpoints.any_ready
         change = self.endpoints.update(endpoints, capacity)
-        for load in change.removed:
+        # Nothing more goes to those that drain: idle connections are ours to close, before the other side has to.
+        draining = [load for load in self._upstreams if load.standing is Standing.DRAINING]
+        for load in (*change.removed, *draining):
             if upstream := self._upstreams.pop(load, None):
                 upstream.close()
         self._notice_readiness(served, self._clock())
@@ -250,8 +257,6 @@ class Dispatcher:
 
     def _pump_now(self) -> None:
         self._pump_later = None
-        self.measurement.failed += len(self._broken)
-        self._broken.clear()
         self._pump()
 
     def _pump(self) -> None:
@@ -288,7 +293,9 @@ class Dispatcher:
     def _refuse(self, refused: Refused[Visit]) -> None:
         self.measurement.refused += 1
         self.recorder.refused[refused.cause, refused.regime] += 1
-        refused.ticket.waiter.exchange.answer(refusal_answer(refused, self.service))
+        visit = refused.ticket.waiter
+        visit.forget_ticket()
+        visit.exchange.answer(refusal_answer(refused, self.service))
 
     def _upstream(self, load: EndpointLoad) -> Upstream:
         upstream = self._upstreams.get(load)

@@ -8,6 +8,7 @@ by second, so that a controller that has just started knows the last minutes at 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import random
@@ -76,6 +77,7 @@ class Link:
         self._pushed_at: dict[str, float] = {}
         self._something_urgent = asyncio.Event()
         self._table: tuple[str, int] | None = None
+        self._socket: aiohttp.ClientWebSocketResponse | None = None
         self.connected = False
         self.connections = 0
         self.refused_tables = 0
@@ -85,6 +87,21 @@ class Link:
         """Tell the controller of this service now: somebody waits for it and no endpoint is there."""
         self._urgent[service] = None
         self._something_urgent.set()
+
+    @property
+    def has_table(self) -> bool:
+        """Whether a controller has ever told us what there is to serve."""
+        return self._table is not None
+
+    async def leave(self) -> None:
+        """Tell the controller the last numbers, and that no more will follow: this activator holds nobody any more.
+
+        Without it, whether somebody is still held here would be unknown for a while, and nothing could go to sleep.
+        """
+        if self._socket is not None:
+            with contextlib.suppress(aiohttp.ClientError, OSError):
+                await self._push(self._socket, self._read(self._services.names()), urgent=False)
+                await self._socket.close(code=aiohttp.WSCloseCode.GOING_AWAY)
 
     async def run(self) -> None:
         """Dial, serve the connection until it ends, dial again. Ends only by cancellation."""
@@ -115,12 +132,14 @@ class Link:
         log.info("connected to the controller")
         self.connections += 1
         self.connected = True
+        self._socket = socket
         sending = asyncio.create_task(self._send(socket))
         receiving = asyncio.create_task(self._receive(socket))
         try:
             await asyncio.wait((sending, receiving), return_when=asyncio.FIRST_COMPLETED)
         finally:
             self.connected = False
+            self._socket = None
             log.info("the connection to the controller has ended; serving from the last table")
             for task in (sending, receiving):
                 task.cancel()

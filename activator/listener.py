@@ -7,6 +7,8 @@ import logging
 import socket
 from collections.abc import Callable
 
+from queue_proxy.http.listening import stop_listening
+
 log = logging.getLogger(__name__)
 
 _BACKLOG = 4_096
@@ -21,6 +23,7 @@ class ServiceListener:
         self._host = host
         self._serve = serve
         self._server: asyncio.Server | None = None
+        self._socket: socket.socket | None = None
         self._attempt: asyncio.Task[None] | None = None
         self._wanted = 0
         self.handed_over = False
@@ -33,7 +36,7 @@ class ServiceListener:
     async def take_over(self, listening: socket.socket) -> None:
         """Listen on a socket that was handed over; ports that tables name mean nothing from here on."""
         self.handed_over = True
-        self._server = await asyncio.get_running_loop().create_server(self._serve, sock=listening, backlog=_BACKLOG)
+        await self._accept_from(listening)
 
     def want(self, port: int) -> None:
         """Listen on `port`. One that is taken is tried again and again, since whoever has it may leave; the port of
@@ -47,28 +50,43 @@ class ServiceListener:
 
     def close(self) -> None:
         """Accept nobody any more."""
-        self._wanted = 0
-        if self._attempt is not None:
-            self._attempt.cancel()
+        self._give_up_trying()
         if self._server is not None:
             self._server.close()
             self._server = None
+
+    async def stop(self) -> None:
+        """Accept whom the kernel has accepted already, and nobody after that."""
+        self._give_up_trying()
+        server, self._server = self._server, None
+        if server is not None and self._socket is not None:
+            await stop_listening(server, self._socket, self._serve, shared=self.handed_over)
+
+    def _give_up_trying(self) -> None:
+        self._wanted = 0
+        if self._attempt is not None:
+            self._attempt.cancel()
 
     async def _listen(self, port: int) -> None:
         told = False
         while True:
             try:
-                server = await asyncio.get_running_loop().create_server(
-                    self._serve, self._host, port, backlog=_BACKLOG, reuse_address=True
-                )
+                family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+                listening = socket.create_server((self._host, port), family=family, backlog=_BACKLOG)
             except OSError as error:
                 if not told:
                     log.error("%s: cannot listen on %s:%d, trying on: %s", self._service, self._host, port, error)
                     told = True
                 await asyncio.sleep(_AGAIN_SECONDS)
                 continue
-            if self._server is not None:
-                self._server.close()
-            self._server = server
+            listening.setblocking(False)
+            before, before_socket = self._server, self._socket
+            await self._accept_from(listening)
+            if before is not None and before_socket is not None:
+                await stop_listening(before, before_socket, self._serve, shared=False)
             log.info("%s: listening on %s:%d", self._service, self._host, port)
             return
+
+    async def _accept_from(self, listening: socket.socket) -> None:
+        self._socket = listening
+        self._server = await asyncio.get_running_loop().create_server(self._serve, sock=listening, backlog=_BACKLOG)

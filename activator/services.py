@@ -111,12 +111,13 @@ class ServiceTable:
         service = self._services.get(name) or self._add(name)
         await service.listener.take_over(listening)
 
-    def stop_accepting(self) -> None:
-        """Close every listening socket; who is connected is served on and told to connect elsewhere next time."""
+    async def stop_accepting(self, patience: float) -> None:
+        """Close every listening socket; who is connected is served on and told to connect elsewhere next time. Idle
+        connections are kept for `patience` seconds."""
         self._draining = True
         for service in self._services.values():
-            service.listener.close()
-            service.server.begin_drain()
+            service.server.begin_drain(patience)
+        await asyncio.gather(*(service.listener.stop() for service in self._services.values()))
 
     def dismiss(self) -> None:
         """Refuse everybody who waits, and hold nobody any more."""
@@ -129,7 +130,9 @@ class ServiceTable:
 
     def close(self) -> None:
         """Refuse who still waits, and end."""
+        self._draining = True
         for service in self._everybody():
+            service.listener.close()
             service.readiness.close()
             service.dispatcher.close()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import socket
 import sys
@@ -13,6 +12,8 @@ from queue_proxy.admin import AdminDispatcher
 from queue_proxy.dispatcher import QueueDispatcher
 from queue_proxy.engine_metrics import EngineReader
 from queue_proxy.http import HttpServer, Timeouts, Upstream
+from queue_proxy.http.listening import stop_listening
+from queue_proxy.http2.server_connection import ServerConnection
 from queue_proxy.limiter import QueueBounds
 from queue_proxy.measurement import Measurement
 from queue_proxy.metrics import Sources
@@ -20,7 +21,9 @@ from queue_proxy.readiness import Readiness
 from queue_proxy.settings import Address, Config
 
 _BACKLOG = 4_096
-_LAST_REQUESTS_SECONDS = 0.25
+_QUIET_SECONDS = 0.25
+_LONGEST_WELCOME_SECONDS = 2.0
+_IDLE_PATIENCE_SECONDS = 1.0
 _CLOCK = time.monotonic
 
 
@@ -39,7 +42,9 @@ class QueueProxy:
             take_socket("--admin", config.admin),
         )
         self._readiness = Readiness(config.probe, (config.upstream_host, config.upstream_port))
-        self._upstream = Upstream(config.upstream_host, config.upstream_port, clock=_CLOCK)
+        self._upstream = Upstream(
+            config.upstream_host, config.upstream_port, clock=_CLOCK, protocol=config.upstream_protocol
+        )
         self._dispatcher = QueueDispatcher(
             self._upstream,
             config.limit,
@@ -49,7 +54,7 @@ class QueueProxy:
             _CLOCK,
         )
         timeouts = Timeouts(config.timeout, config.response_start_timeout, config.idle_timeout)
-        self._server = HttpServer(self._dispatcher, config.clients, timeouts, _CLOCK)
+        self._server = HttpServer(self._dispatcher, config.clients, timeouts, _CLOCK, http2=ServerConnection)
         self._engine = None if config.engine_metrics is None else EngineReader(config.engine_metrics, _CLOCK)
         self._admin = AdminDispatcher(Sources(self._dispatcher, self._server), self._engine)
         self._admin_server = HttpServer(self._admin, clock=_CLOCK)
@@ -66,36 +71,28 @@ class QueueProxy:
         return watching
 
     async def drain(self, seconds: float) -> None:
-        """Say that this replica is not ready, take no new connection, and let what is there end within `seconds`.
+        """Say that this replica is not ready, and let what is there end within `seconds`.
 
-        A request that a client has sent already, on a connection that looks idle from here, is still on its way
-        to us; closed now, that connection would take it along. So those have a moment to show what they carry.
+        Who routes learns of it later than we do. So new connections are still taken until none has come for a moment,
+        and idle ones are kept for longer than that: what comes on either is served, with an answer that says it is
+        the last one.
         """
         ends_at = _CLOCK() + seconds
         self._dispatcher.draining = True
         self._admin.drain()
-        self._server.draining = True  # every answer from now on ends its connection
-        await self._stop_listening()
-        if self._server.connections:
-            await asyncio.sleep(min(_LAST_REQUESTS_SECONDS, seconds))
-        self._server.begin_drain()
+        self._server.begin_drain(min(_IDLE_PATIENCE_SECONDS, seconds))
+        await self._until_nobody_comes(min(_LONGEST_WELCOME_SECONDS, seconds))
+        listening = self._sockets[0]
+        await stop_listening(self._listeners[1], listening, self._server, shared=self._config.listen.fd is not None)
         await self._server.wait_closed(max(0.0, ends_at - _CLOCK()))
 
-    async def _stop_listening(self) -> None:
-        """Take what the kernel has accepted for us, then close: closing resets what is still in its queue."""
-        listening = self._sockets[0]
-        late = []
-        with contextlib.suppress(OSError):
-            while True:
-                late.append(listening.accept()[0])
-        if self._config.listen.fd is None:
-            # Closing goes through the event loop and takes a while; this takes effect now. Not for an inherited
-            # socket: it belongs to others too, and what is in its queue is theirs.
-            listening.shutdown(socket.SHUT_RDWR)
-        self._listeners[1].close()
-        for connection in late:
-            connection.setblocking(False)
-            await asyncio.get_running_loop().connect_accepted_socket(self._server, connection)
+    async def _until_nobody_comes(self, seconds: float) -> None:
+        """Until no connection has come for a moment, or `seconds` have passed."""
+        until = _CLOCK() + seconds
+        seen = -1
+        while seen != self._server.connections_total and (left := until - _CLOCK()) > 0:
+            seen = self._server.connections_total
+            await asyncio.sleep(min(_QUIET_SECONDS, left))
 
     async def stop(self) -> None:
         """End everything now."""
@@ -105,6 +102,7 @@ class QueueProxy:
         if self._engine is not None:
             await self._engine.stop()
         self._upstream.close()
+        self._dispatcher.slots.close()
         await self._server.wait_closed(0)
         await self._admin_server.wait_closed(0)
 

@@ -40,8 +40,8 @@ class IntakeListener(Protocol):
     def activator_pushed(self, activator: str, push: StatsPush) -> None:
         """A push that reads well came in."""
 
-    def activator_disconnected(self, activator: str) -> None:
-        """Its last connection is gone."""
+    def activator_disconnected(self, activator: str, *, left: bool) -> None:
+        """Its last connection is gone. `left`: it said goodbye, and holds nobody any more."""
 
     def activator_message_refused(self, activator: str, why: str) -> None:
         """It sent something that is not a push."""
@@ -109,7 +109,7 @@ class Intake:
             sender.cancel()
             if self._connections.get(name) is connection:
                 del self._connections[name]
-                self._listener.activator_disconnected(name)
+                self._listener.activator_disconnected(name, left=socket.close_code == WSCloseCode.GOING_AWAY)
         return socket
 
     async def _receive(self, name: str, socket: web.WebSocketResponse) -> None:

@@ -278,10 +278,15 @@ class Controller:
                     running.urgent.set()
                 running.news.set()
 
-    def activator_disconnected(self, activator: str) -> None:
-        """Its numbers stay, older and older: whom it holds is unknown then, not nobody."""
-        _log.warning("activator %s disconnected", activator)
+    def activator_disconnected(self, activator: str, *, left: bool) -> None:
+        """Its numbers stay, older and older: whom it holds is unknown then, not nobody; unless it said goodbye."""
         self._heard.disconnected(activator)
+        if not left:
+            _log.warning("activator %s disconnected", activator)
+            return
+        _log.info("activator %s has ended", activator)
+        for running in self._running.values():
+            running.control.activator_left(activator)
 
     def activator_message_refused(self, activator: str, why: str) -> None:
         """See IntakeListener."""

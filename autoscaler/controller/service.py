@@ -120,6 +120,11 @@ class ServiceControl:
         self.activators_heard[activator] = Heard(replace(stats, seconds=()), now)
         return waits
 
+    def activator_left(self, activator: str) -> None:
+        """An activator has ended, and holds nobody any more."""
+        self._collector.leave(f"activator/{activator}")
+        self.activators_heard.pop(activator, None)
+
     def order_placed(self, replicas: int, now: float) -> None:
         """The cluster took an order."""
         self._placed = None if self.view.wanted == replicas else (replicas, now)

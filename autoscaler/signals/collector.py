@@ -102,6 +102,14 @@ class Collector:
             span = Span(span.start, span.end, span.load, span.waiting, 0.0)
         self._add(stats.source, span, now)
 
+    def leave(self, source: str) -> None:
+        """This source has ended and said so after its last reading; what it told stays counted."""
+        known = self._sources.pop(source, None)
+        if known is not None and not known.is_activator:
+            self._service.add(*known.take_completions())
+        self._gone_at.pop(source, None)
+        self._announced.pop(source, None)
+
     def collect(self, now: float, *, ready: Collection[str], present: Collection[str]) -> Collected:
         """Everything new, as of `now`. `ready` names the replicas that must have been heard to know what is in
         flight, `present` all replicas that exist; what is not among them is forgotten after its last counts."""

@@ -25,7 +25,7 @@ class Told:
     def activator_pushed(self, activator: str, push: StatsPush) -> None:
         self.pushes.append(push)
 
-    def activator_disconnected(self, activator: str) -> None:
+    def activator_disconnected(self, activator: str, *, left: bool) -> None:
         self.events.append(f"-{activator}")
 
     def activator_message_refused(self, activator: str, why: str) -> None:

@@ -321,7 +321,7 @@ async def test_a_disconnected_activator_leaves_the_unknown_and_not_zero() -> Non
             if second == 0:
                 push(controller, 500.0, waiting=2)
             if second == 1:
-                controller.activator_disconnected("main")
+                controller.activator_disconnected("main", left=False)
             await asyncio.sleep(1)
         latest = controller.services[CHAT].history.latest
         assert latest is not None
