@@ -141,10 +141,21 @@ METRICS: Final[tuple[Metric, ...]] = (
     ServiceGauge("connections", "Open client connections.", lambda s: _one(s.server.connections)),
     ServiceCounter("malformed", "Requests answered with 400.", lambda s: _one(s.server.malformed_total)),
     ServiceCounter("oversize", "Requests answered with 431.", lambda s: _one(s.server.oversize_total)),
+    ServiceCounter("slow_heads", "Requests answered with 408.", lambda s: _one(s.server.slow_heads_total)),
     ServiceHistogram(
         "hold_wait_seconds",
         "How long released requests have waited in the hold.",
         lambda s: s.dispatcher.recorder.hold_wait,
+    ),
+    ServiceHistogram(
+        "first_byte_seconds",
+        "From arrival to the head of the model's answer, with what was waited.",
+        lambda s: s.dispatcher.recorder.first_byte,
+    ),
+    ServiceHistogram(
+        "request_duration_seconds",
+        "From arrival to the last byte of the answer, with what was waited, of completed requests.",
+        lambda s: s.dispatcher.recorder.duration,
     ),
     ServiceHistogram(
         "wake_overhead_seconds",

@@ -45,6 +45,11 @@ class Visit:
         """The lease of its exchange: called once for each time that it was forwarded."""
         self.host.ended(self, outcome)
 
+    def forget_ticket(self) -> None:
+        """It has ended. Its ticket knows it, too: two that know each other stay in memory until the garbage collector
+        comes."""
+        del self.ticket
+
     def send_comment(self, now: float) -> None:
         """Tell the client what it waits for and how long it has."""
         if not self.commented:
@@ -55,7 +60,7 @@ class Visit:
 
 
 class LookLease:
-    """The lease of a scrape, or another look at the model,, which occupies nothing."""
+    """The lease of a scrape, or another look at the model, which occupies nothing."""
 
     __slots__ = ()
 

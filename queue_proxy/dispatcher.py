@@ -16,16 +16,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
-from queue_proxy.histogram import Histogram
+from queue_proxy.histogram import DURATION_BOUNDS, Histogram
 from queue_proxy.http import Answer, Exchange, Outcome, Upstream, error_answer
 from queue_proxy.limiter import Limiter, QueueBounds, Ticket, TicketState
 from queue_proxy.measurement import Measurement
 from queue_proxy.messages import EngineStats, Stats
 from queue_proxy.probe_requests import Purpose, purpose
 from queue_proxy.readiness import Readiness
-
-DURATION_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0)
-"""Seconds. Inference takes from milliseconds to minutes."""
+from queue_proxy.shared_slots import ActivatorConnection, SharedSlots
+from queue_proxy.slot_messages import SLOT_HEADER
 
 _RETRY_DELAYS = (0.010, 0.020, 0.040, 0.080, 0.160, 0.320, 0.370)
 """Seconds before each further try to connect to a model that is known ready; one second together. A model that
@@ -44,33 +43,32 @@ class Refusal(Enum):
 
 @dataclass(slots=True)
 class Durations:
-    """Histograms of seconds: waiting in line, and from forwarding to the end."""
+    """Histograms of seconds: waiting in line, from arrival to the answer's head, and from forwarding to the end."""
 
     queue: Histogram
+    first_byte: Histogram
     service: Histogram
 
 
-class Admission:
-    """One request that is work, from arrival to its end; the owner of its slot. Is the exchange's Lease."""
+class Admission(Ticket):
+    """One request that is work, from arrival to its end: its place in line, the owner of its slot, and the exchange's
+    Lease."""
 
-    __slots__ = ("dispatcher", "exchange", "forwarded_at", "retry", "ticket", "tries")
+    __slots__ = ("dispatcher", "exchange", "forwarded_at", "owner", "retry", "tries")
 
     def __init__(self, dispatcher: QueueDispatcher, exchange: Exchange) -> None:
-        """The dispatcher fills in the ticket."""
+        """Yet to arrive at the limiter."""
         self.dispatcher = dispatcher
         self.exchange = exchange
-        self.ticket: Ticket[Admission]
         self.forwarded_at = 0.0
+        self.owner: ActivatorConnection | None = None
         self.tries = 0
-        self.retry: asyncio.Handle | None = None
+        self.retry: asyncio.TimerHandle | None = None
 
     def release(self, outcome: Outcome) -> None:
-        """Called by the exchange when it is done with the upstream."""
-        if outcome is Outcome.FAILED:
-            # Perhaps nothing was sent, and `unreachable` follows in this very call: then the slot is kept for
-            # another try. So give it back only after that.
-            self.retry = asyncio.get_running_loop().call_soon(self.dispatcher.end, self, outcome)
-        else:
+        """Called by the exchange when it is done with the upstream. After UNSENT `unreachable` follows, and the slot
+        is kept for another try."""
+        if outcome is not Outcome.UNSENT:
             self.dispatcher.end(self, outcome)
 
 
@@ -107,10 +105,11 @@ class QueueDispatcher:
         """Begins closed; opens when `readiness` first says so."""
         self.upstream = upstream
         self.limiter: Limiter[Admission] = Limiter(0, bounds)
+        self.slots: SharedSlots[Admission] = SharedSlots(self.limiter, clock, self._admitted)
         self.readiness = readiness
         self.measurement = measurement
         self.refusals = dict.fromkeys(Refusal, 0)
-        self.durations = Durations(Histogram(DURATION_BOUNDS), Histogram(DURATION_BOUNDS))
+        self.durations = Durations(*(Histogram(DURATION_BOUNDS) for _ in range(3)))
         self.draining = False
         self._scrapes = _Scrapes()
         self._limit = limit
@@ -130,10 +129,14 @@ class QueueDispatcher:
         self.measurement.arrive(now)
         admission = Admission(self, exchange)
         exchange.context = admission
-        ticket = admission.ticket = self.limiter.arrive(admission, now)
-        if ticket.state is TicketState.RUNNING:
+        if self.slots.shared:
+            token = exchange.head.value(SLOT_HEADER)
+            state, admission.owner = self.slots.arrive(admission, token, now)
+        else:
+            state = self.limiter.arrive(admission, now)
+        if state is TicketState.RUNNING:
             self._forward(admission, now)
-        elif ticket.state is TicketState.WAITING:
+        elif state is TicketState.WAITING:
             self.measurement.enqueue(now)
             self._expect_expiry()
         else:
@@ -144,11 +147,12 @@ class QueueDispatcher:
         admission = exchange.context
         if not isinstance(admission, Admission):
             return  # a probe or a scrape: nothing is kept for those
-        if admission.ticket.state is TicketState.RUNNING:
-            self._cancel_retry(admission)
+        if admission.state is TicketState.RUNNING:
+            if admission.retry is not None:
+                admission.retry.cancel()
             self.end(admission, Outcome.ABANDONED)
             return
-        self.limiter.leave(admission.ticket)
+        self.limiter.leave(admission)
         self.measurement.dequeue(self._clock())
         self.measurement.abandoned += 1
 
@@ -159,7 +163,6 @@ class QueueDispatcher:
         if not isinstance(admission, Admission):
             exchange.answer(error_answer(503, f"the model cannot be reached: {why}"))
             return
-        self._cancel_retry(admission)
         if self.readiness.ready and admission.tries < len(_RETRY_DELAYS):
             delay = _RETRY_DELAYS[admission.tries]
             admission.tries += 1
@@ -181,7 +184,7 @@ class QueueDispatcher:
 
     def stats(self, seconds: int = 0, engine: EngineStats | None = None) -> Stats:
         """The reading now, with the last `seconds` of history."""
-        held = sum(ticket.item.exchange.buffered for ticket in self.limiter.line())
+        held = sum(admission.exchange.buffered for admission in self.limiter.line())
         return self.measurement.stats(self._clock(), held_bytes=held, engine=engine, seconds=seconds)
 
     def end(self, admission: Admission, outcome: Outcome) -> None:
@@ -189,6 +192,9 @@ class QueueDispatcher:
         now = self._clock()
         measurement = self.measurement
         measurement.finish(now)
+        answered_at = admission.exchange.answered_at
+        if answered_at is not None:
+            self.durations.first_byte.observe(answered_at - admission.arrived_at)
         if outcome is Outcome.COMPLETED:
             seconds = now - admission.forwarded_at
             measurement.completed += 1
@@ -198,8 +204,12 @@ class QueueDispatcher:
             measurement.failed += 1
         else:
             measurement.abandoned += 1
-        for ticket in self.limiter.release(admission.ticket):
-            self._admitted(ticket.item, now)
+        if self.slots.shared:
+            self.limiter.retire(admission)
+            self.slots.ended(admission.owner, now)
+            return
+        for admitted in self.limiter.release(admission):
+            self._admitted(admitted, now)
 
     # The rest is how.
 
@@ -223,7 +233,7 @@ class QueueDispatcher:
 
     def _forward(self, admission: Admission, now: float) -> None:
         self.measurement.start(now)
-        self.durations.queue.observe(now - admission.ticket.arrived_at)
+        self.durations.queue.observe(now - admission.arrived_at)
         admission.forwarded_at = now
         # Time in line has a bound of its own; the model's time starts now.
         admission.exchange.clock_from = now
@@ -236,11 +246,6 @@ class QueueDispatcher:
     def _try_again(self, admission: Admission) -> None:
         admission.retry = None
         admission.exchange.forward(self.upstream, admission)
-
-    def _cancel_retry(self, admission: Admission) -> None:
-        if admission.retry is not None:
-            admission.retry.cancel()
-            admission.retry = None
 
     def _refuse(self, admission: Admission, why: Refusal) -> None:
         self.measurement.refused += 1
@@ -271,8 +276,9 @@ class QueueDispatcher:
             return
         now = self._clock()
         self.measurement.ready_at = now
-        for ticket in self.limiter.resize(self._limit):
-            self._admitted(ticket.item, now)
+        for admission in self.limiter.resize(self._limit):
+            self._admitted(admission, now)
+        self.slots.settle()
 
     def _expect_expiry(self) -> None:
         """One timer for the whole line: those who came first expire first."""
@@ -285,7 +291,7 @@ class QueueDispatcher:
         self._expiry = None
         now = self._clock()
         why = Refusal.WAITED_TOO_LONG if self.measurement.ready_at is not None else Refusal.NOT_READY
-        for ticket in self.limiter.expire(now):
+        for admission in self.limiter.expire(now):
             self.measurement.dequeue(now)
-            self._refuse(ticket.item, why)
+            self._refuse(admission, why)
         self._expect_expiry()

@@ -10,6 +10,13 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from itertools import pairwise
 
+DURATION_BOUNDS = (
+    *(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0, 7.5, 10.0),
+    *(20.0, 30.0, 60.0, 90.0, 120.0, 180.0, 300.0, 600.0),
+)
+"""Seconds. A small model answers within milliseconds, a language model thinks for ten minutes, and a wake loads weights
+for as long. The same bounds everywhere, so that figures of all proxies can be added up."""
+
 
 class Histogram:
     """Counts of observations up to each of `bounds` (ascending; one bucket more is for what lies above)."""

@@ -11,6 +11,8 @@ It is pure: it does no I/O, reads no clock and starts no timer. Each call return
 decided, and the caller carries that out. One thread owns it. A slot that is given back twice, or by somebody who
 does not hold it, would let one request too many run for ever after, so that is an error and not a no-op.
 
+A slot can also be reserved for somebody who is not here yet; it counts as running (`queue_proxy.sharing`).
+
 The same object serves as a hold: with the limit at 0 nobody runs and everybody waits, and `resize` lets in as
 many as have room once there is some.
 """
@@ -22,7 +24,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Generic, TypeVar
 
-Item = TypeVar("Item")
+Arrival = TypeVar("Arrival", bound="Ticket")
 
 
 class LimiterError(RuntimeError):
@@ -48,6 +50,11 @@ class TicketState(Enum):
     LEFT = "left"
 
 
+# Every request passes these; a name of the module costs less than an attribute of the enum.
+_RUNNING = TicketState.RUNNING
+_DONE = TicketState.DONE
+
+
 @dataclass(frozen=True, slots=True)
 class QueueBounds:
     """How many may wait and how long: `requests` in line, `seconds` of age; None: no bound."""
@@ -63,26 +70,25 @@ class QueueBounds:
             raise ValueError(f"an age bound must be positive, not {self.seconds}")
 
 
-class Ticket(Generic[Item]):
-    """One arrival. Made by `Limiter.arrive`, which also keeps its state; compare `state`, never change it.
+class Ticket:
+    """One arrival. Whoever has something to let in derives a class of his own from it: an object beside each ticket
+    would know its ticket and be known by it, and such pairs stay in memory until the garbage collector comes.
 
-    `arrived_at` is the time from which its wait counts, in seconds of the caller's clock.
+    Written by the limiter; compare `state`, never change it. `arrived_at` is the time from which its wait counts, in
+    seconds of the caller's clock.
     """
 
-    __slots__ = ("arrived_at", "item", "state")
+    __slots__ = ("arrived_at", "state")
 
-    def __init__(self, item: Item, arrived_at: float, state: TicketState) -> None:
-        """Called by the limiter."""
-        self.item = item
-        self.arrived_at = arrived_at
-        self.state = state
+    arrived_at: float
+    state: TicketState
 
     def __repr__(self) -> str:
         """For assertion messages."""
-        return f"<Ticket {self.item!r} {self.state.value}>"
+        return f"<{type(self).__name__} {self.state.value}>"
 
 
-class Limiter(Generic[Item]):
+class Limiter(Generic[Arrival]):
     """At most `limit` run, the rest wait in line within `bounds`. `limit` None: no limit; 0: nobody runs.
 
     Every call is O(1), apart from what is proportional to the tickets that it returns.
@@ -91,16 +97,17 @@ class Limiter(Generic[Item]):
     free; tickets become RUNNING in the order in which they came; each leaves RUNNING exactly once.
     """
 
-    __slots__ = ("_bounds", "_limit", "_line", "_running")
+    __slots__ = ("_bounds", "_limit", "_line", "_reserved", "_running")
 
     def __init__(self, limit: int | None, bounds: QueueBounds) -> None:
         """Raises ValueError for a negative limit."""
         self._limit = _checked(limit)
         self._bounds = bounds
         self._running = 0
+        self._reserved = 0
         # A linked list with an index: leaving from the middle is O(1), and so is looking at the head after many
         # have left. (A plain dict walks over the gaps; a deque has to search.)
-        self._line: OrderedDict[Ticket[Item], None] = OrderedDict()
+        self._line: OrderedDict[Arrival, None] = OrderedDict()
 
     @property
     def limit(self) -> int | None:
@@ -122,36 +129,102 @@ class Limiter(Generic[Item]):
         """Tickets in line."""
         return len(self._line)
 
-    def line(self) -> tuple[Ticket[Item], ...]:
+    @property
+    def has_room(self) -> bool:
+        """Whether a slot is free."""
+        return self._has_room()
+
+    @property
+    def head(self) -> Arrival | None:
+        """Who is next in line, None when nobody is."""
+        return next(iter(self._line)) if self._line else None
+
+    def line(self) -> tuple[Arrival, ...]:
         """Everybody in line, the next first."""
         return tuple(self._line)
 
-    def arrive(self, item: Item, now: float) -> Ticket[Item]:
-        """Somebody comes. The ticket's state says what became of it: RUNNING, WAITING or REFUSED.
+    def arrive(self, ticket: Arrival, now: float) -> TicketState:
+        """Somebody comes, with a new ticket. Returns what became of it: RUNNING, WAITING or REFUSED.
 
         `now` must not be earlier than at the arrival before, so that the line is in order of age.
         """
-        if self._has_room() and not self._line:
+        ticket.arrived_at = now
+        line = self._line
+        if not line and (self._limit is None or self._running < self._limit):
             self._running += 1
-            return Ticket(item, now, TicketState.RUNNING)
-        if self._bounds.requests is not None and len(self._line) >= self._bounds.requests:
-            return Ticket(item, now, TicketState.REFUSED)
-        ticket = Ticket(item, now, TicketState.WAITING)
-        self._line[ticket] = None
-        return ticket
+            state = _RUNNING
+        elif self._bounds.requests is not None and len(line) >= self._bounds.requests:
+            state = TicketState.REFUSED
+        else:
+            line[ticket] = None
+            state = TicketState.WAITING
+        ticket.state = state
+        return state
 
-    def release(self, ticket: Ticket[Item]) -> tuple[Ticket[Item], ...]:
+    def release(self, ticket: Arrival) -> tuple[Arrival, ...]:
         """The holder gives its slot back; returns who is let in by that.
 
         Raises LimiterError when `ticket` does not hold a slot.
         """
-        if ticket.state is not TicketState.RUNNING:
+        if ticket.state is not _RUNNING:
             raise LimiterError(f"only a running ticket can be released: {ticket!r}")
-        ticket.state = TicketState.DONE
+        ticket.state = _DONE
         self._running -= 1
         return self._admit() if self._line else ()
 
-    def leave(self, ticket: Ticket[Item]) -> None:
+    def retire(self, ticket: Arrival) -> None:
+        """As `release`, and nobody is let in by it: the caller decides who is.
+
+        Raises LimiterError when `ticket` does not hold a slot.
+        """
+        if ticket.state is not _RUNNING:
+            raise LimiterError(f"only a running ticket can be released: {ticket!r}")
+        ticket.state = _DONE
+        self._running -= 1
+
+    def admit(self) -> Arrival:
+        """Let the next in line in.
+
+        Raises LimiterError when nobody waits or no slot is free.
+        """
+        if not self._line or not self._has_room():
+            raise LimiterError("nobody waits, or no slot is free")
+        ticket, _ = self._line.popitem(last=False)
+        ticket.state = _RUNNING
+        self._running += 1
+        return ticket
+
+    def reserve(self) -> None:
+        """Keep a free slot for somebody who comes later; it counts as running. Pair it with `redeem` or `unreserve`.
+
+        Raises LimiterError when none is free.
+        """
+        if not self._has_room():
+            raise LimiterError("no slot is free that could be reserved")
+        self._running += 1
+        self._reserved += 1
+
+    def redeem(self, ticket: Arrival, now: float) -> None:
+        """Somebody comes, with a new ticket, for whom a slot was reserved: it runs.
+
+        Raises LimiterError when none is reserved.
+        """
+        self.unreserve()
+        self._running += 1
+        ticket.arrived_at = now
+        ticket.state = _RUNNING
+
+    def unreserve(self) -> None:
+        """A reserved slot is free again; nobody is let in by that.
+
+        Raises LimiterError when none is reserved.
+        """
+        if self._reserved == 0:
+            raise LimiterError("no slot is reserved")
+        self._running -= 1
+        self._reserved -= 1
+
+    def leave(self, ticket: Arrival) -> None:
         """Somebody in line goes away. It never gets a slot.
 
         Raises LimiterError when `ticket` is not in line.
@@ -160,7 +233,7 @@ class Limiter(Generic[Item]):
             raise LimiterError(f"only a waiting ticket can leave: {ticket!r}")
         ticket.state = TicketState.LEFT
 
-    def resize(self, limit: int | None) -> tuple[Ticket[Item], ...]:
+    def resize(self, limit: int | None) -> tuple[Arrival, ...]:
         """Change the limit; returns who is let in. Nobody who runs is stopped when it shrinks.
 
         Raises ValueError for a negative limit.
@@ -172,7 +245,7 @@ class Limiter(Generic[Item]):
         """Change the bounds. Those who are in line stay there; ages are judged by the new bound."""
         self._bounds = bounds
 
-    def expire(self, now: float) -> tuple[Ticket[Item], ...]:
+    def expire(self, now: float) -> tuple[Arrival, ...]:
         """Take those out of line who have waited as long as the bounds allow; returns them."""
         if self._bounds.seconds is None:
             return ()
@@ -195,7 +268,7 @@ class Limiter(Generic[Item]):
     def _has_room(self) -> bool:
         return self._limit is None or self._running < self._limit
 
-    def _admit(self) -> tuple[Ticket[Item], ...]:
+    def _admit(self) -> tuple[Arrival, ...]:
         admitted = []
         while self._line and self._has_room():
             ticket, _ = self._line.popitem(last=False)

@@ -106,6 +106,13 @@ METRICS: Final = (
         histogram=lambda s: s.dispatcher.durations.queue,
     ),
     Metric(
+        "first_byte",
+        Kind.HISTOGRAM,
+        "From arrival to the head of the model's answer, with what was waited.",
+        unit="seconds",
+        histogram=lambda s: s.dispatcher.durations.first_byte,
+    ),
+    Metric(
         "service_duration",
         Kind.HISTOGRAM,
         "From being forwarded to the last byte of the answer, of completed requests.",

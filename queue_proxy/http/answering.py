@@ -61,6 +61,7 @@ class Answering:
     client: ClientConnection
     buffered: int = 0
     context: object | None = None
+    answered_at: float | None = None
     state: State = WAITING
     request_ended: bool = True
     _lease: Lease | None = None
@@ -135,6 +136,7 @@ class Answering:
         """Pass the head on, together with what is there of the body."""
         self._response = head
         client = self.client
+        self.answered_at = client.clock()
         if self.head.closes or client.server.draining or not self.request_ended:
             self._closing = True
         if client.full and self._connection is not None:
@@ -214,6 +216,7 @@ class Answering:
             return
         self.state = TUNNEL
         client = self.client
+        self.answered_at = client.clock()
         client.write(head.to_bytes(closing=False) + data)
         ahead = client.take_ahead()
         if ahead:

@@ -11,7 +11,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from queue_proxy.http.exchange import Exchange
+    from queue_proxy.http.head import RequestHead
     from queue_proxy.http.upstream import Upstream
 
 
@@ -19,13 +19,15 @@ class Outcome(Enum):
     """How a forwarded exchange ended.
 
     COMPLETED  the upstream's answer is whole (whatever its status)
-    FAILED     no connection, or the upstream died or was too slow, or the request itself broke off malformed
+    FAILED     the upstream died or was too slow, or the request itself broke off malformed
     ABANDONED  the client left first
+    UNSENT     no connection could be made, so not one byte was sent; `Dispatcher.unreachable` follows at once
     """
 
     COMPLETED = "completed"
     FAILED = "failed"
     ABANDONED = "abandoned"
+    UNSENT = "unsent"
 
 
 class Lease(Protocol):
@@ -33,6 +35,50 @@ class Lease(Protocol):
 
     def release(self, outcome: Outcome) -> None:
         """Give the slot back. The exchange calls this exactly once, on every path; it must not raise."""
+        ...
+
+
+class Exchange(Protocol):
+    """One request and its answer, whichever protocol carries it: a request of a connection, or a stream of one.
+
+    arrived_at  when the head was whole, by the server's clock
+    clock_from  from when timeouts count; set to `arrived_at`, a dispatcher may move it before it forwards
+    context     free for the dispatcher
+    """
+
+    arrived_at: float
+    clock_from: float
+    context: object | None
+
+    @property
+    def head(self) -> RequestHead:
+        """The request's head."""
+        ...
+
+    @property
+    def answered_at(self) -> float | None:
+        """When the head of the upstream's answer was passed on; None before."""
+        ...
+
+    @property
+    def buffered(self) -> int:
+        """Bytes of the request's body that are held in memory now."""
+        ...
+
+    def forward(self, upstream: Upstream, lease: Lease) -> None:
+        """Send it to `upstream`; from here the exchange owns `lease` and releases it exactly once."""
+        ...
+
+    def answer(self, answer: Answer) -> None:
+        """Finish it with an answer of our own. Nothing happens if its client has left."""
+        ...
+
+    def begin_events(self) -> None:
+        """Start an event stream while it waits, where that is possible, so that `comment` keeps the client patient."""
+        ...
+
+    def comment(self, text: bytes) -> None:
+        """Send one comment line. Does nothing unless `begin_events` has begun and no answer is there."""
         ...
 
 
@@ -48,8 +94,30 @@ class Dispatcher(Protocol):
         ...
 
     def unreachable(self, exchange: Exchange, upstream: Upstream, why: str) -> None:
-        """No connection could be made and not one byte was sent. The lease has been released (FAILED) just
+        """No connection could be made and not one byte was sent. The lease has been released (UNSENT) just
         before; the exchange waits again and may be forwarded elsewhere or answered."""
+        ...
+
+
+class Connection(Protocol):
+    """One client's connection as its server knows it, whichever protocol it speaks."""
+
+    bucket: int
+
+    def look_at(self, at: float) -> None:
+        """Have `expire` called not later than `at`."""
+        ...
+
+    def expire(self, now: float) -> float:
+        """Act on what is overdue; returns when to look again. See Deadlines."""
+        ...
+
+    def begin_drain(self) -> None:
+        """Have the client go elsewhere with its next requests."""
+        ...
+
+    def abandon(self) -> None:
+        """Cut it and whatever runs on it, as if the client had left."""
         ...
 
 

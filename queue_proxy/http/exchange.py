@@ -7,6 +7,7 @@ is in `queue_proxy.http.answering`.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,7 @@ class Exchange(Answering):
 
     head        the request's head
     arrived_at  when the head was whole, by the server's clock
+    answered_at when the head of the upstream's answer was passed on; None before
     clock_from  from when timeouts count; set to `arrived_at`, a dispatcher may move it before it forwards
     buffered    bytes of the request's body that are held in memory now
     context     free for the dispatcher; None again once the exchange is done, so that two objects that know each
@@ -95,6 +97,20 @@ class Exchange(Answering):
         self._forget()
         self.context = None
         self._answer_locally(answer)
+
+    def hand_over(self, protocol: asyncio.Protocol, first: bytes) -> None:
+        """Finish it by giving the client's connection to `protocol`, after `first`: a whole answer's head, for a client
+        that asked for the upgrade. Nothing happens if its client has left.
+
+        Raises RuntimeError when it was forwarded.
+        """
+        if self.state is DONE:
+            return
+        if self.state is not WAITING:
+            raise RuntimeError(f"hand_over() on an exchange that is {self.state.value}")
+        self._forget()
+        self.context = None
+        self.client.hand_over(protocol, first)
 
     def begin_events(self) -> None:
         """Start a 200 text/event-stream while the exchange waits, so that `comment` can keep its client patient.
@@ -203,7 +219,7 @@ class Exchange(Answering):
         self._attempt = None
         self._upstream = None
         self.state = WAITING
-        self._release(Outcome.FAILED)
+        self._release(Outcome.UNSENT)
         try:
             self.client.server.dispatcher.unreachable(self, upstream, why)
         except Exception:

@@ -134,7 +134,7 @@ async def test_a_refused_connection_goes_back_to_the_dispatcher(world: World) ->
     client = await world.client()
     client.send(GET)
     assert (await client.head()).startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
-    assert world.outcomes == [[Outcome.FAILED]]
+    assert world.outcomes == [[Outcome.UNSENT]]
 
 
 @pytest.mark.parametrize(("host", "port"), [("127.0.0.1", 70_000), ("a" * 70 + ".example", 80)])
@@ -143,7 +143,7 @@ async def test_an_address_that_cannot_be_reached_at_all_is_told_too(world: World
     client = await world.client()
     client.send(GET)
     assert (await client.head()).startswith(b"HTTP/1.1 503 ")
-    assert world.outcomes == [[Outcome.FAILED]]
+    assert world.outcomes == [[Outcome.UNSENT]]
 
 
 async def test_a_dispatcher_that_fails_does_not_leave_a_request_without_an_answer(

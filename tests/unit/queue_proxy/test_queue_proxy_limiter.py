@@ -11,37 +11,54 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from queue_proxy.limiter import Limiter, LimiterError, QueueBounds, Ticket, TicketState
 
+
+class Named(Ticket):
+    """A ticket that a failed assertion can name."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"{self.name!r} {self.state.value}"
+
+
+def come(limiter: Limiter[Named], name: str, now: float) -> Named:
+    ticket = Named(name)
+    assert limiter.arrive(ticket, now) is ticket.state
+    return ticket
+
+
 RUNNING, WAITING, REFUSED = TicketState.RUNNING, TicketState.WAITING, TicketState.REFUSED
 
 
 def test_room_is_taken_then_the_line_then_arrivals_are_refused() -> None:
-    limiter: Limiter[str] = Limiter(1, QueueBounds(requests=1))
-    assert [limiter.arrive(name, 0.0).state for name in "abc"] == [RUNNING, WAITING, REFUSED]
+    limiter: Limiter[Named] = Limiter(1, QueueBounds(requests=1))
+    assert [come(limiter, name, 0.0).state for name in "abc"] == [RUNNING, WAITING, REFUSED]
 
 
 def test_without_a_limit_everybody_runs() -> None:
-    limiter: Limiter[int] = Limiter(None, QueueBounds(requests=0))
-    assert {limiter.arrive(number, 0.0).state for number in range(1000)} == {RUNNING}
+    limiter: Limiter[Named] = Limiter(None, QueueBounds(requests=0))
+    assert {come(limiter, str(number), 0.0).state for number in range(1000)} == {RUNNING}
 
 
 def test_a_release_admits_the_one_who_came_first_in_the_same_call() -> None:
-    limiter: Limiter[str] = Limiter(1, QueueBounds())
-    first, second, _third = (limiter.arrive(name, 0.0) for name in "abc")
+    limiter: Limiter[Named] = Limiter(1, QueueBounds())
+    first, second, _third = (come(limiter, name, 0.0) for name in "abc")
     assert limiter.release(first) == (second,)
     assert second.state is RUNNING
 
 
 def test_a_newcomer_does_not_overtake_those_in_line() -> None:
-    limiter: Limiter[str] = Limiter(1, QueueBounds())
-    holder, waiter = limiter.arrive("holder", 0.0), limiter.arrive("waiter", 0.0)
+    limiter: Limiter[Named] = Limiter(1, QueueBounds())
+    holder, waiter = come(limiter, "holder", 0.0), come(limiter, "waiter", 0.0)
     limiter.release(holder)
-    assert limiter.arrive("newcomer", 1.0).state is WAITING
+    assert come(limiter, "newcomer", 1.0).state is WAITING
     assert waiter.state is RUNNING
 
 
 def test_a_waiter_that_left_never_gets_a_slot() -> None:
-    limiter: Limiter[str] = Limiter(1, QueueBounds())
-    holder, gone, stays = (limiter.arrive(name, 0.0) for name in "abc")
+    limiter: Limiter[Named] = Limiter(1, QueueBounds())
+    holder, gone, stays = (come(limiter, name, 0.0) for name in "abc")
     limiter.leave(gone)
     assert limiter.release(holder) == (stays,)
     assert gone.state is TicketState.LEFT
@@ -49,8 +66,8 @@ def test_a_waiter_that_left_never_gets_a_slot() -> None:
 
 @pytest.mark.parametrize("end", ["release", "leave"])
 def test_a_slot_released_twice_is_an_error(end: str) -> None:
-    limiter: Limiter[str] = Limiter(1, QueueBounds())
-    ticket = limiter.arrive("a", 0.0)
+    limiter: Limiter[Named] = Limiter(1, QueueBounds())
+    ticket = come(limiter, "a", 0.0)
     limiter.release(ticket)
     with pytest.raises(LimiterError, match="'a' done"):
         limiter.release(ticket) if end == "release" else limiter.leave(ticket)
@@ -58,14 +75,14 @@ def test_a_slot_released_twice_is_an_error(end: str) -> None:
 
 
 def test_a_waiter_cannot_release_the_slot_it_does_not_have() -> None:
-    limiter: Limiter[str] = Limiter(0, QueueBounds())
+    limiter: Limiter[Named] = Limiter(0, QueueBounds())
     with pytest.raises(LimiterError, match="waiting"):
-        limiter.release(limiter.arrive("a", 0.0))
+        limiter.release(come(limiter, "a", 0.0))
 
 
 def test_age_expires_from_the_head_and_exactly_at_the_bound() -> None:
-    limiter: Limiter[str] = Limiter(0, QueueBounds(seconds=10.0))
-    old, young = limiter.arrive("old", 0.0), limiter.arrive("young", 5.0)
+    limiter: Limiter[Named] = Limiter(0, QueueBounds(seconds=10.0))
+    old, young = come(limiter, "old", 0.0), come(limiter, "young", 5.0)
     assert limiter.next_expiry() == 10.0
     assert limiter.expire(9.999) == ()
     assert limiter.expire(10.0) == (old,)
@@ -75,15 +92,15 @@ def test_age_expires_from_the_head_and_exactly_at_the_bound() -> None:
 
 
 def test_raising_the_limit_lets_in_as_many_as_have_room() -> None:
-    limiter: Limiter[str] = Limiter(0, QueueBounds())
-    tickets = [limiter.arrive(name, 0.0) for name in "abcd"]
+    limiter: Limiter[Named] = Limiter(0, QueueBounds())
+    tickets = [come(limiter, name, 0.0) for name in "abcd"]
     assert limiter.resize(3) == tuple(tickets[:3])
     assert limiter.resize(None) == (tickets[3],)
 
 
 def test_lowering_the_limit_stops_nobody_and_admits_nobody_until_enough_have_left() -> None:
-    limiter: Limiter[str] = Limiter(3, QueueBounds())
-    tickets = [limiter.arrive(name, 0.0) for name in "abcd"]
+    limiter: Limiter[Named] = Limiter(3, QueueBounds())
+    tickets = [come(limiter, name, 0.0) for name in "abcd"]
     assert limiter.resize(1) == ()
     assert limiter.running == 3
     assert limiter.release(tickets[0]) == ()
@@ -94,7 +111,7 @@ def test_lowering_the_limit_stops_nobody_and_admits_nobody_until_enough_have_lef
 @pytest.mark.parametrize("limit", [-1, -100])
 def test_a_negative_limit_is_refused_by_name(limit: int) -> None:
     with pytest.raises(ValueError, match=str(limit)):
-        Limiter(limit, QueueBounds())
+        Limiter[Named](limit, QueueBounds())
 
 
 @pytest.mark.parametrize(("requests", "seconds"), [(-1, None), (None, 0.0), (None, -1.0), (None, float("nan"))])
@@ -110,14 +127,14 @@ class LimiterLaws(RuleBasedStateMachine):
         super().__init__()
         self.limit: int | None = 2
         self.bounds = QueueBounds(requests=3, seconds=5.0)
-        self.limiter: Limiter[int] = Limiter(self.limit, self.bounds)
+        self.limiter: Limiter[Named] = Limiter(self.limit, self.bounds)
         self.now = 0.0
         self.arrivals = 0
-        self.running: list[Ticket[int]] = []
-        self.line: deque[Ticket[int]] = deque()
+        self.running: list[Named] = []
+        self.line: deque[Named] = deque()
         self.over_by = 0
 
-    def admit(self, reported: tuple[Ticket[int], ...]) -> None:
+    def admit(self, reported: tuple[Named, ...]) -> None:
         expected = []
         while self.line and (self.limit is None or len(self.running) < self.limit):
             expected.append(self.line.popleft())
@@ -130,7 +147,7 @@ class LimiterLaws(RuleBasedStateMachine):
 
     @rule()
     def arrive(self) -> None:
-        ticket = self.limiter.arrive(self.arrivals, self.now)
+        ticket = come(self.limiter, str(self.arrivals), self.now)
         self.arrivals += 1
         if not self.line and (self.limit is None or len(self.running) < self.limit):
             assert ticket.state is RUNNING
