@@ -13,7 +13,7 @@ from typing import NoReturn
 from urllib.parse import urlsplit
 
 from queue_proxy.client_limits import add_client_flags, client_limits
-from queue_proxy.http import HttpLimits
+from queue_proxy.http import HttpLimits, UpstreamProtocol
 from queue_proxy.http_get import Request
 from queue_proxy.probe_spec import ProbeSpec, ProbeSpecError, default_probe, parse_probe
 
@@ -51,6 +51,7 @@ class Config:
     admin: Address
     upstream_host: str
     upstream_port: int
+    upstream_protocol: UpstreamProtocol
     limit: int | None
     queue_requests: int
     queue_seconds: float | None
@@ -87,6 +88,7 @@ def parse(arguments: Sequence[str]) -> Config:
         admin=given.admin,
         upstream_host=host,
         upstream_port=port,
+        upstream_protocol=UpstreamProtocol(given.upstream_protocol),
         limit=limit,
         queue_requests=depth,
         queue_seconds=given.queue_seconds or None,
@@ -109,6 +111,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--listen", required=True, type=_address, metavar="ADDR", help="for requests: HOST:PORT, or fd:N")
     add("--admin", required=True, type=_address, metavar="ADDR", help="for /ready, /stats, /metrics, /healthz")
     add("--upstream", required=True, type=_endpoint, metavar="HOST:PORT", help="the model")
+    add(
+        "--upstream-protocol",
+        choices=[protocol.value for protocol in UpstreamProtocol],
+        default=UpstreamProtocol.HTTP1.value,
+        help="what the model speaks; h2c (gRPC models do): HTTP/2 is forwarded as HTTP/2, HTTP/1 as HTTP/1",
+    )
     add("--limit", type=_count, default=0, metavar="N", help="requests at once in the model; 0: no limit")
     add(
         "--queue-requests",

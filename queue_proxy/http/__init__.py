@@ -5,11 +5,10 @@ coroutine or timer per request. Header lines travel as the bytes in which they c
 """
 
 from queue_proxy.http.answers import error_answer
-from queue_proxy.http.contract import Answer, Dispatcher, HttpLimits, Lease, Outcome, Timeouts
-from queue_proxy.http.exchange import Exchange
+from queue_proxy.http.contract import Answer, Dispatcher, Exchange, HttpLimits, Lease, Outcome, Timeouts
 from queue_proxy.http.head import RequestHead
 from queue_proxy.http.server import HttpServer
-from queue_proxy.http.upstream import Upstream
+from queue_proxy.http.upstream import Upstream, UpstreamProtocol
 
 __all__ = [
     "Answer",
@@ -22,5 +21,6 @@ __all__ = [
     "RequestHead",
     "Timeouts",
     "Upstream",
+    "UpstreamProtocol",
     "error_answer",
 ]

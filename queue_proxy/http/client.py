@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\n"
 _BARE_LINE_FEED = re.compile(rb"(?<!\r)\n").search
 _START_OF_REQUEST = re.compile(rb"\r$|(?:\r\n)?(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]|\Z|\r$)").match
 
@@ -34,6 +35,7 @@ class ClientConnection(asyncio.Protocol):
     __slots__ = (
         "_ahead",
         "_blocked",
+        "_fresh",
         "_head_since",
         "_idle_since",
         "_lingers_until",
@@ -65,6 +67,7 @@ class ClientConnection(asyncio.Protocol):
         self._ahead = b""
         self._blocked = 0
         self._serving = False
+        self._fresh = True
         self._idle_since = 0.0
         self._head_since: float | None = None
         self._lingers_until: float | None = None
@@ -262,7 +265,10 @@ class ClientConnection(asyncio.Protocol):
             # The next request is here and only waits to be read: closed now, its client would never know of it.
             self.look_at(now)
             return now
-        self._close(linger=False)
+        if self.server.draining:
+            self._close(linger=False)
+        else:
+            self.transport.abort()
         return NEVER
 
     def _is_occupied(self) -> bool:
@@ -292,8 +298,12 @@ class ClientConnection(asyncio.Protocol):
             try:
                 head = parse_request(data[:end], limits.header_lines)
             except HeadError as error:
-                self._refuse(error.status, error.why)
+                if self._fresh and server.http2 is not None and data.startswith(_HTTP2_PREFACE):
+                    self._become_http2(server.http2(server), data)
+                else:
+                    self._refuse(error.status, error.why)
                 break
+            self._fresh = False
             self._head_since = None
             exchange = self.exchange = Exchange(head, self, self.clock())
             server.requests_total += 1
@@ -308,6 +318,28 @@ class ClientConnection(asyncio.Protocol):
                 break
             data = self.take_ahead()
         self._serving = False
+
+    def hand_over(self, protocol: asyncio.Protocol, first: bytes) -> None:
+        """Send `first` and give the transport to another protocol; this one ends. What the client sent beyond its
+        request is thrown away: it had to wait for the answer."""
+        transport = self.transport
+        self.exchange = None
+        self._ahead = b""
+        self._lingers_until = NEVER
+        self.server.closed(self)
+        if not transport.is_closing():
+            transport.write(first)
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+
+    def _become_http2(self, protocol: asyncio.Protocol, data: bytes) -> None:
+        """The client speaks HTTP/2 from the first byte on: the transport gets another protocol, and this one ends."""
+        transport = self.transport
+        self._lingers_until = NEVER
+        self.server.closed(self)
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+        protocol.data_received(data)
 
     def _arrive(self, exchange: Exchange) -> None:
         try:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from queue_proxy.http.client import ClientConnection
-from queue_proxy.http.contract import Dispatcher, HttpLimits, Timeouts
+from queue_proxy.http.contract import Connection, Dispatcher, HttpLimits, Timeouts
 from queue_proxy.http.deadlines import TICK, Deadlines
 
 _DEFAULT_LIMITS = HttpLimits()
@@ -27,10 +27,13 @@ class HttpServer:
         limits: HttpLimits = _DEFAULT_LIMITS,
         timeouts: Timeouts = _NO_TIMEOUTS,
         clock: Callable[[], float] = time.monotonic,
+        http2: Callable[[HttpServer], asyncio.Protocol] | None = None,
     ) -> None:
+        """`http2` makes the protocol of a connection that begins with HTTP/2's preface; None: those are refused."""
         self.dispatcher = dispatcher
         self.limits = limits
         self.clock = clock
+        self.http2 = http2
         self.deadlines = Deadlines()
         self.draining = False
         self.drain_patience = 0.0
@@ -41,7 +44,7 @@ class HttpServer:
         self.oversize_total = 0
         self.slow_heads_total = 0
         self.slow_bodies_total = 0
-        self._connections: dict[ClientConnection, None] = {}
+        self._connections: dict[Connection, None] = {}
         self._sweeper: asyncio.TimerHandle | None = None
         self._all_closed: list[asyncio.Future[None]] = []
         self.timeouts = timeouts
@@ -96,14 +99,14 @@ class HttpServer:
 
     # For its connections
 
-    def opened(self, connection: ClientConnection) -> None:
+    def opened(self, connection: Connection) -> None:
         """A connection is there."""
         self._connections[connection] = None
         self.connections_total += 1
         if self._sweeper is None:
             self._sweeper = asyncio.get_running_loop().call_later(TICK, self._sweep)
 
-    def closed(self, connection: ClientConnection) -> None:
+    def closed(self, connection: Connection) -> None:
         """A connection is gone."""
         self._connections.pop(connection, None)
         self.deadlines.forget(connection)

@@ -12,7 +12,8 @@ import select
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from enum import Enum
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from queue_proxy.http.exchange import Exchange
@@ -126,11 +127,31 @@ class Attempt:
         self.exchange: Exchange | None = exchange
 
 
+class Closing(Protocol):
+    """Something that ends with its upstream."""
+
+    def close(self) -> None:
+        """Close what is idle now, and what is busy when it is done."""
+        ...
+
+
+class UpstreamProtocol(Enum):
+    """What an endpoint speaks.
+
+    HTTP1  HTTP/1.1 only
+    H2C    HTTP/2 with prior knowledge; what comes as HTTP/1 is still sent as HTTP/1, since many servers speak both
+    """
+
+    HTTP1 = "http1"
+    H2C = "h2c"
+
+
 class Upstream:
     """One endpoint with its pool of connections.
 
     connect_seconds  how long a connection attempt may take
     idle_seconds     after how long an idle connection is retired
+    protocol         what it speaks
     """
 
     def __init__(
@@ -141,7 +162,9 @@ class Upstream:
         connect_seconds: float = 5.0,
         idle_seconds: float = 3.0,
         clock: Callable[[], float] = time.monotonic,
+        protocol: UpstreamProtocol = UpstreamProtocol.H2C,
     ) -> None:
+        self.protocol = protocol
         self.host = host
         self.port = port
         self.connect_seconds = connect_seconds
@@ -152,6 +175,8 @@ class Upstream:
         self._attempts: set[asyncio.Task[None]] = set()
         self._retirement: asyncio.TimerHandle | None = None
         self._closed = False
+        self.streams: Closing | None = None
+        """The pool of connections for streams, kept here by the HTTP/2 engine."""
 
     def __repr__(self) -> str:
         return f"Upstream({self.host}:{self.port})"
@@ -233,6 +258,8 @@ class Upstream:
         if self._retirement is not None:
             self._retirement.cancel()
             self._retirement = None
+        if self.streams is not None:
+            self.streams.close()
 
     def _retire(self) -> None:
         """Close what has been idle for too long; comes again as long as anything is idle."""

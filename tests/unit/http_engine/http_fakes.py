@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from queue_proxy.http import Exchange, Outcome, Upstream
+from queue_proxy.http import Outcome, Upstream
 from queue_proxy.http.client import ClientConnection
+from queue_proxy.http.exchange import Exchange
 from queue_proxy.http.upstream import Attempt, UpstreamConnection
 
 
