@@ -3,20 +3,26 @@
 From zero, every request waits until a model has loaded, for minutes on a GPU. Counted as concurrency, that queue asks
 for as many replicas as would serve all of it at the same moment: hundreds, for seconds of work. What is needed is to
 drain it in time. A replica that works on p requests at a time and on each for S seconds drains p·D/S requests in
-D seconds, so `held` requests need ceil(held·S / (p·D)) replicas.
+D seconds, so `held` requests need ceil(held·S / (p·D)) replicas; once some are ready and it is seen that requests go
+on arriving at a rate λ, what arrives in those D seconds is to be served too: ceil((held + λ·D)·S / (p·D)).
 
 Two rules follow, each one of the named improvements:
 
-- backlog_sizing: from the moment nothing is ready until the queue of that time has drained, a waiting request
-  weighs min(1, S/D) of a slot, in the candidate made for it and in the windows, which otherwise would remember the
-  queue for a whole stable window as if it had been load.
+- backlog_sizing: from the moment nothing is ready until the queue of that time has drained, that number of replicas is
+  a candidate of its own, which does not shrink as the queue does; and the windows hold of those seconds what
+  `backlog_load` says, because they would otherwise remember the queue for a whole stable window as if it had been load.
 - starting_replicas_count: while replicas are on their way, a queue that grows for want of them is not a reason to
   order more, beyond what arrives (Little: rate·S) and what is needed to drain the queue.
 
-Without a measured S nothing is known about draining, and a waiting request counts as any other.
+Without a measured S a request is taken to need a place of its own, as one does that takes longer than D: p for each
+replica.
 """
 
 from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import replace
 
 from autoscaler.decide.decision import Candidate, Signal
 from autoscaler.decide.state import Backlog, Readings, replicas_on_their_way
@@ -24,10 +30,15 @@ from autoscaler.decide.target import parallelism, replicas_for, total_target, ut
 from autoscaler.policy.scaling_policy import Metric, ScalingPolicy
 from autoscaler.signals.observation import Observation
 from autoscaler.signals.reading import Known
+from autoscaler.signals.windows import arrivals_window_seconds
+
+_LEAST_SERVICE_SECONDS = 1e-3  # faster is not measured
 
 
-def track_backlog(policy: ScalingPolicy, backlog: Backlog, observation: Observation, now: float) -> Backlog:
-    """Whether waiting requests are a backlog, as of this observation.
+def track_backlog(
+    policy: ScalingPolicy, backlog: Backlog, observation: Observation, before: float, now: float
+) -> Backlog:
+    """Whether waiting requests are a backlog, as of this observation; `before` is the time of the one before it.
 
     They become one when nothing is ready. They stop being one when a replica is ready and nothing waits, or
     `backlog_drain_seconds` after the last replica ordered meanwhile became ready.
@@ -36,30 +47,42 @@ def track_backlog(policy: ScalingPolicy, backlog: Backlog, observation: Observat
     if not policy.improvements.backlog_sizing:
         return Backlog()
     if replicas.ready == 0:
-        return Backlog(draining=True)
+        # While it still grows or shrinks, what is asked for follows it; it stays from the first readiness on.
+        return Backlog(draining=True, first=backlog.first if backlog.draining else math.floor(before))
     if not backlog.draining:
         return backlog
     waiting = waiting_now(observation)
     if waiting is not None and waiting < 1.0:
-        return Backlog()
+        return _drained(policy, backlog, observation, now)
+    served_since = now if backlog.served_since is None else backlog.served_since
     if replicas_on_their_way(replicas):
-        return Backlog(draining=True)
+        return replace(backlog, until=None, served_since=served_since)
     until = now + policy.backlog_drain_seconds if backlog.until is None else backlog.until
-    return Backlog(draining=True, until=until) if now < until else Backlog()
+    if now >= until:
+        return Backlog(first=backlog.first, last=math.floor(now))
+    return replace(backlog, until=until, served_since=served_since)
 
 
-def waiting_weight(policy: ScalingPolicy, backlog: Backlog, service_seconds: float | None) -> float:
-    """How much of a running request a waiting one counts in the windows.
+def _drained(policy: ScalingPolicy, backlog: Backlog, observation: Observation, now: float) -> Backlog:
+    """Nothing waits any more; what was let out of the queue last is still worked on for a service time."""
+    working = min(observation.service_seconds or 0.0, policy.backlog_drain_seconds)
+    return Backlog(first=backlog.first, last=math.floor(now + working))
+
+
+def waiting_weight(policy: ScalingPolicy, service_seconds: float | None) -> float:
+    """How much of a running request one counts that waits in a backlog.
 
     Such that the windows, divided by the target, ask for the same number as the backlog's own candidate.
     """
-    if not backlog.draining or service_seconds is None:
-        return 1.0
     return min(1.0, utilized_target(policy) / _drained_by_one(policy, service_seconds))
 
 
 def backlog_candidate(policy: ScalingPolicy, readings: Readings) -> Candidate | None:
-    """Replicas that drain what is held; None where the improvement is off or there is no backlog to size."""
+    """Replicas that drain what is held; None where the improvement is off or there is no backlog to size.
+
+    The most that this backlog has asked for stays: fewer would drain its rest no sooner than they would have drained
+    all of it.
+    """
     observation = readings.observation
     held = observation.held
     if not readings.backlog.draining:
@@ -68,12 +91,28 @@ def backlog_candidate(policy: ScalingPolicy, readings: Readings) -> Candidate | 
         return Candidate(Signal.BACKLOG, held, utilized_target(policy), None)
     if held.value <= 0.0:
         return None
-    service_seconds, target = observation.service_seconds, utilized_target(policy)
     if policy.metric is Metric.RPS:
-        target = max(target, total_target(policy) * policy.backlog_drain_seconds)
-    elif service_seconds is not None:
-        target = max(target, _drained_by_one(policy, service_seconds))
-    return Candidate(Signal.BACKLOG, held, target, replicas_for(held.value, target))
+        drained_by_one = max(utilized_target(policy), total_target(policy) * policy.backlog_drain_seconds)
+    else:
+        drained_by_one = max(utilized_target(policy), _drained_by_one(policy, observation.service_seconds))
+    asked = replicas_for(held.value + _arriving(policy, readings), drained_by_one)
+    return Candidate(Signal.BACKLOG, held, drained_by_one, max(readings.backlog.most, asked))
+
+
+def _arriving(policy: ScalingPolicy, readings: Readings) -> float:
+    """Requests that will come while the backlog is drained; 0 while the rate still holds what came before."""
+    since, rate = readings.backlog.served_since, readings.arrival_rate
+    if since is None or not isinstance(rate, Known):
+        return 0.0
+    window = arrivals_window_seconds(policy.stable_window_seconds, policy.panic_window_fraction)
+    seen_enough = readings.observation.at - since > window
+    return rate.value * policy.backlog_drain_seconds if seen_enough else 0.0
+
+
+def keep_most(backlog: Backlog, candidates: Iterable[Candidate]) -> Backlog:
+    """The backlog, with the most that was asked for to drain it."""
+    asked = max((c.replicas or 0 for c in candidates if c.signal is Signal.BACKLOG), default=0)
+    return replace(backlog, most=asked) if asked > backlog.most else backlog
 
 
 def enough_with_starting(policy: ScalingPolicy, readings: Readings) -> int | None:
@@ -108,9 +147,9 @@ def waiting_now(observation: Observation) -> float | None:
     return held.value + queued.value if isinstance(held, Known) and isinstance(queued, Known) else None
 
 
-def _drained_by_one(policy: ScalingPolicy, service_seconds: float) -> float:
+def _drained_by_one(policy: ScalingPolicy, service_seconds: float | None) -> float:
     """How many waiting requests one replica works off in `backlog_drain_seconds`; at least those it takes at once."""
-    at_once = parallelism(policy)
-    if service_seconds <= 0.0:
-        return at_once * policy.backlog_drain_seconds / 1e-3  # faster than a millisecond is not measured
-    return at_once * max(1.0, policy.backlog_drain_seconds / service_seconds)
+    if service_seconds is None:
+        return parallelism(policy)
+    rounds = policy.backlog_drain_seconds / max(service_seconds, _LEAST_SERVICE_SECONDS)
+    return parallelism(policy) * max(1.0, rounds)

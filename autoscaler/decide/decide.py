@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from autoscaler.decide.backlog import keep_most
 from autoscaler.decide.burst import activator_in_path, counted_for_burst, excess_burst_capacity
 from autoscaler.decide.candidates import Proposal, propose
 from autoscaler.decide.decision import Decision, LimitName, Phase, Reason
@@ -106,7 +107,7 @@ def _after(
     return State(
         at=now,
         panic=proposal.panic,
-        backlog=readings.backlog,
+        backlog=keep_most(readings.backlog, proposal.candidates),
         delay=proposal.delay,
         activity=activity,
         activity_since=state.activity_since if activity is state.activity else now,

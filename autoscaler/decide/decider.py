@@ -9,13 +9,21 @@ from __future__ import annotations
 import math
 
 from autoscaler.decide.backlog import track_backlog, waiting_weight
+from autoscaler.decide.backlog_load import BacklogLoad
 from autoscaler.decide.decide import decide
 from autoscaler.decide.decision import Decision
-from autoscaler.decide.state import Readings, State, initial_state
+from autoscaler.decide.state import Backlog, Readings, State, initial_state
 from autoscaler.policy.scaling_policy import Improvements, Metric, ScalingPolicy
 from autoscaler.signals.observation import Observation
 from autoscaler.signals.reading import Known, Missing, Reading
-from autoscaler.signals.windows import LinearWindow, Resize, Window, make_window, panic_window_seconds
+from autoscaler.signals.windows import (
+    LinearWindow,
+    Resize,
+    Window,
+    arrivals_window_seconds,
+    make_window,
+    panic_window_seconds,
+)
 
 _KNATIVE = Improvements(starting_replicas_count=False, backlog_sizing=False, one_before_zero=False)
 
@@ -42,10 +50,10 @@ class Decider:
         if state is None:
             state = initial_state(policy, observation)
         now = max(state.at, observation.at)
-        backlog = track_backlog(policy, state.backlog, observation, now)
-        weight = waiting_weight(policy, backlog, observation.service_seconds)
-        self._record(observation, weight)
         second = math.floor(now)
+        backlog = track_backlog(policy, state.backlog, observation, state.at, now)
+        self._record(observation, backlog)
+        self._correct(observation, backlog, second)
         readings = Readings(
             observation=observation,
             stable=self._average(self._stable, second, observation),
@@ -72,32 +80,40 @@ class Decider:
             self._measures(policy)
             return
         how = Resize.FORGETS_FILL if policy.improvements == _KNATIVE else Resize.KEEPS_FILL
-        panic_seconds = _panic_seconds(policy)
         self._stable.resize(_stable_seconds(policy), how)
-        self._panic.resize(panic_seconds, how)
-        self._arrivals.resize(panic_seconds, how)
+        self._panic.resize(_panic_seconds(policy), how)
+        self._arrivals.resize(_arrivals_seconds(policy), how)
 
     def _measures(self, policy: ScalingPolicy) -> None:
         self._stable: Window = make_window(_stable_seconds(policy), policy.aggregation)
         self._panic: Window = make_window(_panic_seconds(policy), policy.aggregation)
-        self._arrivals: Window = LinearWindow(_panic_seconds(policy))
+        self._arrivals: Window = LinearWindow(_arrivals_seconds(policy))
+        self._backlog_load = BacklogLoad()
 
-    def _record(self, observation: Observation, waiting_weight: float) -> None:
+    def _record(self, observation: Observation, backlog: Backlog) -> None:
         by_rps = self._policy.metric is Metric.RPS
         stable, panic, arrivals = self._stable.record, self._panic.record, self._arrivals.record
         for sample in observation.samples:
             second = sample.second
-            if by_rps:
-                load = sample.rps
-            else:
-                load = sample.concurrency
-                if waiting_weight != 1.0:
-                    load -= (1.0 - waiting_weight) * min(sample.waiting, load)
+            load = sample.rps if by_rps else sample.concurrency
+            if (load > 0.0 or sample.rps) and not by_rps and backlog.holds(second):
+                self._backlog_load.add(sample)
+                load = 0.0  # it was measured; what it counts is said by `_correct`
             stable(second, load)
             panic(second, load)
             arrivals(second, sample.rps)
             if sample.concurrency > 0.0 and (self._last_busy is None or second + 1 > self._last_busy):
                 self._last_busy = second + 1.0
+
+    def _correct(self, observation: Observation, backlog: Backlog, now: int) -> None:
+        """Let the seconds of a backlog count what they would have been without the start that it waited for."""
+        service_seconds = observation.service_seconds
+        over = backlog.last is not None and backlog.last < now
+        weight = waiting_weight(self._policy, service_seconds)
+        oldest = now - self._stable.seconds
+        for second, load in self._backlog_load.corrections(oldest, weight, service_seconds, over=over):
+            self._stable.record(second, load)
+            self._panic.record(second, load)
 
     def _average(self, window: Window, second: int, observation: Observation) -> Reading:
         if not self._stable.empty(second):
@@ -114,3 +130,7 @@ def _stable_seconds(policy: ScalingPolicy) -> int:
 
 def _panic_seconds(policy: ScalingPolicy) -> int:
     return panic_window_seconds(policy.stable_window_seconds, policy.panic_window_fraction)
+
+
+def _arrivals_seconds(policy: ScalingPolicy) -> int:
+    return arrivals_window_seconds(policy.stable_window_seconds, policy.panic_window_fraction)

@@ -31,11 +31,23 @@ class Panic:
 class Backlog:
     """Whether the load includes requests that piled up while no replica was ready.
 
-    `until` is when they count as any others do again, at the latest; None as long as replicas are still awaited.
+    until        when they count as any others do again, at the latest; None as long as replicas are still awaited
+    first, last  the seconds that belong to the backlog, both included; `first` is None before the first backlog,
+                 `last` while it is not over
+    most         the most replicas that were asked for to drain it since one was ready
+    served_since when the first replica was seen ready, None before
     """
 
     draining: bool = False
     until: float | None = None
+    first: int | None = None
+    last: int | None = None
+    most: int = 0
+    served_since: float | None = None
+
+    def holds(self, second: int) -> bool:
+        """Whether that second belongs to it."""
+        return self.first is not None and self.first <= second and (self.last is None or second <= self.last)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +82,7 @@ class Readings:
     """Everything one decision looks at: the observation, and what its samples and those before it average to.
 
     stable, panic  averages of the policy's metric over the two windows; Missing when nothing was written in them
-    arrival_rate   requests per second over the panic window
+    arrival_rate   requests per second over the window of arrivals (windows.arrivals_window_seconds)
     last_busy      end of the last second with load, None when none is known
     backlog        see Backlog: as of this observation
     """
@@ -100,6 +112,8 @@ def initial_state(policy: ScalingPolicy, observation: Observation) -> State:
     has empty windows, and must not take them for a lack of load.
     """
     replicas, now = observation.replicas, observation.at
+    # Where nothing is ready, what the history tells of is a backlog too.
+    waiting_since_before = policy.improvements.backlog_sizing and replicas.ready == 0
     least = least_ready(policy, initialised=observation.ever_ready)
     initialised = observation.ever_ready or replicas.ready >= least
     if replicas.ready and replicas.ready >= least:
@@ -111,7 +125,7 @@ def initial_state(policy: ScalingPolicy, observation: Observation) -> State:
     return State(
         at=now,
         panic=Panic(since=now if replicas.ready > 1 else None, most=replicas.ready),
-        backlog=Backlog(),
+        backlog=Backlog(draining=True, first=0) if waiting_since_before else Backlog(),
         delay=(),
         activity=activity,
         activity_since=now,

@@ -76,6 +76,14 @@ def panic_window_seconds(stable_seconds: float, fraction: float) -> int:
     return max(1, math.floor(stable_seconds * fraction + 0.5))
 
 
+def arrivals_window_seconds(stable_seconds: float, fraction: float) -> int:
+    """Whole seconds over which arrivals are counted: the panic window, but at least three.
+
+    A second is told up to two seconds late, so that a window of one or two would mostly hold nothing.
+    """
+    return max(3, panic_window_seconds(stable_seconds, fraction))
+
+
 def smoothing_coefficient(seconds: int) -> float:
     """α of a weighted window of n seconds: the weights α(1−α)^k of its n buckets sum to 0.9999, but α is at least 0.2.
 

@@ -33,7 +33,7 @@ def waking(policy: ScalingPolicy, held: float, *, service_seconds: float | None,
         pytest.param({"container_concurrency": 4, "backlog_drain_seconds": 10.0}, 1.0, 25, id="sooner needs more"),
         pytest.param({"target": 50.0}, 3.0, 2, id="without a hard limit the target is what runs at a time"),
         pytest.param({"target": 50.0}, 60.0, 20, id="longer than the objective: all at once, and no more than that"),
-        pytest.param({"target": 50.0}, None, 29, id="unknown service time: by the concurrency target"),
+        pytest.param({"target": 50.0}, None, 20, id="unknown service time: all at once too"),
     ],
 )
 def test_from_zero_what_is_held_is_drained_in_time(
@@ -47,8 +47,10 @@ def test_from_zero_what_is_held_is_drained_in_time(
 def test_the_backlog_of_a_long_wake_is_not_taken_for_load_afterwards() -> None:
     policy = replace(OURS, container_concurrency=4)
     service = waking(policy, 1000.0, service_seconds=1.0, load_seconds=40.0)
+    service.step()
+    service.arrivals = 0.0
     assert service.run(60.0).desired == 9  # 1000 / (4 at a time · 30 s / 1 s) each
-    service.waiting, service.concurrency = 0.0, 30.0
+    service.waiting, service.concurrency, service.arrivals = 0.0, 30.0, 30.0
     service.run(60.0)
     # 30 at a time, 2.8 for each: load alone decides as soon as the backlog is gone.
     assert max(decision.desired for decision in service.decisions) == 11

@@ -1,0 +1,113 @@
+"""What the seconds of a backlog count: the load that there would have been without the start-up delay."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autoscaler.decide.backlog_load import BacklogLoad
+from autoscaler.signals.observation import Sample
+
+
+def counted(
+    samples: list[Sample], *, weight: float = 1.0, service_seconds: float | None, over: bool = False
+) -> dict[int, float]:
+    load = BacklogLoad()
+    for sample in samples:
+        load.add(sample)
+    return dict(load.corrections(0, weight, service_seconds, over=over))
+
+
+@pytest.mark.parametrize(
+    ("service_seconds", "expected"),
+    [
+        pytest.param(0.25, {1: 2.0}, id="eight of a quarter of a second are two at a time for one second"),
+        pytest.param(1.0, {1: 8.0}, id="of one second: eight for one second"),
+        pytest.param(2.5, {1: 8.0, 2: 8.0, 3: 4.0}, id="of two and a half: eight for as long"),
+        pytest.param(60.0, {1: 8.0, 2: 8.0, 3: 8.0, 4: 8.0}, id="of a minute: eight, as long as they are there"),
+        pytest.param(None, {1: 8.0, 2: 8.0, 3: 8.0, 4: 8.0}, id="unknown: as measured"),
+    ],
+)
+def test_requests_count_for_their_service_time_from_when_they_arrive(
+    service_seconds: float | None, expected: dict[int, float]
+) -> None:
+    samples = [Sample(second, 8.0, 8.0 if second == 1 else 0.0, 8.0) for second in range(1, 5)]
+    assert counted(samples, service_seconds=service_seconds) == expected
+
+
+def test_what_waits_weighs_no_more_than_draining_it_takes() -> None:
+    assert counted([Sample(1, 100.0, 100.0, 96.0)], weight=0.25, service_seconds=10.0) == {1: 28.0}
+
+
+def test_requests_that_leave_the_hold_for_a_replica_have_not_arrived_again() -> None:
+    for between in ([(3, -40.0), (4, 40.0)], [(3, 40.0), (4, -40.0)], [(3, 40.0), (5, -40.0)]):
+        samples = [Sample(1, 40.0, 40.0, 40.0), *(Sample(second, 40.0, count) for second, count in between)]
+        assert counted(samples, service_seconds=1.0) == {1: 40.0}
+
+
+def test_what_was_counted_is_put_right_once_the_service_time_is_known() -> None:
+    load = BacklogLoad()
+    for second in (1, 2, 3):
+        load.add(Sample(second, 10.0, 10.0 if second == 1 else 0.0, 10.0))
+    assert dict(load.corrections(0, 1.0, None, over=True)) == {1: 10.0, 2: 10.0, 3: 10.0}
+    assert dict(load.corrections(0, 1.0, 0.5, over=True)) == {1: -5.0, 2: -10.0, 3: -10.0}
+
+
+def test_once_over_and_known_nothing_changes_but_by_a_late_sample() -> None:
+    load = BacklogLoad()
+    load.add(Sample(1, 10.0, 10.0, 10.0))
+    assert dict(load.corrections(0, 1.0, 1.0, over=True)) == {1: 10.0}
+    assert dict(load.corrections(0, 1.0, 9.0, over=True)) == {}
+    load.add(Sample(1, 2.0, 2.0, 2.0))
+    assert dict(load.corrections(0, 1.0, 1.0, over=True)) == {1: 2.0}
+
+
+def test_seconds_that_no_window_holds_are_forgotten() -> None:
+    load = BacklogLoad()
+    load.add(Sample(1, 10.0, 10.0, 10.0))
+    assert dict(load.corrections(2, 1.0, 1.0, over=False)) == {}
+    assert dict(load.corrections(0, 1.0, 1.0, over=False)) == {}
+
+
+LOADS = st.floats(0.0, 1e5, allow_subnormal=False)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(st.tuples(LOADS, LOADS, st.floats(-1e4, 1e5)), max_size=40), st.floats(0.001, 90.0), st.floats(0.0, 1.0)
+)
+def test_a_second_counts_between_nothing_and_what_was_measured(
+    rows: list[tuple[float, float, float]], service_seconds: float, weight: float
+) -> None:
+    samples = [Sample(k, running + waiting, rps, waiting) for k, (running, waiting, rps) in enumerate(rows)]
+    loads = counted(samples, weight=weight, service_seconds=service_seconds)
+    for sample in samples:
+        assert 0.0 <= loads.get(sample.second, 0.0) <= sample.concurrency + 1e-5
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.integers(0, 1000), min_size=1, max_size=30), st.floats(0.001, 20.0))
+def test_over_time_each_arrival_counts_its_service_time_once(arrivals: list[int], service_seconds: float) -> None:
+    """Little's law: the area is arrivals·S, however long all of them have waited."""
+    arrivals += [0] * math.ceil(service_seconds)
+    samples = [Sample(k, 1e6, float(count), 1e6) for k, count in enumerate(arrivals)]
+    area = math.fsum(counted(samples, service_seconds=service_seconds).values())
+    assert area == pytest.approx(sum(arrivals) * service_seconds, rel=1e-3, abs=1e-3)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.floats(0.0, 1e6), min_size=1, max_size=30), st.lists(st.floats(0.001, 90.0), min_size=1, max_size=9))
+def test_what_is_taken_back_leaves_nothing_behind(loads: list[float], service_times: list[float]) -> None:
+    """The window would take the smallest remainder for load, and keep a replica for it."""
+    backlog, kept = BacklogLoad(), dict.fromkeys(range(len(loads)), 0.0)
+    for second, load in enumerate(loads):
+        backlog.add(Sample(second, load, load, load))
+    for service_seconds in service_times:
+        for second, more in backlog.corrections(0, 1.0, service_seconds, over=False):
+            kept[second] += more
+    for second, more in backlog.corrections(0, 0.0, 1e-9, over=False):
+        kept[second] += more
+    assert set(kept.values()) == {0.0}
