@@ -199,13 +199,13 @@ class Controller:
         self._evaluate(running)
         # Services that begin together are spread over the period, so that they do not all want the processor at once.
         due = clock() + period * (0.5 + 0.5 * zlib.crc32(running.control.view.service.encode()) / 2**32)
+        again = clock()  # when the next urgent push may be evaluated
         while True:
-            evaluated = clock()
-            if await _within(running.urgent, due - evaluated):
-                if not running.control.asleep:
-                    # A wake is under way: what has come since is worth an evaluation, but not one for each request.
-                    await asyncio.sleep(max(0.0, min(evaluated + self._cadence.urgent_gap, due) - clock()))
+            if await _within(running.urgent, due - clock()):
+                # What has come since the last one is worth an evaluation, but not one for each request.
+                await asyncio.sleep(max(0.0, min(again, due) - clock()))
                 running.urgent.clear()
+                again = clock() + self._cadence.urgent_gap
             if clock() >= due:
                 # Periods that were missed, because the machine slept, are not made up for.
                 due += period * (1 + (clock() - due) // period)

@@ -137,11 +137,6 @@ class ServiceControl:
     # What goes out
 
     @property
-    def asleep(self) -> bool:
-        """No replica is wanted."""
-        return self.wanted == 0
-
-    @property
     def wanted(self) -> int:
         """Replicas last ordered, whether or not the cluster shows it yet."""
         return self.view.wanted if self._placed is None else self._placed[0]

@@ -55,7 +55,8 @@ class Cadence:
     """How often, and how long at most. Seconds.
 
     evaluation         between two evaluations of a service
-    urgent_gap         an urgent push is evaluated at once, but not more often than this while a wake is under way
+    urgent_gap         an urgent push is evaluated at once, but never sooner than this after the last one that was: the
+                       first of a burst tells of one request, and what wakes is put right by the next
     scrape             between two scrapes of a replica
     scrape_timeout     bound of one scrape; below `scrape`, so that a stuck replica never has two under way
     first_scrape_timeout  bound of the scrape that asks for history
@@ -67,7 +68,7 @@ class Cadence:
     """
 
     evaluation: float = 2.0
-    urgent_gap: float = 0.25
+    urgent_gap: float = 0.05
     scrape: float = 1.0
     scrape_timeout: float = 0.8
     first_scrape_timeout: float = 2.0

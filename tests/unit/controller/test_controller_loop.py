@@ -106,15 +106,33 @@ async def test_an_urgent_push_is_decided_at_once() -> None:
         assert replicas == 1
 
 
-async def test_urgent_pushes_of_a_wake_under_way_are_evaluated_four_times_a_second() -> None:
-    async with running(MemoryCluster(view())) as controller:
+async def test_what_the_next_urgent_push_of_a_burst_tells_is_ordered_within_fifty_milliseconds() -> None:
+    cluster = MemoryCluster(view(isvc=inference_service(predictor={"containerConcurrency": 4})))
+    async with running(cluster) as controller:
         controller.activator_connected("main")
         push(controller, 1.0)
         await asyncio.sleep(10.3)
-        for number in range(100):
-            push(controller, 11.3 + number / 100, waiting=1, urgent=True)
-            await asyncio.sleep(0.01)
-        assert len([at for at in decided(controller) if at >= 10.29]) <= 6
+        push(controller, 11.3, waiting=1, urgent=True)
+        await asyncio.sleep(0.02)
+        push(controller, 11.32, waiting=64, urgent=True)
+        await asyncio.sleep(0.04)
+        (first, _, one, _), (corrected, _, several, _) = cluster.orders
+        assert (one, several) == (1, 16)
+        assert corrected - first <= 0.051
+
+
+@pytest.mark.parametrize("refuse", [None, "no GPU is free"])
+async def test_urgent_pushes_are_evaluated_at_most_twenty_times_a_second(refuse: str | None) -> None:
+    cluster = MemoryCluster(view())
+    cluster.refuse = refuse
+    async with running(cluster) as controller:
+        controller.activator_connected("main")
+        push(controller, 1.0)
+        await asyncio.sleep(10.3)
+        for number in range(200):
+            push(controller, 11.3 + number / 200, waiting=1, urgent=True)
+            await asyncio.sleep(0.005)
+        assert 19 <= len([at for at in decided(controller) if at >= 10.29]) <= 22
 
 
 async def test_what_is_held_in_a_restart_is_not_forgotten() -> None:
