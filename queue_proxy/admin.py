@@ -5,6 +5,7 @@
     /ready?wait=S     held until it is ready and answered at once; 503 after S seconds, or when draining
     /stats            Stats (`queue_proxy.messages`); with ?seconds=N also the last N whole seconds
     /metrics          Prometheus' text format
+    /slots            an upgrade: the connection on which an activator bids for slots (`queue_proxy.slot_messages`)
 
 It is the proxy's own HTTP engine with a dispatcher that only answers, so there is no second server to maintain.
 """
@@ -18,15 +19,20 @@ import math
 from collections.abc import Callable
 from urllib.parse import parse_qsl
 
+from queue_proxy import slot_messages
 from queue_proxy.engine_metrics import EngineReader
 from queue_proxy.http import Answer, Exchange, Upstream, error_answer
+from queue_proxy.http.exchange import Exchange as HttpExchange
 from queue_proxy.metrics import Sources
+from queue_proxy.shared_slots import ActivatorConnection
 
 _LONGEST_WAIT = 3_600.0
 _MOST_WAITERS = 1_000
 _TEXT = ((b"content-type", b"text/plain; charset=utf-8"),)
 _JSON = ((b"content-type", b"application/json"),)
-_PATHS = ("/healthz", "/ready", "/stats", "/metrics")
+_PATHS = ("/healthz", "/ready", "/stats", "/metrics", slot_messages.PATH)
+_SLOTS = slot_messages.PROTOCOL.encode()
+_UPGRADED = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: " + _SLOTS + b"\r\n\r\n"
 
 
 class QueryError(ValueError):
@@ -67,6 +73,8 @@ class AdminDispatcher:
                 self._ready(exchange, parameters)
             elif target == "/metrics":
                 self._metrics(exchange)
+            elif target == slot_messages.PATH:
+                self._slots(exchange)
             elif target in self._answers:
                 exchange.answer(self._answers[target](parameters))
             else:
@@ -88,6 +96,17 @@ class AdminDispatcher:
         """Tell everybody who waits that this replica will not serve."""
         for exchange in tuple(self._held):
             self._settle(exchange)
+        self._dispatcher.slots.drain()
+
+    def _slots(self, exchange: Exchange) -> None:
+        upgrade = exchange.head.value(b"upgrade") if exchange.head.is_upgrade else None
+        slots = self._dispatcher.slots
+        if not isinstance(exchange, HttpExchange) or upgrade != _SLOTS:
+            exchange.answer(error_answer(426, f"this page is for an upgrade to {slot_messages.PROTOCOL}"))
+        elif self._dispatcher.draining or slots.full:
+            exchange.answer(error_answer(503, "this replica drains, or too many activators are connected"))
+        else:
+            exchange.hand_over(ActivatorConnection(slots), _UPGRADED)
 
     def _ready(self, exchange: Exchange, parameters: dict[str, str]) -> None:
         seconds = _number(parameters, "wait", _LONGEST_WAIT)

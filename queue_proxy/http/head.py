@@ -97,6 +97,11 @@ class RequestHead:
         self.lines = [line for at, line in enumerate(self.lines) if at == 0 or name_of(line) not in unwanted]
         self.raw = None
 
+    def with_line(self, name: bytes, value: bytes) -> None:
+        """Forward one header line more; `name` in lower case, and both known to be valid."""
+        self.lines.append(name + b": " + value)
+        self.raw = None
+
     def to_bytes(self) -> bytes:
         """The head to send to an upstream, with its blank line."""
         if self.raw is not None:
