@@ -80,11 +80,13 @@ class QueueProxy:
         ends_at = _CLOCK() + seconds
         self._dispatcher.draining = True
         self._admin.drain()
-        self._server.begin_drain(min(_IDLE_PATIENCE_SECONDS, seconds))
+        self._server.begin_drain(seconds)
         await self._until_nobody_comes(min(_LONGEST_WELCOME_SECONDS, seconds))
         listening = self._sockets[0]
         await stop_listening(self._listeners[1], listening, self._server, shared=self._config.listen.fd is not None)
-        await self._server.wait_closed(max(0.0, ends_at - _CLOCK()))
+        left = max(0.0, ends_at - _CLOCK())
+        self._server.begin_drain(min(_IDLE_PATIENCE_SECONDS, left))
+        await self._server.wait_closed(left)
 
     async def _until_nobody_comes(self, seconds: float) -> None:
         """Until no connection has come for a moment, or `seconds` have passed."""
