@@ -22,8 +22,10 @@ from activator.listener import ServiceListener
 from activator.messages import Routes
 from activator.readiness import ReadinessWatch
 from activator.recorder import Recorder
+from activator.slot_link import SlotLink
 from activator.surroundings import Surroundings
 from queue_proxy.http import HttpLimits, HttpServer, Timeouts
+from queue_proxy.http2.server_connection import ServerConnection
 from queue_proxy.measurement import Measurement
 from queue_proxy.messages import Stats
 
@@ -72,6 +74,7 @@ class ServiceTable:
             unproven=self._ask_for_readiness,
             body_bytes=self._limits.waiting_bytes + LARGEST_READ_BYTES,
             budget=budget,
+            dial=SlotLink,
         )
 
     def names(self) -> Sequence[str]:
@@ -142,7 +145,7 @@ class ServiceTable:
     def _add(self, name: str) -> Service:
         measurement = Measurement(self._source, self._epoch, self._clock())
         dispatcher = Dispatcher(name, measurement, Recorder(), self._around)
-        server = HttpServer(dispatcher, limits=self._limits, clock=self._clock)
+        server = HttpServer(dispatcher, limits=self._limits, clock=self._clock, http2=ServerConnection)
         listener = ServiceListener(name, self._bind, server)
         service = Service(dispatcher, server, listener, ReadinessWatch(self._clock, dispatcher.proven))
         self._services[name] = service
