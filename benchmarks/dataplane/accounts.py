@@ -16,36 +16,28 @@ _TICK_SECONDS = 1 / os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, slots=True)
 class CpuAccount:
-    """Seconds. `run` on a core, `waited` runnable for a core that somebody else had; `user` and `system` by ticks.
+    """Seconds. `run` on a core, exactly; `user` and `system` by ticks.
 
     A thread that ended takes its time with it: right for proxies whose threads stay.
     """
 
     run: float = 0.0
-    waited: float = 0.0
     user: float = 0.0
     system: float = 0.0
 
     def __add__(self, other: CpuAccount) -> CpuAccount:
         """Both together."""
-        return CpuAccount(
-            self.run + other.run, self.waited + other.waited, self.user + other.user, self.system + other.system
-        )
+        return CpuAccount(self.run + other.run, self.user + other.user, self.system + other.system)
 
     def since(self, earlier: CpuAccount) -> CpuAccount:
         """What came to it since `earlier`."""
-        return CpuAccount(
-            self.run - earlier.run,
-            self.waited - earlier.waited,
-            self.user - earlier.user,
-            self.system - earlier.system,
-        )
+        return CpuAccount(self.run - earlier.run, self.user - earlier.user, self.system - earlier.system)
 
 
-def parse_schedstat(text: str) -> tuple[float, float]:
-    """(run, waited) in seconds, of one task. Raises ValueError when it is not three whole numbers."""
-    run, waited, _slices = (int(part) for part in text.split())
-    return run / 1e9, waited / 1e9
+def parse_schedstat(text: str) -> float:
+    """Seconds that one task has run. Raises ValueError when it is not three whole numbers (run, waited, slices)."""
+    run, _waited, _slices = (int(part) for part in text.split())
+    return run / 1e9
 
 
 def parse_ticks(stat: str) -> tuple[float, float]:
@@ -59,10 +51,9 @@ def cpu_of(pids: Sequence[int], proc: Path = Path("/proc")) -> CpuAccount:
     total = CpuAccount()
     for pid in pids:
         user, system = parse_ticks((proc / f"{pid}/stat").read_text())
-        total += CpuAccount(0.0, 0.0, user, system)
+        total += CpuAccount(0.0, user, system)
         for task in (proc / f"{pid}/task").iterdir():
-            run, waited = parse_schedstat((task / "schedstat").read_text())
-            total += CpuAccount(run, waited)
+            total += CpuAccount(parse_schedstat((task / "schedstat").read_text()))
     return total
 
 
@@ -78,22 +69,29 @@ def resident_mib(pids: Sequence[int], proc: Path = Path("/proc")) -> float:
 
 @dataclass(frozen=True, slots=True)
 class HostAccount:
-    """Ticks of all cores: all of them, and those that the hypervisor gave to somebody else."""
+    """Ticks of all cores: all of them, and those that the hypervisor gave to somebody else. `busy`: seconds that one
+    core, the proxy's, has worked for anybody."""
 
     total: int
     stolen: int
+    busy: float
 
     def stolen_share_since(self, earlier: HostAccount) -> float:
         """The share of the time since `earlier` that was stolen, 0..1."""
         return (self.stolen - earlier.stolen) / max(1, self.total - earlier.total)
 
 
-def parse_host(stat: str) -> HostAccount:
-    """From the first line of `/proc/stat`: user nice system idle iowait irq softirq steal (guest time is in user)."""
-    fields = [int(part) for part in stat.splitlines()[0].split()[1:9]]
-    return HostAccount(sum(fields), fields[7])
+def parse_host(stat: str, core: int) -> HostAccount:
+    """From `/proc/stat`, whose lines are: user nice system idle iowait irq softirq steal (guest time is in user).
+
+    Raises StopIteration when there is no such core.
+    """
+    lines = [line.split() for line in stat.splitlines()]
+    total = [int(part) for part in lines[0][1:9]]
+    own = next([int(part) for part in line[1:9]] for line in lines if line[0] == f"cpu{core}")
+    return HostAccount(sum(total), total[7], (sum(own) - own[3] - own[4] - own[7]) * _TICK_SECONDS)
 
 
-def host() -> HostAccount:
+def host(core: int) -> HostAccount:
     """The machine now."""
-    return parse_host(Path("/proc/stat").read_text())
+    return parse_host(Path("/proc/stat").read_text(), core)

@@ -164,16 +164,15 @@ def _distance(readings: Readings) -> str:
 
 def _noise(readings: Readings) -> str:
     """How quiet the machine was."""
-    alone = [reading for reading in readings.all if reading.proxy not in (Proxy.DIRECT, Proxy.CHAIN)]
-    waited = spread([100 * reading.waited for reading in alone])
+    foreign = spread([100 * reading.foreign for reading in readings.all])
     stolen = spread([100 * reading.stolen for reading in readings.all])
     average = spread([reading.load_average for reading in readings.all])
-    if waited is None or stolen is None or average is None:
+    if foreign is None or stolen is None or average is None:
         return "nothing was measured"
     broken = sum(reading.broken for reading in readings.all)
     return (
         f"{readings.rounds} rounds; load average {average.text(1)}; stolen by the hypervisor {stolen.text(1)} % of the "
-        f"time; somebody else had the core that a proxy wanted {waited.text(0)} % of a window; {broken} requests broke"
+        f"time; other processes had the proxy's core {foreign.text(0)} % of a window; {broken} requests broke"
     )
 
 
@@ -198,7 +197,9 @@ from its published module and has the same limit and time-outs, and its metrics 
 shipped. haproxy has the same limit; nginx and aiohttp have none. The activator gets its routes over its WebSocket and
 limits too.
 
-Figures less than 15 % apart should be read as equal.
+Where latency or goodput is measured, a window in which other processes had more than 5 % of the
+proxy's core is taken again, twice at most, and the quietest counts. Figures less than 15 % apart should be read as
+equal.
 """
 
 _AIMS = """\

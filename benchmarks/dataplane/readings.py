@@ -19,7 +19,7 @@ class Reading:
     """One window.
 
     cpu_us, system_us       microseconds of CPU for one unit of work; of it in the kernel (by ticks)
-    waited                  share of the window in which the proxy was runnable but another process had its core
+    foreign                 share of the window in which somebody else had the proxy's core, 0..1
     stolen                  share of the machine's time that the hypervisor gave away, 0..1
     load_average            of the last minute, at the end
     fresh_mib, loaded_mib   resident memory before the first load, after this one
@@ -33,7 +33,7 @@ class Reading:
     proxy: Proxy
     cpu_us: float
     system_us: float
-    waited: float
+    foreign: float
     stolen: float
     load_average: float
     fresh_mib: float
@@ -51,6 +51,7 @@ class Reading:
         proxy: Proxy,
         loaded: Loaded,
         used: CpuAccount,
+        foreign: float,
         stolen: float,
         load_average: float,
         fresh_mib: float,
@@ -68,7 +69,7 @@ class Reading:
             proxy,
             used.run / units * 1e6,
             used.run / units * 1e6 * in_kernel,
-            used.waited / loaded.seconds,
+            foreign,
             stolen,
             load_average,
             fresh_mib,

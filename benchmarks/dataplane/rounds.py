@@ -23,6 +23,8 @@ from benchmarks.dataplane.readings import Reading
 
 _WARM_UP_SECONDS = 1
 _SETTLE_SECONDS = 0.2
+_QUIET = 0.05
+_MORE_TRIES = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ def run(plan: Plan, first_round: int, note: Callable[[Reading], None]) -> None:
             for load in plan.loads:
                 for proxy in plan.proxies:
                     if applies(load, proxy):
-                        note(_measure(number, load, proxy, plan.seconds, ports, (proxy_core, load_core)))
+                        note(_quietest(number, load, proxy, plan.seconds, ports, (proxy_core, load_core)))
 
 
 @contextlib.contextmanager
@@ -65,6 +67,19 @@ def origins(core: int, folder: Path) -> Iterator[dict[Origin, int]]:
         until_served(static, "/json", folder / "log")
         until_served(model, "/json", log)
         yield {Origin.NGINX: static, Origin.MODEL: model}
+
+
+def _quietest(
+    number: int, load: Load, proxy: Proxy, seconds: int, ports: dict[Origin, int], on: tuple[int, int]
+) -> Reading:
+    """CPU is counted by process; but where the clock is read, somebody else on the proxy's core spoils the window, and
+    it is taken again. Which window counts is decided by how quiet it was, never by what came out."""
+    reading = _measure(number, load, proxy, seconds, ports, on)
+    for _ in range(_MORE_TRIES if SHAPES[load].direct_connections is not None else 0):
+        if reading.foreign <= _QUIET:
+            break
+        reading = min(reading, _measure(number, load, proxy, seconds, ports, on), key=lambda one: one.foreign)
+    return reading
 
 
 def _measure(
@@ -85,16 +100,19 @@ def _measure(
             generate = _generator(shape, load_core, started.port, connections, folder)
             generate(_WARM_UP_SECONDS)
             time.sleep(_SETTLE_SECONDS)
-            machine, before = accounts.host(), accounts.cpu_of(started.pids)
+            machine, before, began = accounts.host(proxy_core), accounts.cpu_of(started.pids), time.monotonic()
             loaded = generate(max(seconds, shape.seconds))
             used = accounts.cpu_of(started.pids).since(before)
-            stolen = accounts.host().stolen_share_since(machine)
+            now, took = accounts.host(proxy_core), time.monotonic() - began
+            foreign = max(0.0, now.busy - machine.busy - used.run) / took
+            stolen = now.stolen_share_since(machine)
             return Reading.of(
                 number,
                 load,
                 proxy,
                 loaded,
                 used,
+                foreign,
                 stolen,
                 os.getloadavg()[0],
                 fresh,

@@ -33,18 +33,17 @@ def _verdict(readings: Readings, words: str) -> Verdict:
 
 def test_cpu_is_for_one_unit_of_work_and_refusals_are_no_good_answers() -> None:
     loaded = Loaded(requests=100, seconds=2.0, refused=20, broken=1, p50_ms=1.0, p99_ms=2.0)
-    used = CpuAccount(run=0.5, waited=0.2, user=0.1, system=0.3)
-    reading = Reading.of(1, Load.EVENTS, Proxy.OURS, loaded, used, 0.0, 1.0, 20.0, 21.0)
+    used = CpuAccount(run=0.5, user=0.1, system=0.3)
+    reading = Reading.of(1, Load.EVENTS, Proxy.OURS, loaded, used, 0.1, 0.0, 1.0, 20.0, 21.0)
     assert reading.cpu_us == pytest.approx(0.5 / (100 * 50) * 1e6)
     assert reading.system_us == pytest.approx(0.75 * reading.cpu_us)
     assert reading.answered_per_second == 40.0
-    assert reading.waited == pytest.approx(0.1)
     assert reading.broken == 1
 
 
 def test_a_load_that_was_not_answered_at_all_is_an_error() -> None:
     with pytest.raises(SetupError, match="knative answered nothing under the load bare"):
-        Reading.of(1, Load.BARE, Proxy.KNATIVE, Loaded(0, 2.0, 0, 9, 0.0, 0.0), CpuAccount(), 0.0, 1.0, 1.0, 1.0)
+        Reading.of(1, Load.BARE, Proxy.KNATIVE, Loaded(0, 2.0, 0, 9, 0.0, 0.0), CpuAccount(), 0.0, 0.0, 1.0, 1.0, 1.0)
 
 
 @pytest.mark.parametrize(("ours", "met"), [(25.0, True), (25.1, False)])
