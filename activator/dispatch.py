@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
+from activator.bidding import Bidding
 from activator.comments import WAIT_HEADER, WANTS_COMMENTS
 from activator.endpoints import EndpointLoad, Endpoints, Standing
 from activator.hold import Held, Hold, Refused, Regime, Released
@@ -26,6 +27,7 @@ from activator.visit import LOOK_LEASE, Visit
 from queue_proxy.http import Exchange, Outcome, Upstream
 from queue_proxy.measurement import Measurement
 from queue_proxy.messages import Stats
+from queue_proxy.slot_messages import SLOT_HEADER
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +50,7 @@ class Dispatcher:
         self._around = around
         self._clock = around.clock
         self.hold: Hold[Visit, EndpointLoad] = Hold(self.endpoints, DEFAULT_BOUNDS, around.clock(), around.budget)
+        self._bidding = Bidding(self.endpoints, self.hold, around.timers, around.clock, around.dial, self._pump)
         self._precedence: Precedence | None = None
         self._upstreams: dict[EndpointLoad, Upstream] = {}
         self._announce_at = 1
@@ -113,6 +116,9 @@ class Dispatcher:
             return
         now = self._clock()
         load, visit.load = visit.load, None
+        if visit.token is not None:
+            visit.token = None
+            exchange.head.without(SLOT_HEADER)
         if load is not None and load.standing in (Standing.READY, Standing.TRIAL):
             log.warning("%s: %s: %s", self.service, load.endpoint.name, why)
             self.endpoints.unreachable(load, now)
@@ -132,6 +138,8 @@ class Dispatcher:
         measurement.finish(now)
         completed = outcome is Outcome.COMPLETED
         self.endpoints.release(load, reached=completed)
+        if visit.token is not None and not completed:
+            self._bidding.give_back(load, visit.token)
         if outcome is Outcome.UNSENT:
             return
         exchange = visit.exchange
@@ -179,6 +187,7 @@ class Dispatcher:
     def close(self) -> None:
         """Nothing comes any more."""
         self.dismiss()
+        self._bidding.close()
         for upstream in self._upstreams.values():
             upstream.close()
         self._alarm.cancel()
@@ -200,6 +209,7 @@ class Dispatcher:
             if upstream := self._upstreams.pop(load, None):
                 upstream.close()
         self._notice_readiness(served, self._clock())
+        self._bidding.follow(self.endpoints.all(), capacity)
         self._endpoints_changed()
 
     def _answer_without_counting(self, exchange: Exchange, kind: Kind) -> None:
@@ -220,12 +230,14 @@ class Dispatcher:
         self.measurement.enqueue(now)
         if visit.exchange.head.value(WAIT_HEADER) == WANTS_COMMENTS:
             self._around.comments.add(visit)
+        self._bidding.changed()
         self._announce()
         self._set_alarm()
 
     def _end_to_wait(self, visit: Visit, now: float) -> None:
         self.measurement.dequeue(now)
         self._around.comments.discard(visit)
+        self._bidding.changed()
         if not len(self.hold):
             self._announce_at = 1
 
@@ -248,6 +260,8 @@ class Dispatcher:
             if len(self.hold):
                 self._announce()
         self._around.unproven(self.service)
+        self._bidding.return_unwanted()
+        self._bidding.changed()
         self._set_alarm()
         self._pump()
 
@@ -284,6 +298,9 @@ class Dispatcher:
             self.recorder.wake_overhead.observe(now - self._ready_seen_at)
             self._ready_seen_at = None
         visit.load = load
+        if load.shared and (token := self.endpoints.token(load)) is not None:
+            visit.token = token
+            visit.exchange.head.with_line(SLOT_HEADER, token)
         visit.forwarded_at = now
         self.measurement.start(now)
         self.recorder.forwarded[load.standing] += 1

@@ -4,6 +4,9 @@ Pure: no I/O and no clock. Three sources say whether an endpoint can serve: the 
 own answer to `/ready` (which comes earlier: the table follows it by a network hop and a turn of the controller), and
 the connections that we could not make. They disagree while things change, so one place folds them into one standing.
 
+An endpoint that other activators use, too, is shared: what it has room for only its queue proxy knows, and what it may
+be given are the tokens that the queue proxy has granted (`queue_proxy.sharing`), not what is left of a capacity.
+
 Picking must not cost more with more endpoints: they lie in buckets by their number in flight, all have the same
 capacity, so the one with most room is any of the lowest bucket; the one that has been there longest is taken, which
 deals equal endpoints out in turn.
@@ -11,7 +14,7 @@ deals equal endpoints out in turn.
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
@@ -44,7 +47,7 @@ class Standing(Enum):
 class EndpointLoad:
     """One endpoint and what it has in flight. Changed only by the `Endpoints` that it belongs to."""
 
-    __slots__ = ("endpoint", "failures", "in_flight", "proven", "retry_at", "standing")
+    __slots__ = ("endpoint", "failures", "in_flight", "proven", "retry_at", "shared", "standing", "tokens")
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
@@ -53,6 +56,8 @@ class EndpointLoad:
         self.proven = False
         self.failures = 0
         self.retry_at = 0.0
+        self.shared = False
+        self.tokens: deque[bytes] = deque()
 
     def __repr__(self) -> str:
         return f"EndpointLoad({self.endpoint.name}, {self.standing.value}, in_flight={self.in_flight})"
@@ -81,6 +86,10 @@ class Endpoints:
         self._ready = 0
         self._trials: OrderedDict[EndpointLoad, None] = OrderedDict()
         self._backing_off: dict[EndpointLoad, None] = {}
+        # Shared endpoints that are ready, and those of them that have granted something.
+        self._shared: OrderedDict[EndpointLoad, None] = OrderedDict()
+        self._granted: OrderedDict[EndpointLoad, None] = OrderedDict()
+        self._unwanted: list[tuple[EndpointLoad, bytes]] = []
 
     @property
     def any_ready(self) -> bool:
@@ -118,8 +127,13 @@ class Endpoints:
         return TableChange(tuple(added), removed)
 
     def take(self) -> EndpointLoad | None:
-        """Give one request to the endpoint with most room; None when none has any. Pair it with `release`."""
-        if self._ready and (self._capacity <= 0 or self._least < self._capacity):
+        """Give one request to the endpoint with most room; None when none has any. Pair it with `release`, and for a
+        shared endpoint with `token`, which the request needs there."""
+        if self._granted:
+            load = self._most_granted()
+            load.in_flight += 1
+            return load
+        if self._buckets and (self._capacity <= 0 or self._least < self._capacity):
             load = next(iter(self._buckets[self._least]))
             self._leave_bucket(load)
             load.in_flight += 1
@@ -133,11 +147,57 @@ class Endpoints:
 
     def least_loaded(self) -> EndpointLoad | None:
         """The ready endpoint with most room, whether that is any or none; for what takes no place."""
-        return next(iter(self._buckets[self._least])) if self._ready else None
+        if self._buckets:
+            return next(iter(self._buckets[self._least]))
+        return next(iter(self._shared), None)
+
+    def token(self, load: EndpointLoad) -> bytes | None:
+        """The token for the request that `take` has just given to `load`; None where none is needed."""
+        if not load.shared or not load.tokens:
+            return None
+        token = load.tokens.popleft()
+        self._granted.pop(load, None)
+        if load.tokens:
+            self._granted[load] = None
+        return token
+
+    def share(self, load: EndpointLoad, shared: bool) -> None:
+        """Its queue proxy says whether other activators use it, too. What it granted before is void."""
+        if load.shared is shared:
+            return
+        load.tokens.clear()
+        if load.standing is Standing.READY:
+            self._leave_ready(load)
+            load.shared = shared
+            self._enter_ready(load)
+        else:
+            load.shared = shared
+
+    def granted(self, load: EndpointLoad, token: bytes) -> bool:
+        """Its queue proxy grants a token; False when it cannot be used now and must be returned."""
+        if not load.shared or load.standing is not Standing.READY:
+            return False
+        load.tokens.append(token)
+        self._granted[load] = None
+        return True
+
+    def recalled(self, load: EndpointLoad, token: bytes) -> bool:
+        """Its queue proxy wants a token back; False when it is not here any more."""
+        if token not in load.tokens:
+            return False
+        load.tokens.remove(token)
+        if not load.tokens:
+            self._granted.pop(load, None)
+        return True
+
+    def unwanted(self) -> list[tuple[EndpointLoad, bytes]]:
+        """Tokens of endpoints that stopped being ready since the last call: to be returned."""
+        unwanted, self._unwanted = self._unwanted, []
+        return unwanted
 
     def release(self, load: EndpointLoad, *, reached: bool) -> None:
         """A request that `take` gave out has ended. `reached`: the endpoint accepted its connection."""
-        in_bucket = load.standing is Standing.READY
+        in_bucket = load.standing is Standing.READY and not load.shared
         if in_bucket:
             self._leave_bucket(load)
         load.in_flight -= 1
@@ -221,18 +281,38 @@ class Endpoints:
         if load.standing is standing:
             return
         if load.standing is Standing.READY:
-            self._leave_bucket(load)
+            self._leave_ready(load)
             self._ready -= 1
         self._trials.pop(load, None)
         self._backing_off.pop(load, None)
         load.standing = standing
         if standing is Standing.READY:
             self._ready += 1
-            self._enter_bucket(load)
+            self._enter_ready(load)
         elif standing is Standing.TRIAL:
             self._trials[load] = None
         elif standing is Standing.UNREACHABLE:
             self._backing_off[load] = None
+
+    def _enter_ready(self, load: EndpointLoad) -> None:
+        if load.shared:
+            self._shared[load] = None
+        else:
+            self._enter_bucket(load)
+
+    def _leave_ready(self, load: EndpointLoad) -> None:
+        if not load.shared:
+            self._leave_bucket(load)
+            return
+        del self._shared[load]
+        self._granted.pop(load, None)
+        self._unwanted += ((load, token) for token in load.tokens)
+        load.tokens.clear()
+
+    def _most_granted(self) -> EndpointLoad:
+        """Where most is granted there is most room, as far as is known here; of equal ones, who had that longest. Looks
+        at all of them, which is nothing beside the messages that it took to get their tokens."""
+        return max(self._granted, key=lambda load: len(load.tokens))
 
     def _enter_bucket(self, load: EndpointLoad) -> None:
         bucket = self._buckets.get(load.in_flight)

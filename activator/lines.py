@@ -62,8 +62,8 @@ class Line(Generic[Item]):
 
     def __init__(self) -> None:
         self._queue: OrderedDict[int, Item] = OrderedDict()
-        # Those who were put back, by age in the heap. Numbers of those who have gone again are dropped from it when they
-        # reach its top.
+        # Those who were put back, by age in the heap. Numbers of those who have gone again are dropped from it when
+        # they reach its top.
         self._back: dict[int, Item] = {}
         self._heap: list[int] = []
         self._in_heap: set[int] = set()

@@ -28,6 +28,7 @@ from queue_proxy.http import HttpLimits, HttpServer, Timeouts
 from queue_proxy.http2.server_connection import ServerConnection
 from queue_proxy.measurement import Measurement
 from queue_proxy.messages import Stats
+from queue_proxy.observability import Observability
 
 log = logging.getLogger(__name__)
 
@@ -54,9 +55,11 @@ class ServiceTable:
         bind: str,
         comment_seconds: float,
         budget: Budget,
+        observability: Observability,
         clock: Callable[[], float],
         wake: Callable[[str], None],
     ) -> None:
+        self.observability = observability
         self._source = f"activator/{name}"
         self._epoch = secrets.token_hex(8)
         self._bind = bind
@@ -163,6 +166,7 @@ class ServiceTable:
         service.listener.close()
         service.readiness.close()
         service.dispatcher.dismiss()
+        service.dispatcher.forget_endpoints()
         service.server.begin_drain()
 
     def _ask_for_readiness(self, name: str) -> None:

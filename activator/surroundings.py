@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from activator.bidding import Dial, dial_nobody
 from activator.budget import Budget, unbounded
 from activator.comments import WaitComments
 from activator.messages import HoldBounds
@@ -24,6 +25,7 @@ class Surroundings:
     unproven    the endpoints of this service that should be asked for readiness have changed
     body_bytes  how much of one body the engine may come to buffer while its request waits
     budget      what all services together may have waiting
+    dial        the connection on which slots of an endpoint are bid for
     upstream    connections to a host and port
     """
 
@@ -34,4 +36,5 @@ class Surroundings:
     unproven: Callable[[str], None]
     body_bytes: int
     budget: Budget = field(default_factory=unbounded)
+    dial: Dial = dial_nobody
     upstream: Callable[[str, int], Upstream] = Upstream

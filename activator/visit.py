@@ -27,9 +27,10 @@ class Host(Protocol):
 
 
 class Visit:
-    """`ticket` is its place in the hold's order, `load` the endpoint where it occupies a place (None while waiting)."""
+    """`ticket` is its place in the hold's order, `load` the endpoint where it occupies a place (None while waiting),
+    and `token` what it brings there when others use that endpoint, too."""
 
-    __slots__ = ("commented", "exchange", "forwarded_at", "host", "load", "ticket", "waiting_since")
+    __slots__ = ("commented", "exchange", "forwarded_at", "host", "load", "ticket", "token", "waiting_since")
 
     ticket: Ticket[Visit]
 
@@ -37,6 +38,7 @@ class Visit:
         self.host = host
         self.exchange = exchange
         self.load: EndpointLoad | None = None
+        self.token: bytes | None = None
         self.waiting_since = now
         self.forwarded_at = 0.0
         self.commented = False

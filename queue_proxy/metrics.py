@@ -14,6 +14,9 @@ from typing import Final
 from queue_proxy.dispatcher import QueueDispatcher
 from queue_proxy.histogram import Histogram
 from queue_proxy.http import HttpServer
+from queue_proxy.observability import Observability
+from queue_proxy.observability.batches import Batches
+from queue_proxy.observability.record import RequestRecord
 
 PREFIX: Final = "pilotlight_queue_proxy_"
 
@@ -32,6 +35,7 @@ class Sources:
 
     dispatcher: QueueDispatcher
     server: HttpServer
+    observability: Observability
 
 
 Values = list[tuple[tuple[str, ...], float]]
@@ -77,6 +81,10 @@ def _wake(sources: Sources) -> Values:
     return [] if measured.ready_at is None else _one(measured.ready_at - measured.started_at)
 
 
+def _fates(batches: Batches[RequestRecord] | None) -> Values:
+    return [] if batches is None else [(("written",), batches.written), (("dropped",), batches.dropped)]
+
+
 METRICS: Final = (
     Metric(
         "requests",
@@ -119,6 +127,18 @@ METRICS: Final = (
         unit="seconds",
         histogram=lambda s: s.dispatcher.durations.service,
     ),
+    Metric(
+        "slot_activators",
+        Kind.GAUGE,
+        "Activators connected to bid.",
+        read=lambda s: _one(s.dispatcher.slots.activators),
+    ),
+    Metric(
+        "slots_granted",
+        Kind.GAUGE,
+        "Slots granted to activators and not used yet.",
+        read=lambda s: _one(s.dispatcher.slots.tokens),
+    ),
     Metric("malformed", Kind.COUNTER, "Requests answered with 400.", read=lambda s: _one(s.server.malformed_total)),
     Metric("oversize", Kind.COUNTER, "Requests answered with 431.", read=lambda s: _one(s.server.oversize_total)),
     Metric("slow_heads", Kind.COUNTER, "Heads answered with 408.", read=lambda s: _one(s.server.slow_heads_total)),
@@ -126,6 +146,20 @@ METRICS: Final = (
     Metric("connections", Kind.GAUGE, "Open client connections.", read=lambda s: _one(s.server.connections)),
     Metric(
         "ready", Kind.GAUGE, "1 while the model is ready.", read=lambda s: _one(float(s.dispatcher.readiness.ready))
+    ),
+    Metric(
+        "request_log_lines",
+        Kind.COUNTER,
+        "Lines of the request log by what became of them; absent without a log.",
+        labels=("fate",),
+        read=lambda s: _fates(s.observability.log),
+    ),
+    Metric(
+        "traced_requests",
+        Kind.COUNTER,
+        "Requests with spans by what became of those; absent without tracing.",
+        labels=("fate",),
+        read=lambda s: _fates(s.observability.spans),
     ),
     Metric(
         "wake",
