@@ -70,11 +70,12 @@ class _Handlers:
         self._clock = clock
 
     async def services(self, request: web.Request) -> web.Response:
+        now = self._clock()
         return _json(
             200,
             {
-                "at": self._clock(),
-                "services": [summary(control) for control in self._knowledge.services.values()],
+                "at": now,
+                "services": [summary(control, now) for control in self._knowledge.services.values()],
                 "activators": list(self._knowledge.activators),
                 "recording": self._knowledge.recording,
             },

@@ -11,12 +11,12 @@ from autoscaler.controller.metrics import Sample, labels_of
 from autoscaler.controller.service import ServiceControl
 from autoscaler.decide.decision import Decision
 from autoscaler.policy.scaling_policy import ScalingMode
-from autoscaler.signals.observation import Observation
+from autoscaler.signals.present import LiveSources
 from autoscaler.signals.reading import Known, Missing
 
 
-def service_samples(control: ServiceControl) -> Iterator[Sample]:
-    """Every gauge and counter of one service."""
+def service_samples(control: ServiceControl, now: float) -> Iterator[Sample]:
+    """Every gauge and counter of one service, as of `now`."""
     labels = labels_of(control.view.service)
     phases = Counter(replica.phase for replica in control.view.replicas)
     faults = Counter(fault.kind for fault in control.faults.current)
@@ -33,21 +33,19 @@ def service_samples(control: ServiceControl) -> Iterator[Sample]:
     expected = control.wakes.expected_seconds()
     if expected is not None:
         yield "pilotlight_expected_wake_seconds", labels, expected
-    if control.observation is not None:
-        yield from _readings(control.observation, labels)
+    yield from _readings(control.live(now), labels)
     if control.history.latest is not None:
         yield from _decision(control.history.latest, labels)
 
 
-def _readings(observation: Observation, labels: tuple[str, ...]) -> Iterator[Sample]:
-    readings = {"in_flight": observation.in_flight, "held": observation.held, "queued": observation.queued}
+def _readings(live: LiveSources, labels: tuple[str, ...]) -> Iterator[Sample]:
+    readings = {"in_flight": live.in_flight(), "held": live.held(), "queued": live.queued()}
     for name, reading in readings.items():
         if not isinstance(reading, Missing):
             yield "pilotlight_reading_age_seconds", (*labels, name), reading.age
-    if isinstance(observation.in_flight, Known):
-        yield "pilotlight_requests_in_flight", labels, observation.in_flight.value
-    if isinstance(observation.held, Known):
-        yield "pilotlight_requests_held", labels, observation.held.value
+    for name, reading in (("in_flight", readings["in_flight"]), ("held", readings["held"])):
+        if isinstance(reading, Known):
+            yield f"pilotlight_requests_{name}", labels, reading.value
 
 
 def _decision(decision: Decision, labels: tuple[str, ...]) -> Iterator[Sample]:

@@ -106,8 +106,9 @@ class Controller:
         yield "pilotlight_activator_messages_refused", (), self._messages_refused
         if self._recorder is not None:
             yield "pilotlight_recording", (), self._recorder.problem is None
+        now = self._clock()
         for control in self.services.values():
-            yield from service_samples(control)
+            yield from service_samples(control, now)
 
     # Running
 

@@ -51,7 +51,12 @@ _OF_A_SERVICE = (
     Metric("pilotlight_signal_value", _G, _SIGNAL, "Window average of a signal; absent while unknown."),
     Metric("pilotlight_signal_target", _G, _SIGNAL, "What one replica is given of a signal."),
     Metric("pilotlight_signal_replicas", _G, _SIGNAL, "Replicas that a signal alone asks for."),
-    Metric("pilotlight_reading_age_seconds", _G, (*_SERVICE, "reading"), "Age of a reading when it was last used."),
+    Metric(
+        "pilotlight_reading_age_seconds",
+        _G,
+        (*_SERVICE, "reading"),
+        "Seconds since the least recently heard source spoke.",
+    ),
     Metric("pilotlight_panic", _G, _SERVICE, "1 while the service is in panic."),
     Metric("pilotlight_excess_burst_capacity", _G, _SERVICE, "Requests that could come at once and find room."),
     Metric("pilotlight_expected_wake_seconds", _G, _SERVICE, "From order to readiness, in nine of ten starts."),

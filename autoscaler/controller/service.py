@@ -20,12 +20,14 @@ from autoscaler.controller.routes import route_for
 from autoscaler.controller.settings import Cadence
 from autoscaler.controller.wakes import Measured, WakeLog
 from autoscaler.controller.warmup import ReplicasHeard
+from autoscaler.decide.decide import phase_of
 from autoscaler.decide.decider import Decider
-from autoscaler.decide.decision import Decision, Reason
+from autoscaler.decide.decision import Decision, Phase, Reason
 from autoscaler.decide.records import DecisionRecord, PolicyRecord, ReadingsRecord, Record, StartRecord
 from autoscaler.policy.scaling_policy import ScalingMode
 from autoscaler.signals.collector import Collector
 from autoscaler.signals.observation import Observation, ReplicaCounts
+from autoscaler.signals.present import LiveSources
 from queue_proxy.messages import Stats
 
 # How long an order that was taken may be ahead of the cluster's view of it, before it is placed again.
@@ -141,6 +143,34 @@ class ServiceControl:
         """Replicas last ordered, whether or not the cluster shows it yet."""
         return self.view.wanted if self._placed is None else self._placed[0]
 
+    @property
+    def counts(self) -> ReplicaCounts:
+        """Replicas by phase, as the cluster shows them."""
+        phases = Counter(replica.phase for replica in self.view.replicas)
+        return ReplicaCounts(
+            wanted=self.wanted,
+            ready=phases[ReplicaPhase.READY],
+            starting=phases[ReplicaPhase.STARTING],
+            pending=phases[ReplicaPhase.PENDING],
+            draining=phases[ReplicaPhase.DRAINING],
+            failed=phases[ReplicaPhase.FAILED],
+        )
+
+    @property
+    def phase(self) -> Phase | None:
+        """Where in its life the service is now; None while nothing is decided for it.
+
+        Not what the last decision said: a replica may have become ready since. In shadow it is what is there.
+        """
+        decision = self.history.latest
+        if decision is None or self.policy.mode is ScalingMode.OFF:
+            return None
+        return phase_of(self.counts, decision.desired if self.policy.mode is ScalingMode.ON else self.wanted)
+
+    def live(self, now: float) -> LiveSources:
+        """What is in flight and held now: what each source said last, which is later than the last evaluation."""
+        return self._collector.live(now, ready=_able_to_serve(self.view), present=_listed(self.view))
+
     def warm(self, now: float) -> bool:
         """Every replica that was there at the start has been heard, or has had its time."""
         return self._replicas_warm.enough(now)
@@ -149,13 +179,9 @@ class ServiceControl:
         """Decide; None when this service is not to be decided on. May raise whatever deciding raises."""
         if self._placed is not None and now - self._placed[1] > _ORDER_SHOWS_WITHIN:
             self._placed = None  # taken, and not to be seen: what the cluster shows counts
-        collected = self._collector.collect(
-            now,
-            ready=_able_to_serve(self.view),
-            present=[replica.name for replica in self.view.replicas],
-        )
+        collected = self._collector.collect(now, ready=_able_to_serve(self.view), present=_listed(self.view))
         observation = collected.observation(
-            self._counts(),
+            self.counts,
             wake_seconds=self.wakes.expected_seconds(),
             activator_confirmed=self.view.activator_in_path,
             ever_ready=self._ever_ready,
@@ -171,8 +197,7 @@ class ServiceControl:
         order = None
         if self.policy.mode is ScalingMode.ON and decision.desired != self.wanted:
             order = Order(self.view.service, decision.desired, self.go_first())
-            listed = frozenset(replica.name for replica in self.view.replicas)
-            self.wakes.decided(now, self.wanted, decision.desired, listed)
+            self.wakes.decided(now, self.wanted, decision.desired, frozenset(_listed(self.view)))
         records = (
             *self._policy_records,
             ReadingsRecord(self.view.service, observation),
@@ -221,17 +246,10 @@ class ServiceControl:
             self._decider.change_policy(policy)
             self._policy_records.append(PolicyRecord(self.view.service, policy))
 
-    def _counts(self) -> ReplicaCounts:
-        phases = Counter(replica.phase for replica in self.view.replicas)
-        return ReplicaCounts(
-            wanted=self.wanted,
-            ready=phases[ReplicaPhase.READY],
-            starting=phases[ReplicaPhase.STARTING],
-            pending=phases[ReplicaPhase.PENDING],
-            draining=phases[ReplicaPhase.DRAINING],
-            failed=phases[ReplicaPhase.FAILED],
-        )
-
 
 def _able_to_serve(view: ServiceView) -> tuple[str, ...]:
     return tuple(replica.name for replica in view.replicas if replica.phase is ReplicaPhase.READY)
+
+
+def _listed(view: ServiceView) -> tuple[str, ...]:
+    return tuple(replica.name for replica in view.replicas)

@@ -20,9 +20,9 @@ from autoscaler.signals.reading import Known, Reading
 JsonObject = dict[str, object]
 
 
-def summary(control: ServiceControl) -> JsonObject:
-    """One service's entry in `/services`. Numbers that are not known are null, never 0."""
-    view, observation = control.view, control.observation
+def summary(control: ServiceControl, now: float) -> JsonObject:
+    """One service's entry in `/services`, as of `now`. Numbers that are not known are null, never 0."""
+    view, live, phase = control.view, control.live(now), control.phase
     # A decision that was made before scaling was switched off says nothing of now.
     decision = None if control.policy.mode is ScalingMode.OFF else control.history.latest
     phases = Counter(replica.phase for replica in view.replicas)
@@ -30,14 +30,14 @@ def summary(control: ServiceControl) -> JsonObject:
     return {
         "service": view.service,
         "mode": control.policy.mode.value,
-        "phase": None if decision is None else decision.phase.value,
+        "phase": None if phase is None else phase.value,
         "reason": None if decision is None else decision.reason.value,
         "explanation": _explanation(control),
         "desired": None if decision is None else decision.desired,
         "wanted": control.wanted,
         **{phase.value: phases[phase] for phase in ReplicaPhase},
-        "in_flight": None if observation is None else _known(observation.in_flight),
-        "held": None if observation is None else _known(observation.held),
+        "in_flight": _known(live.in_flight()),
+        "held": _known(live.held()),
         "panic": decision is not None and decision.panic,
         "expected_wake_seconds": control.wakes.expected_seconds(),
         "port": view.port,
@@ -50,7 +50,7 @@ def explanation(control: ServiceControl, last: int, now: float, connected: Itera
     """Everything that `/explain` says, with the newest `last` decisions."""
     view, policy = control.view, control.policy
     return {
-        **summary(control),
+        **summary(control, now),
         "at": now,
         "generation": view.generation,
         "policy": {

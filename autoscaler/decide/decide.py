@@ -42,7 +42,7 @@ def decide(policy: ScalingPolicy, readings: Readings, state: State, now: float, 
     keep_within_bounds(tally, policy, state, now)
     outcome = _settle(policy, state, readings, proposal, tally, now)
     state = _after(policy, state, readings, proposal, outcome, now)
-    phase, reason = _phase(replicas, tally.replicas), _reason(replicas, proposal, tally, outcome)
+    phase, reason = phase_of(replicas, tally.replicas), _reason(replicas, proposal, tally, outcome)
     decision = Decision(
         service=service,
         at=now,
@@ -120,7 +120,8 @@ def _after(
     )
 
 
-def _phase(replicas: ReplicaCounts, desired: int) -> Phase:
+def phase_of(replicas: ReplicaCounts, desired: int) -> Phase:
+    """Where in its life a service is that has these replicas and shall have `desired`."""
     if desired == 0:
         there = replicas.ready + replicas.starting + replicas.pending + replicas.draining
         return Phase.DRAINING if there else Phase.ASLEEP

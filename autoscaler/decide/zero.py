@@ -83,7 +83,8 @@ def _grow_idle(policy: ScalingPolicy, state: State, replicas: ReplicaCounts, now
         since = max(since, state.last_work)
     if now - since < policy.stable_window_seconds:
         return Rest(1, 1, LimitName.STABLE_WINDOW, until=since + policy.stable_window_seconds)
-    until = now + max(policy.scale_to_zero_grace_seconds, policy.scale_to_zero_retention_seconds)
+    confirmed_since = now if state.proxy_since is None else state.proxy_since
+    until = max(now + policy.scale_to_zero_retention_seconds, confirmed_since + policy.scale_to_zero_grace_seconds)
     return Rest(_kept(policy, replicas), 0, LimitName.GRACE_PERIOD, until=until)
 
 

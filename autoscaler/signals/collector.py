@@ -118,13 +118,7 @@ class Collector:
         for source in self._sources.values():
             if not source.is_activator:
                 self._service.add(*source.take_completions())
-        live = LiveSources(
-            replicas={name: s for name, s in self._sources.items() if not s.is_activator and name in present},
-            activators={name: s for name, s in self._sources.items() if s.is_activator},
-            ready=ready,
-            now=now,
-            stale_after=self.stale_after_seconds,
-        )
+        live = self.live(now, ready=ready, present=present)
         return Collected(
             at=now,
             samples=self._take_samples(now),
@@ -135,6 +129,16 @@ class Collector:
             engine_waiting=live.engine("waiting"),
             kv_cache_usage=live.kv_cache_usage(),
             service_seconds=self._service.mean,
+        )
+
+    def live(self, now: float, *, ready: Collection[str], present: Collection[str]) -> LiveSources:
+        """What is in flight, held and queued as of `now`, from the last word of each source; takes nothing away."""
+        return LiveSources(
+            replicas={name: s for name, s in self._sources.items() if not s.is_activator and name in present},
+            activators={name: s for name, s in self._sources.items() if s.is_activator},
+            ready=ready,
+            now=now,
+            stale_after=self.stale_after_seconds,
         )
 
     def _announce(self, stats: Stats, arrived: float, second: int) -> None:

@@ -35,7 +35,9 @@ class Shown:
             control = ServiceControl(shown, Cadence(), 1_000.0)
             control.viewed(shown, 1_000.0)
             self._services[shown.service] = control
-        self._metrics = Metrics(lambda: (s for control in self._services.values() for s in service_samples(control)))
+        self._metrics = Metrics(
+            lambda: (s for control in self._services.values() for s in service_samples(control, NOW))
+        )
 
     @property
     def services(self) -> Mapping[str, ServiceControl]:

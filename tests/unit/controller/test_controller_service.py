@@ -9,7 +9,9 @@ import pytest
 from autoscaler.cluster.interface import ReplicaPhase, ServiceView
 from autoscaler.controller.faults import FaultKind
 from autoscaler.controller.service import ServiceControl
+from autoscaler.controller.service_report import summary
 from autoscaler.controller.settings import Cadence
+from autoscaler.decide.decision import Phase
 from autoscaler.decide.records import PolicyRecord, ReadingsRecord, StartRecord
 from autoscaler.policy.scaling_policy import ScalingMode
 from autoscaler.signals.reading import Known, Missing
@@ -180,6 +182,53 @@ def test_a_wake_that_was_measured_is_what_the_next_is_expected_to_take() -> None
     control.evaluate(1_009.0)
     assert control.observation is not None
     assert control.observation.wake_seconds == 8.0
+
+
+def test_a_report_says_what_was_heard_last_and_not_what_was_decided_on() -> None:
+    control = control_of(view(replica("a")))
+    control.scraped("a", stats("a", 5.0), 1_000.0)
+    control.pushed("main", stats("activator/main", 5.0), 1_000.0, urgent=False)
+    control.evaluate(1_000.0)
+    control.scraped("a", stats("a", 6.0, running=3, waiting=1), 1_001.0)
+    control.pushed("main", stats("activator/main", 6.0, waiting=2), 1_001.0, urgent=False)
+    said = summary(control, 1_001.5)
+    assert (said["in_flight"], said["held"]) == (4.0, 2.0)
+    silent = summary(control, 1_010.0)
+    assert (silent["in_flight"], silent["held"]) == (None, None)
+
+
+def test_looking_takes_nothing_away_from_what_is_decided_on() -> None:
+    looked_at, left_alone = (control_of(view(replica("a"))) for _ in range(2))
+    for control in (looked_at, left_alone):
+        for at in range(5):
+            control.scraped("a", stats("a", float(at), running=3), 1_000.0 + at)
+            control.pushed("main", stats("activator/main", float(at)), 1_000.0 + at, urgent=False)
+    for _ in range(3):
+        summary(looked_at, 1_004.0)
+    evaluations = [control.evaluate(1_004.0) for control in (looked_at, left_alone)]
+    assert evaluations[0] == evaluations[1]
+
+
+def test_a_service_wakes_until_a_replica_is_ready_and_not_until_the_next_decision() -> None:
+    control = woken()
+    control.evaluate(1_000.0)
+    control.order_placed(1, 1_000.0)
+    phases = [control.phase]
+    control.viewed(view(replica("a", ReplicaPhase.STARTING)), 1_001.0)
+    phases.append(control.phase)
+    control.viewed(view(replica("a")), 1_001.9)
+    phases.append(control.phase)
+    assert phases == [Phase.WAKING, Phase.WAKING, Phase.SERVING]
+
+
+def test_in_shadow_the_phase_is_that_of_what_is_there() -> None:
+    shadowed = view(isvc=inference_service(scaling="shadow"))
+    control = control_of(shadowed)
+    control.pushed("main", stats("activator/main", 5.0, waiting=1), 1_000.0, urgent=True)
+    evaluation = control.evaluate(1_000.0)
+    assert evaluation is not None
+    assert evaluation.decision.desired == 1
+    assert control.phase is Phase.ASLEEP
 
 
 # Policies
