@@ -17,6 +17,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -55,6 +56,8 @@ class LocalAgent:
         self._processes = Processes(self.run, lambda line: self._guard.announce(line))
         self._guard = Guard(self.run, run_directory, lambda: self._processes.sessions)
         self._services: dict[str, LocalService] = {}
+        self._removed: dict[LocalService, asyncio.Task[None]] = {}
+        self._host: Host | None = None
         self._http: aiohttp.ClientSession | None = None
         self._server: AgentServer | None = None
         self._changed = asyncio.Event()
@@ -84,12 +87,40 @@ class LocalAgent:
         await self._guard.start()
         self._http = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0, force_close=True))
         logs = self.run_directory / "logs"
-        host = Host(self.machine, self._processes, logs, self._http, self._clock, self._wall_clock)
-        self._services = {spec.service: LocalService(spec, host, self._notify) for spec in self._specs}
+        self._host = Host(self.machine, self._processes, logs, self._http, self._clock, self._wall_clock)
+        self.follow(self._specs)
         self._server = AgentServer(self.socket_path, self.watch, self.scale)
         await self._server.start()
         if is_subreaper():
             self._reaper = asyncio.create_task(reap_orphans(), name="reap orphans")
+
+    def follow(self, specs: Sequence[ServiceSpec]) -> None:
+        """From now on these services: policies count at once, replicas of another make are replaced one by one, those
+        of a service that is not listed any more drain and end."""
+        assert self._host is not None, "start it first"
+        for spec in specs:
+            if spec.service in self._services:
+                self._services[spec.service].follow(spec)
+            else:
+                self._services[spec.service] = LocalService(spec, self._host, self._notify)
+        for name in self._services.keys() - {spec.service for spec in specs}:
+            service = self._services.pop(name)
+            ending = asyncio.create_task(service.stop(service.spec.drain_seconds), name=f"end {name}")
+            self._removed[service] = ending
+            ending.add_done_callback(partial(self._ended, service))
+        self._notify()
+
+    def _ended(self, service: LocalService, _: asyncio.Task[None]) -> None:
+        self._removed.pop(service, None)
+
+    def roll(self) -> None:
+        """Replace every replica of every service, one after the other in each."""
+        for service in self._services.values():
+            service.roll()
+
+    async def rolled(self) -> None:
+        """Returns when no replica is older than the last `roll` or edit of its service."""
+        await asyncio.gather(*(service.rolled() for service in self._services.values()))
 
     async def stop(self, drain_seconds: float = 30.0) -> None:
         """End all replicas and remove the run directory; accepted work is finished for at most `drain_seconds`.
@@ -98,7 +129,8 @@ class LocalAgent:
         when all is done.
         """
         self._stopping = True
-        await asyncio.gather(*(service.stop(drain_seconds) for service in self._services.values()))
+        services = (*self._services.values(), *self._removed)
+        await asyncio.gather(*(service.stop(drain_seconds) for service in services))
         if self._end is None:
             self._end = asyncio.create_task(self._close())
         await asyncio.shield(self._end)

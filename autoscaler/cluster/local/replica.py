@@ -63,6 +63,7 @@ class LocalReplica:
         self._proxy: Process | None = None
         self._ready_since: float | None = None
         self.gpus: tuple[str, ...] = ()
+        self.waits_for_gpus = False
         self.view = Replica(name=name, phase=ReplicaPhase.PENDING, created_at=host.wall_clock(), reason=why_new)
 
     @property
@@ -115,6 +116,7 @@ class LocalReplica:
         try:
             while not self.leaving:
                 dealt = self._host.gpus.deal(self.view.name, count) if count else ()
+                self.waits_for_gpus = dealt is None
                 if dealt is not None:
                     self.gpus = dealt
                     return

@@ -36,6 +36,12 @@ class ServiceSpec:
         return self.plan.service
 
     @property
+    def make(self) -> tuple[object, ...]:
+        """Everything that a replica gets at its start. Where it differs, a running replica is of an older make."""
+        policy = self.policy
+        return self.plan, self.footing, self.drain_seconds, policy.container_concurrency, policy.queue, policy.timeouts
+
+    @property
     def drain_seconds(self) -> float:
         """How long a replica that goes may work on what it has accepted: what the manifest says, else its timeout."""
         if self.plan.drain_seconds is not None:
