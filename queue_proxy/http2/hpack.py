@@ -92,6 +92,8 @@ _FIRST_DYNAMIC: Final = len(STATIC) + 1
 _ENTRY_OVERHEAD: Final = 32
 _TABLE_BYTES: Final = 4_096
 _MOST_INTEGER_BYTES: Final = 4
+_BOMB: Final = 16
+"""A list this many times larger than allowed is no mistake: nobody waits for its end."""
 
 _INDEX_OF_PAIR: Final = {pair: at for at, pair in reversed(list(enumerate(STATIC, 1)))}
 _INDEX_OF_NAME: Final = {name: at for at, (name, _) in reversed(list(enumerate(STATIC, 1)))}
@@ -139,11 +141,12 @@ class Decoder:
         """The fields of a block. Raises Http2Error.
 
         A list that is too large is still decoded to its end, since the next blocks build on the same table, but no
-        more of it is kept: a block can mean a thousand times its own size.
+        more of it is kept: a block can mean four thousand times its own size.
         """
         pairs: list[Pair] = []
         secret: set[bytes] = set()
         room = self.most_bytes
+        bomb = -_BOMB * room
         at = 0
         size = len(block)
         while at < size:
@@ -167,6 +170,8 @@ class Decoder:
             room -= len(pair[0]) + len(pair[1]) + _ENTRY_OVERHEAD
             if room >= 0:
                 pairs.append(pair)
+            elif room < bomb:
+                raise Http2Error(ErrorCode.ENHANCE_YOUR_CALM, "a header list far beyond what is allowed")
         too_large = room < 0 or len(pairs) > self.most_fields
         return HeaderList(pairs, frozenset(secret), too_large)
 

@@ -179,10 +179,18 @@ def test_a_broken_block_is_a_compression_error(block: bytes) -> None:
 def test_a_block_that_means_far_more_than_its_size_is_read_to_its_end_but_not_kept() -> None:
     reading = Decoder(8_192, 128)
     reading.decode(b"\x40\x01a\x7f\xa1\x1e" + b"v" * 4_000)
-    bomb = reading.decode(b"\xbe" * 60_000)  # 240 MB of fields
-    assert bomb.too_large
-    assert len(bomb.pairs) <= 3
-    assert reading.decode(b"\xbe").pairs == [(b"a", b"v" * 4_000)]
+    large = reading.decode(b"\xbe" * 30 + b"\x40\x01b\x01c")
+    assert large.too_large
+    assert len(large.pairs) <= 3
+    assert reading.decode(b"\xbe\xbf").pairs == [(b"b", b"c")]
+
+
+def test_a_bomb_ends_the_connection() -> None:
+    reading = Decoder(8_192, 128)
+    reading.decode(b"\x40\x01a\x7f\xa1\x1e" + b"v" * 4_000)
+    with pytest.raises(Http2Error) as caught:
+        reading.decode(b"\xbe" * 60_000)  # 240 MB of fields
+    assert caught.value.code is ErrorCode.ENHANCE_YOUR_CALM
 
 
 def test_a_list_of_too_many_small_fields_is_too_large() -> None:
