@@ -180,7 +180,9 @@ class World:
 
     def metric(self, process: str, name: str) -> float:
         page = ask(self.admin[process], "/metrics").decode()
-        return sum(float(value) for value in re.findall(rf"^{name}(?:{{.*}})? (\S+)$", page, re.MULTILINE))
+        values = re.findall(rf"^{name}(?:{{.*}})? (\S+)\s*$", page, re.MULTILINE)
+        assert values, f"there is no {name}"
+        return sum(map(float, values))
 
 
 def ask(port: int, path: str, *headers: str) -> bytes:
