@@ -10,13 +10,14 @@ CODE := $(PACKAGES) tests benchmarks
 TESTS ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench docs lock clean
+.PHONY: help demo test lint bench bench-dataplane docs lock clean
 
 help:
 	@echo "make demo   three example services from zero through a burst and back, with a report"
 	@echo "make test   lint, types, import contracts and all tests"
 	@echo "make lint   the first three of these alone"
 	@echo "make bench  what a proxied request and a wake cost"
+	@echo "make bench-dataplane  the queue proxy beside Knative's, nginx, haproxy and aiohttp"
 	@echo "make docs   write the generated pages under docs/ again"
 	@echo "make lock   resolve the dependencies again and pin them"
 
@@ -35,6 +36,10 @@ lint: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/dataplane_cpu.py
 	$(BIN)/python benchmarks/wake.py
+
+# Side by side with Knative's queue-proxy, nginx, haproxy and aiohttp; benchmarks/dataplane/README.md says what it needs.
+bench-dataplane: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.dataplane --write docs/performance.md
 
 docs: $(VENV)/.runtime
 	$(BIN)/python -m autoscaler.policy.reference > docs/policy.md
