@@ -23,6 +23,16 @@ examples:
   pilotlight check -f my-isvc.yaml                  every mistake in its policy
 """
 
+_UP_EPILOG = """\
+signals, none of which loses a request:
+  SIGHUP            read the files again and replace what they change; with a mistake in them nothing changes.
+                    A policy counts at once. Replicas are replaced, one by one, when their container changes,
+                    containerConcurrency, a timeout or the queue. Services may come and go.
+  SIGUSR1           a new controller and a new activator
+  SIGUSR2           new replicas, one by one
+  SIGINT, SIGTERM   drain and end; once more: end at once
+"""
+
 
 def main(command_line: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status. SystemExit(2) comes from argparse for a wrong command line."""
@@ -72,7 +82,8 @@ def _run(parser: argparse.ArgumentParser, given: argparse.Namespace) -> int:
 
 
 def _up(given: argparse.Namespace) -> int:
-    from pilotlight.up import UpOptions, run_up
+    from pilotlight.prepared import UpOptions
+    from pilotlight.up import run_up
 
     return run_up(
         UpOptions(
@@ -117,6 +128,8 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_up(parser: argparse.ArgumentParser) -> None:
     parser.description = "Serve InferenceServices on this machine. Replicas are processes; none runs before a request."
+    parser.epilog = _UP_EPILOG
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     _files(parser)
     _ports(parser)
     parser.add_argument("--host", default="127.0.0.1", help="address that services listen on (%(default)s)")

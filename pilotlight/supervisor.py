@@ -41,6 +41,7 @@ class Component:
         self._process: Process | None = None
         self._task: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
+        self._ordered = False
 
     @property
     def running(self) -> bool:
@@ -63,6 +64,12 @@ class Component:
         self._log.close()
         return ended is None or ended.code != -signal.SIGKILL
 
+    async def restart(self, within: float) -> None:
+        """SIGTERM, and SIGKILL past `within` seconds; returns when it has ended. It is started again at once."""
+        if self._process is not None and self._process.running:
+            self._ordered = True
+            await self._process.stop(within)
+
     def kill(self) -> None:
         """SIGKILL, and no restart."""
         self._stopping.set()
@@ -80,6 +87,10 @@ class Component:
             how = "could not be started" if process is None else str(await asyncio.shield(process.ended))
             if self._stopping.is_set():
                 return
+            if self._ordered:
+                self._ordered = False
+                process = self._start_or_say_why()
+                continue
             self.deaths += 1
             if time.monotonic() - started >= _STEADY_SECONDS:
                 pause = _FIRST_PAUSE
@@ -87,12 +98,15 @@ class Component:
             if await self._stopped_within(pause):
                 return
             pause = min(pause * 2, _LONGEST_PAUSE)
-            try:
-                process = self._spawn()
-            except StartError as error:
-                # Out of processes or memory: the machine's trouble may pass, and requests wait in the meantime.
-                self._report(str(error))
-                process = None
+            process = self._start_or_say_why()
+
+    def _start_or_say_why(self) -> Process | None:
+        try:
+            return self._spawn()
+        except StartError as error:
+            # Out of processes or memory: the machine's trouble may pass, and requests wait in the meantime.
+            self._report(str(error))
+            return None
 
     async def _stopped_within(self, seconds: float) -> bool:
         try:

@@ -29,10 +29,12 @@ from pilotlight.demo.view import Picture, Tally, View, now_after, view_for
 from pilotlight.errors import CommandError
 from pilotlight.listeners import bind_loopback, check_free
 from pilotlight.node import Node, NodeOptions
+from pilotlight.orders import Orders
 from pilotlight.output_file import check_writable
+from pilotlight.prepared import UpOptions, prepare
 from pilotlight.report.page import write_page
 from pilotlight.run_directory import make_run_directory, remove_run_directory
-from pilotlight.up import Orders, UpOptions, allow_as_many_files_as_possible, prepare
+from pilotlight.up import allow_as_many_files_as_possible
 
 _LONGEST_LOAD = 75.0
 _LONGEST_SLEEP = 20.0
