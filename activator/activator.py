@@ -13,7 +13,8 @@ from activator.link import Link
 from activator.services import ServiceTable
 from activator.settings import Settings
 from queue_proxy.http import HttpServer
-from queue_proxy.proxy import take_socket
+from queue_proxy.observability import Observability, ObservabilityError
+from queue_proxy.proxy import StartError, take_socket
 
 _CLOCK = time.monotonic
 # After the refusals of those who waited to the last, this long for answers to leave.
@@ -33,8 +34,12 @@ class Activator:
         self._sockets = [(name, take_socket("--listen", address)) for name, address in settings.listen]
         self._admin_socket = None if settings.admin is None else take_socket("--admin", settings.admin)
         self.budget = Budget(settings.hold_requests, settings.hold_bytes)
+        try:
+            observability = Observability("activator", settings.name, settings.observability, _CLOCK)
+        except ObservabilityError as error:
+            raise StartError(str(error)) from error
         self.table = ServiceTable(
-            settings.name, settings.bind, settings.comment_seconds, self.budget, _CLOCK, self._wake
+            settings.name, settings.bind, settings.comment_seconds, self.budget, observability, _CLOCK, self._wake
         )
         self.link = Link(settings.name, settings.control, self.table, _CLOCK)
         self._admin_server = HttpServer(AdminDispatcher(self.table, self.link), clock=_CLOCK)
@@ -68,6 +73,7 @@ class Activator:
         self.table.close()
         await self.table.wait_closed(0)
         await self._admin_server.wait_closed(0)
+        self.table.observability.close()
         if self._dialling is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_GOODBYE_SECONDS):

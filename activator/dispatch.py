@@ -318,6 +318,7 @@ class Dispatcher:
         upstream = self._upstreams.get(load)
         if upstream is None:
             upstream = self._upstreams[load] = self._around.upstream(load.endpoint.host, load.endpoint.port)
+            upstream.name = load.endpoint.name
         return upstream
 
     def _bytes_of(self, exchange: Exchange) -> int:

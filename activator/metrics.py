@@ -19,6 +19,9 @@ from prometheus_client.registry import Collector
 from activator.link import Link
 from activator.services import Service, ServiceTable
 from queue_proxy.histogram import Histogram
+from queue_proxy.observability import Observability
+from queue_proxy.observability.batches import Batches
+from queue_proxy.observability.record import RequestRecord
 
 CONTENT_TYPE: Final = b"text/plain; version=0.0.4; charset=utf-8"
 _PREFIX: Final = "pilotlight_activator_"
@@ -73,7 +76,16 @@ class LinkGauge:
     read: Callable[[Link], float]
 
 
-Metric = ServiceCounter | ServiceGauge | ServiceHistogram | LinkCounter | LinkGauge
+@dataclass(frozen=True, slots=True)
+class RecordCounter:
+    """What became of the records that tell of single requests, one kind of them. Absent while that is off."""
+
+    name: str
+    help: str
+    read: Callable[[Observability], Batches[RequestRecord] | None]
+
+
+Metric = ServiceCounter | ServiceGauge | ServiceHistogram | LinkCounter | LinkGauge | RecordCounter
 
 
 def _one(value: float) -> Values:
@@ -168,6 +180,12 @@ METRICS: Final[tuple[Metric, ...]] = (
     LinkCounter(
         "link_tables_refused", "Tables of the controller that could not be read.", lambda link: link.refused_tables
     ),
+    RecordCounter(
+        "request_log_lines", "Lines of the request log by what became of them; absent without a log.", lambda o: o.log
+    ),
+    RecordCounter(
+        "traced_requests", "Requests with spans by what became of those; absent without tracing.", lambda o: o.spans
+    ),
 )
 
 
@@ -182,7 +200,7 @@ class TableCollector(Collector):
         """Called by the registry."""
         services = sorted(self._table.items())
         for metric in METRICS:
-            yield _family(metric, services, self._link)
+            yield _family(metric, services, self._link, self._table.observability)
 
 
 def render(table: ServiceTable, link: Link) -> bytes:
@@ -192,10 +210,17 @@ def render(table: ServiceTable, link: Link) -> bytes:
     return generate_latest(registry)
 
 
-def _family(metric: Metric, services: list[tuple[str, Service]], link: Link) -> Family:
+def _family(metric: Metric, services: list[tuple[str, Service]], link: Link, observability: Observability) -> Family:
     name = _PREFIX + metric.name
     if isinstance(metric, LinkCounter):
         return CounterMetricFamily(name, metric.help, value=metric.read(link))
+    if isinstance(metric, RecordCounter):
+        fates = CounterMetricFamily(name, metric.help, labels=("fate",))
+        batches = metric.read(observability)
+        if batches is not None:
+            fates.add_metric(("written",), batches.written)
+            fates.add_metric(("dropped",), batches.dropped)
+        return fates
     if isinstance(metric, LinkGauge):
         return GaugeMetricFamily(name, metric.help, value=metric.read(link))
     if isinstance(metric, ServiceHistogram):

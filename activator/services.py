@@ -148,7 +148,10 @@ class ServiceTable:
     def _add(self, name: str) -> Service:
         measurement = Measurement(self._source, self._epoch, self._clock())
         dispatcher = Dispatcher(name, measurement, Recorder(), self._around)
-        server = HttpServer(dispatcher, limits=self._limits, clock=self._clock, http2=ServerConnection)
+        observer = self.observability.observer(name, retries_wait=True)
+        server = HttpServer(
+            dispatcher, limits=self._limits, clock=self._clock, http2=ServerConnection, observer=observer
+        )
         listener = ServiceListener(name, self._bind, server)
         service = Service(dispatcher, server, listener, ReadinessWatch(self._clock, dispatcher.proven))
         self._services[name] = service

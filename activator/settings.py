@@ -9,11 +9,12 @@ import argparse
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NoReturn
 from urllib.parse import urlsplit
 
 from activator.link import ControlTarget
+from queue_proxy.observability import Flags, add_flags, flags_from
 from queue_proxy.settings import Address
 
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,125}[A-Za-z0-9])?")
@@ -30,6 +31,7 @@ class Settings:
     comment_seconds  between two comments to a client that waits and asked for them; 0: none
     hold_requests    requests that may wait, of all services together
     hold_bytes       bytes of memory that waiting requests may take, of all services together
+    observability    what is told of single requests
     """
 
     name: str
@@ -41,6 +43,7 @@ class Settings:
     comment_seconds: float
     hold_requests: int
     hold_bytes: int
+    observability: Flags = field(default_factory=Flags)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -67,6 +70,7 @@ def parse(arguments: Sequence[str]) -> Settings:
         comment_seconds=given.comment_seconds,
         hold_requests=given.hold_requests,
         hold_bytes=given.hold_bytes,
+        observability=flags_from(given),
     )
 
 
@@ -96,6 +100,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="BYTES",
         help="of memory that waiting requests of all services may take together",
     )
+    add_flags(parser)
     return parser
 
 

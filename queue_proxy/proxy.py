@@ -17,6 +17,7 @@ from queue_proxy.http2.server_connection import ServerConnection
 from queue_proxy.limiter import QueueBounds
 from queue_proxy.measurement import Measurement
 from queue_proxy.metrics import Sources
+from queue_proxy.observability import Observability, ObservabilityError
 from queue_proxy.readiness import Readiness
 from queue_proxy.settings import Address, Config
 
@@ -53,10 +54,17 @@ class QueueProxy:
             Measurement(config.name, os.urandom(8).hex(), _CLOCK()),
             _CLOCK,
         )
+        try:
+            self._observability = Observability("queue_proxy", config.name, config.observability, _CLOCK)
+        except ObservabilityError as error:
+            raise StartError(str(error)) from error
         timeouts = Timeouts(config.timeout, config.response_start_timeout, config.idle_timeout)
-        self._server = HttpServer(self._dispatcher, config.clients, timeouts, _CLOCK, http2=ServerConnection)
+        observer = self._observability.observer(config.service, config.name)
+        self._server = HttpServer(
+            self._dispatcher, config.clients, timeouts, _CLOCK, http2=ServerConnection, observer=observer
+        )
         self._engine = None if config.engine_metrics is None else EngineReader(config.engine_metrics, _CLOCK)
-        self._admin = AdminDispatcher(Sources(self._dispatcher, self._server), self._engine)
+        self._admin = AdminDispatcher(Sources(self._dispatcher, self._server, self._observability), self._engine)
         self._admin_server = HttpServer(self._admin, clock=_CLOCK)
         self._listeners: list[asyncio.Server] = []
 
@@ -107,6 +115,7 @@ class QueueProxy:
         self._dispatcher.slots.close()
         await self._server.wait_closed(0)
         await self._admin_server.wait_closed(0)
+        self._observability.close()
 
 
 def take_socket(flag: str, address: Address) -> socket.socket:

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from queue_proxy.client_limits import add_client_flags, client_limits
 from queue_proxy.http import HttpLimits, UpstreamProtocol
 from queue_proxy.http_get import Request
+from queue_proxy.observability import Flags, add_flags, flags_from
 from queue_proxy.probe_spec import ProbeSpec, ProbeSpecError, default_probe, parse_probe
 
 DEPTH_PER_SLOT = 10
@@ -40,13 +41,16 @@ class Address:
 class Config:
     """One queue proxy. Seconds; 0 switches a timeout off.
 
+    service          that it belongs to, for logs and spans; may be empty
     clients          what the engine bounds per client connection
     limit            requests that run at once, None: no limit
     queue_requests   requests that may wait
     queue_seconds    how long one may wait, None: as long as its client does
+    observability    what is told of single requests
     """
 
     name: str
+    service: str
     listen: Address
     admin: Address
     upstream_host: str
@@ -61,6 +65,7 @@ class Config:
     probe: ProbeSpec
     engine_metrics: Request | None
     drain_seconds: float
+    observability: Flags
     clients: HttpLimits
 
 
@@ -84,6 +89,7 @@ def parse(arguments: Sequence[str]) -> Config:
     depth = given.queue_requests or (DEPTH_WITHOUT_LIMIT if limit is None else DEPTH_PER_SLOT * limit)
     return Config(
         name=given.name,
+        service=given.service or "",
         listen=given.listen,
         admin=given.admin,
         upstream_host=host,
@@ -98,6 +104,7 @@ def parse(arguments: Sequence[str]) -> Config:
         probe=probe,
         engine_metrics=given.engine_metrics,
         drain_seconds=given.drain_seconds,
+        observability=flags_from(given),
         clients=client_limits(given),
     )
 
@@ -108,6 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--name", required=True, type=_name, help="of this replica, as it appears in its statistics")
+    add("--service", type=_name, metavar="NAMESPACE/NAME", help="that it belongs to, for logs and spans")
     add("--listen", required=True, type=_address, metavar="ADDR", help="for requests: HOST:PORT, or fd:N")
     add("--admin", required=True, type=_address, metavar="ADDR", help="for /ready, /stats, /metrics, /healthz")
     add("--upstream", required=True, type=_endpoint, metavar="HOST:PORT", help="the model")
@@ -132,6 +140,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--probe", metavar="JSON", help="the model's readinessProbe as in Kubernetes; default: it accepts connections")
     add("--engine-metrics", type=_page, metavar="URL", help="the engine's own metrics page (http)")
     add("--drain-seconds", type=_seconds, default=30.0, metavar="S", help="how long SIGTERM waits for requests")
+    add_flags(parser)
     add_client_flags(parser, _seconds)
     return parser
 

@@ -55,6 +55,8 @@ class ClientConnection(asyncio.Protocol):
     UPSTREAM_FULL = 2
     AHEAD = 4
 
+    exchange_class = Exchange
+
     transport: asyncio.Transport
 
     def __init__(self, server: HttpServer) -> None:
@@ -305,7 +307,7 @@ class ClientConnection(asyncio.Protocol):
                 break
             self._fresh = False
             self._head_since = None
-            exchange = self.exchange = Exchange(head, self, self.clock())
+            exchange = self.exchange = self.exchange_class(head, self, self.clock())
             server.requests_total += 1
             rest = data[end + 4 :]
             try:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from queue_proxy.http.client import ClientConnection
 from queue_proxy.http.contract import Connection, Dispatcher, HttpLimits, Timeouts
 from queue_proxy.http.deadlines import TICK, Deadlines
+from queue_proxy.http.observed import ObservedConnection, Observer
 
 _DEFAULT_LIMITS = HttpLimits()
 _NO_TIMEOUTS = Timeouts()
@@ -28,12 +29,16 @@ class HttpServer:
         timeouts: Timeouts = _NO_TIMEOUTS,
         clock: Callable[[], float] = time.monotonic,
         http2: Callable[[HttpServer], asyncio.Protocol] | None = None,
+        observer: Observer | None = None,
     ) -> None:
-        """`http2` makes the protocol of a connection that begins with HTTP/2's preface; None: those are refused."""
+        """`http2` makes the protocol of a connection that begins with HTTP/2's preface; None: those are refused.
+        `observer` is told of every exchange; None: nobody is, and nothing on the path asks."""
         self.dispatcher = dispatcher
         self.limits = limits
         self.clock = clock
         self.http2 = http2
+        self.observer = observer
+        self._connection_class = ClientConnection if observer is None else ObservedConnection
         self.deadlines = Deadlines()
         self.draining = False
         self.drain_patience = 0.0
@@ -51,7 +56,7 @@ class HttpServer:
 
     def __call__(self) -> ClientConnection:
         """A protocol for one new connection."""
-        return ClientConnection(self)
+        return self._connection_class(self)
 
     @property
     def connections(self) -> int:

@@ -13,13 +13,42 @@ import time
 from collections import deque
 from collections.abc import Callable
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
-
-if TYPE_CHECKING:
-    from queue_proxy.http.exchange import Exchange
+from typing import Protocol
 
 _TRUSTED_SECONDS = 0.05
 """A connection idle for longer is asked whether it was closed before it is used again."""
+
+
+class Sender(Protocol):
+    """Who sends a request on a connection and takes its answer: an exchange, or who stands in for one."""
+
+    def connected(self, connection: UpstreamConnection) -> None:
+        """The connection that was asked for is there."""
+        ...
+
+    def unreachable(self, why: str) -> None:
+        """There is none; not one byte was sent."""
+        ...
+
+    def receive_answer(self, data: bytes) -> None:
+        """Bytes from the upstream."""
+        ...
+
+    def upstream_ended(self) -> bool:
+        """The upstream has said its last word. True when its connection shall stay open for the other direction."""
+        ...
+
+    def upstream_lost(self, exc: Exception | None) -> None:
+        """The connection is gone."""
+        ...
+
+    def upstream_full(self) -> None:
+        """The upstream takes no more for now."""
+        ...
+
+    def upstream_drained(self) -> None:
+        """The upstream takes more."""
+        ...
 
 
 class UpstreamConnection(asyncio.Protocol):
@@ -30,7 +59,7 @@ class UpstreamConnection(asyncio.Protocol):
     transport: asyncio.Transport
 
     def __init__(self) -> None:
-        self.exchange: Exchange | None = None
+        self.exchange: Sender | None = None
         self.alive = False
         self.full = False
         self.idle_since = 0.0
@@ -123,8 +152,8 @@ class Attempt:
 
     __slots__ = ("exchange",)
 
-    def __init__(self, exchange: Exchange) -> None:
-        self.exchange: Exchange | None = exchange
+    def __init__(self, exchange: Sender) -> None:
+        self.exchange: Sender | None = exchange
 
 
 class Closing(Protocol):
@@ -152,6 +181,7 @@ class Upstream:
     connect_seconds  how long a connection attempt may take
     idle_seconds     after how long an idle connection is retired
     protocol         what it speaks
+    name             as it appears in logs; its address unless somebody knows better
     """
 
     def __init__(
@@ -167,6 +197,7 @@ class Upstream:
         self.protocol = protocol
         self.host = host
         self.port = port
+        self.name = f"{host}:{port}"
         self.connect_seconds = connect_seconds
         self.idle_seconds = idle_seconds
         self.clock = clock
@@ -210,7 +241,7 @@ class Upstream:
         if self._retirement is None:
             self._retirement = asyncio.get_running_loop().call_later(self.idle_seconds / 2, self._retire)
 
-    def connect(self, exchange: Exchange) -> Attempt:
+    def connect(self, exchange: Sender) -> Attempt:
         """Make a new connection; `exchange.connected` or `exchange.unreachable` follows, never at once."""
         attempt = Attempt(exchange)
         self.connects_total += 1
