@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 _HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\n"
 _BARE_LINE_FEED = re.compile(rb"(?<!\r)\n").search
 _START_OF_REQUEST = re.compile(rb"\r$|(?:\r\n)?(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]|\Z|\r$)").match
+_REQUESTS_PER_TURN = 32
 
 
 class ClientConnection(asyncio.Protocol):
@@ -54,6 +55,7 @@ class ClientConnection(asyncio.Protocol):
     BODY_HELD = 1
     UPSTREAM_FULL = 2
     AHEAD = 4
+    TURN = 8
 
     exchange_class = Exchange
 
@@ -284,8 +286,10 @@ class ClientConnection(asyncio.Protocol):
     # Heads
 
     def _serve(self, data: bytes) -> None:
-        """Take the heads in `data`, one after the other, as long as each exchange ends at once."""
+        """Take the heads in `data`, one after the other, as long as each exchange ends at once; but only so many in
+        one turn of the loop, so that a client that sends thousands ahead does not keep all others waiting."""
         self._serving = True
+        turn = _REQUESTS_PER_TURN
         server = self.server
         limits = self.limits
         while data:
@@ -318,8 +322,19 @@ class ClientConnection(asyncio.Protocol):
             self._arrive(exchange)
             if self._is_occupied():
                 break
+            turn -= 1
+            if not turn and self._ahead:
+                self.block(self.TURN)
+                asyncio.get_running_loop().call_soon(self._next_turn)
+                break
             data = self.take_ahead()
         self._serving = False
+
+    def _next_turn(self) -> None:
+        """Go on with what the last turn has left."""
+        self.unblock(self.TURN)
+        if self._ahead and not self._is_occupied() and not self.transport.is_closing():
+            self._serve(self.take_ahead())
 
     def hand_over(self, protocol: asyncio.Protocol, first: bytes) -> None:
         """Send `first` and give the transport to another protocol; this one ends. What the client sent beyond its
@@ -396,7 +411,7 @@ class ClientConnection(asyncio.Protocol):
             return
         self._lingers_until = self.clock() + self.limits.linger_seconds
         if linger:
-            self._blocked = 0
+            self.unblock(self._blocked)
             close_quietly(transport)
         else:
             self._lingers_until = self.clock() + self.limits.idle_seconds

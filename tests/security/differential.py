@@ -137,7 +137,7 @@ class Differential:
         if len(requests) > 1:
             raise DifferenceError(f"one request became {len(requests)}: {data!r}")
         for request in requests:
-            if exchange is None:
+            if not isinstance(exchange, Http1Exchange):
                 raise DifferenceError(f"nobody asked {request}")
             self._answer(server, exchange, request)
         return bool(requests)

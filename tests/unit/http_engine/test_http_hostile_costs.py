@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import tracemalloc
 from collections.abc import Callable
 
 import pytest
 
-from queue_proxy.http import HttpLimits, HttpServer
+from queue_proxy.http import Answer, Exchange, HttpLimits, HttpServer
 from queue_proxy.http.body import BodyError, ChunkedBody
 from queue_proxy.http.fields import HeadError
 from queue_proxy.http.head import RequestHead, parse_request
@@ -148,3 +149,57 @@ def test_the_start_of_a_good_line_waits_for_its_end(start: bytes) -> None:
     framing = ChunkedBody(8_192)
     assert framing.feed(start) == len(start)
     assert not framing.ended
+
+
+class AnsweringDispatcher(FakeDispatcher):
+    """Answers everything at once."""
+
+    def arrive(self, exchange: Exchange) -> None:
+        self.arrived.append(exchange)
+        exchange.answer(Answer(204))
+
+
+async def test_a_client_that_sends_thousands_ahead_gets_its_turn_and_no_more() -> None:
+    dispatcher = AnsweringDispatcher()
+    server = HttpServer(dispatcher, clock=lambda: 0.0)
+    greedy, modest = connect(server), connect(server)
+    greedy.receive((GET + b"\r\n") * 1_000)
+    served = len(dispatcher.arrived)
+    assert 1 <= served < 100
+    assert greedy.paused
+    modest.receive(GET + b"\r\n")
+    assert modest.written.startswith(b"HTTP/1.1 204 ")
+    turns = 1
+    while greedy.paused:
+        await asyncio.sleep(0)
+        turns += 1
+    assert len(dispatcher.arrived) == 1_001
+    assert turns >= 1_000 // served
+    greedy.lose()
+    modest.lose()
+
+
+async def test_a_client_that_leaves_before_its_next_turn_is_forgotten() -> None:
+    dispatcher = AnsweringDispatcher()
+    server = HttpServer(dispatcher, clock=lambda: 0.0)
+    client = connect(server)
+    client.receive((GET + b"\r\n") * 1_000)
+    served = len(dispatcher.arrived)
+    client.lose()
+    await asyncio.sleep(0)
+    assert len(dispatcher.arrived) == served
+    assert server.connections == 0
+
+
+async def test_a_bad_request_in_a_later_turn_ends_the_connection() -> None:
+    dispatcher = AnsweringDispatcher()
+    server = HttpServer(dispatcher, clock=lambda: 0.0)
+    client = connect(server)
+    client.receive((GET + b"\r\n") * 50 + b"GET / HTTP/1.1\r\nX : y\r\n\r\n" + (GET + b"\r\n") * 50)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert len(dispatcher.arrived) == 50
+    assert client.written.count(b"HTTP/1.1 400 ") == 1
+    assert client.eof_written
+    assert not client.paused, "what still comes must be read, or closing takes the answer away"
+    client.lose()
