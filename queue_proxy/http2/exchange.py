@@ -18,12 +18,11 @@ from queue_proxy.http2.answers import grpc_trailers, stream_answer
 from queue_proxy.http2.frames import ErrorCode
 from queue_proxy.http2.heads import Response, StreamHead, Trailers
 from queue_proxy.http2.hpack import encode
-from queue_proxy.http2.pool import pool_of
+from queue_proxy.http2.legs import Leg, leg_pool
 from queue_proxy.http2.stream import Stream
 
 if TYPE_CHECKING:
     from queue_proxy.http.upstream import Upstream
-    from queue_proxy.http2.pool import UpstreamConnection
     from queue_proxy.http2.server_connection import ServerConnection
 
 log = logging.getLogger(__name__)
@@ -50,7 +49,7 @@ class StreamExchange:
     dispatched: bool = False
     _lease: Lease | None = None
     _upstream: Upstream | None = None
-    _connection: UpstreamConnection | None = None
+    _connection: Leg | None = None
     _stream: Stream[StreamExchange] | None = None
     _trailers: Trailers | None = None
     _may_be_sent_again: bool = True
@@ -83,8 +82,8 @@ class StreamExchange:
             raise RuntimeError(f"forward() on an exchange that is {self.state.value}")
         self._lease = lease
         self._upstream = upstream
-        pool = pool_of(upstream)
-        connection = pool.take()
+        pool = leg_pool(upstream)
+        connection = pool.take(self)
         if connection is None:
             self.state = CONNECTING
             pool.wait(self)
@@ -172,7 +171,7 @@ class StreamExchange:
 
     # What its upstream does
 
-    def connected(self, connection: UpstreamConnection) -> None:
+    def connected(self, connection: Leg) -> None:
         """The connection that it waited for is there."""
         self._send(connection)
 
@@ -313,7 +312,7 @@ class StreamExchange:
         if self.client.http.timed_idle:
             self._heard_at = self.client.clock()
 
-    def _send(self, connection: UpstreamConnection) -> None:
+    def _send(self, connection: Leg) -> None:
         """Send the head and what is there of the body."""
         client = self.client
         stream = connection.open(self, client.limits.waiting_bytes)
@@ -390,7 +389,7 @@ class StreamExchange:
     def _end(self, outcome: Outcome) -> None:
         """End it after it was forwarded: let go of the upstream's stream, then of the lease."""
         if self.state is CONNECTING and self._upstream is not None:
-            pool_of(self._upstream).leave(self)
+            leg_pool(self._upstream).leave(self)
         self.state = DONE
         self._held = []
         connection, stream = self._connection, self._stream

@@ -172,7 +172,7 @@ class StreamPool:
         self._retirement: asyncio.TimerHandle | None = None
         self._closed = False
 
-    def take(self) -> UpstreamConnection | None:
+    def take(self, exchange: StreamExchange) -> UpstreamConnection | None:
         """A connection with room for a stream, None when a new one is needed."""
         if self._waiting:
             return None
@@ -181,7 +181,7 @@ class StreamPool:
                 if connection.is_alive():
                     return connection
                 connection.retire()
-                return self.take()
+                return self.take(exchange)
         return None
 
     def wait(self, exchange: StreamExchange) -> None:
@@ -266,11 +266,3 @@ class StreamPool:
         self._retirement = None
         if self.connections:
             self._retirement = asyncio.get_running_loop().call_later(_IDLE_SECONDS / 4, self._retire)
-
-
-def pool_of(upstream: Upstream) -> StreamPool:
-    """The pool of an endpoint, made when its first stream comes."""
-    pool = upstream.streams
-    if not isinstance(pool, StreamPool):
-        pool = upstream.streams = StreamPool(upstream)
-    return pool
