@@ -24,7 +24,7 @@ from queue_proxy.observability.batches import Batches
 from queue_proxy.observability.record import RequestRecord
 
 CONTENT_TYPE: Final = b"text/plain; version=0.0.4; charset=utf-8"
-_PREFIX: Final = "pilotlight_activator_"
+PREFIX: Final = "pilotlight_activator_"
 
 Values = list[tuple[tuple[str, ...], float]]
 
@@ -211,7 +211,7 @@ def render(table: ServiceTable, link: Link) -> bytes:
 
 
 def _family(metric: Metric, services: list[tuple[str, Service]], link: Link, observability: Observability) -> Family:
-    name = _PREFIX + metric.name
+    name = PREFIX + metric.name
     if isinstance(metric, LinkCounter):
         return CounterMetricFamily(name, metric.help, value=metric.read(link))
     if isinstance(metric, RecordCounter):
