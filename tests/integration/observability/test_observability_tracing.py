@@ -70,6 +70,18 @@ async def test_a_held_and_queued_request_is_one_trace_from_the_client_to_the_mod
     assert told[b"tracestate"] == b"vendor=a,other=b"
 
 
+async def test_without_tracing_the_context_passes_both_hops_untouched(tmp_path: Path) -> None:
+    # Not even valid: what is not ours is not ours to judge.
+    sent = {"traceparent": "00-NOT-A-TRACE-01 ", "tracestate": "a=1, b=2", "baggage": "user=1"}
+    async with chain(tmp_path, "--request-log", str(tmp_path / "log")) as hops:
+        await hops.route()
+        assert (await request(hops.activator.port, headers=sent)).status == 200
+        assert (await request(hops.activator.port, headers=_sampled())).status == 200
+    first, second = (call.headers for call in hops.calls)
+    assert {name: first[name.encode()].decode() for name in sent} == {n: value.strip() for n, value in sent.items()}
+    assert {name: second[name.encode()].decode() for name in _sampled()} == _sampled()
+
+
 async def test_who_is_not_sampled_by_the_caller_is_not_recorded_and_passes_untouched(
     tmp_path: Path, collector: Collector
 ) -> None:
