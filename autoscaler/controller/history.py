@@ -1,26 +1,47 @@
-"""What was decided lately, and what was decided when something changed.
+"""What was decided lately, and what was decided when something changed, in little memory.
 
 A sleeping service makes the same decision every two seconds; a plain ring of a thousand would forget, within half an
-hour, why it fell asleep. So there are two rings: every decision, and those that differ from the one before.
+hour, why it fell asleep. So there are two rings: every decision of the last minute, and those of the last days that
+differ from the one before. Of a thousand services both must fit beside everything else: a decision is about a kilobyte
+of objects, and a fifth of that as compressed JSON, in which changes are kept. They are few, so that writing them costs
+nothing, and are read only when somebody asks.
 """
 
 from __future__ import annotations
 
+import json
+import zlib
 from collections import deque
 from itertools import islice
+from typing import TypeVar
 
-from autoscaler.decide.decision import Decision
+from autoscaler.decide.decision import Decision, LimitName, Phase, Reason, Signal
+from autoscaler.decide.decision_json import decision_from_json, decision_to_json
+from autoscaler.decide.records import canonical_json
 
-KEPT_DECISIONS = 1_000
+Kept = TypeVar("Kept")
+
 KEPT_CHANGES = 200
+
+# What nearly every decision's JSON contains, so that none has to say it; the most frequent stands last.
+_WORDS = (
+    "".join(f'"{member.value}"' for kind in (LimitName, Signal, Reason, Phase) for member in kind)
+    + '"limits":[{"after":1,"before":0,"name":"}],"explanation":"Stays at 1: requests wait, one replica can drain'
+    + " requests at a time over the last 60 s, a replica is given 7, which takes no request in the last 60 s."
+    + '{"activator_in_path":true,"at":17,"candidates":[{"reading":{"missing":"nothing was measured in the last 60 s"},'
+    + '"replicas":null,"signal":"concurrency-stable","target":70.0},{"reading":{"age":0.0,"known":0.0},"replicas":0,'
+    + '"signal":"concurrency-panic","target":7.0}],"desired":1,"excess_burst_capacity":-211,"explanation":"",'
+    + '"limits":[],"panic":false,"phase":"serving","reason":"steady","replicas":{"draining":0,"failed":0,"pending":0,'
+    + '"ready":1,"starting":0,"wanted":1},"service":"default/","winner":"concurrency-stable"}'
+).encode()
 
 
 class DecisionHistory:
     """The last decisions of one service."""
 
-    def __init__(self, decisions: int = KEPT_DECISIONS, changes: int = KEPT_CHANGES) -> None:
+    def __init__(self, decisions: int, changes: int = KEPT_CHANGES) -> None:
         self._decisions: deque[Decision] = deque(maxlen=decisions)
-        self._changes: deque[Decision] = deque(maxlen=changes)
+        self._changes: deque[bytes] = deque(maxlen=changes)
 
     def add(self, decision: Decision) -> bool:
         """Keep one more; True when it differs from the one before in result, reason, phase or panic."""
@@ -28,7 +49,7 @@ class DecisionHistory:
         self._decisions.append(decision)
         changed = before is None or _gist(before) != _gist(decision)
         if changed:
-            self._changes.append(decision)
+            self._changes.append(_packed(decision))
         return changed
 
     @property
@@ -41,12 +62,22 @@ class DecisionHistory:
 
     def last_changes(self, count: int) -> tuple[Decision, ...]:
         """The newest `count` that changed something, oldest first."""
-        return _tail(self._changes, count)
+        return tuple(map(_unpacked, _tail(self._changes, count)))
 
 
 def _gist(decision: Decision) -> tuple[object, ...]:
     return decision.desired, decision.reason, decision.phase, decision.panic
 
 
-def _tail(ring: deque[Decision], count: int) -> tuple[Decision, ...]:
+def _tail(ring: deque[Kept], count: int) -> tuple[Kept, ...]:
     return tuple(islice(ring, max(0, len(ring) - max(0, count)), None))
+
+
+def _packed(decision: Decision) -> bytes:
+    packer = zlib.compressobj(wbits=-zlib.MAX_WBITS, zdict=_WORDS)
+    return packer.compress(canonical_json(decision_to_json(decision)).encode()) + packer.flush()
+
+
+def _unpacked(packed: bytes) -> Decision:
+    unpacker = zlib.decompressobj(wbits=-zlib.MAX_WBITS, zdict=_WORDS)
+    return decision_from_json(json.loads(unpacker.decompress(packed)))

@@ -240,8 +240,6 @@ class Controller:
         if evaluation.changed:
             made = evaluation.decision
             _log.info("%s: %s, %d replicas: %s", made.service, made.reason.value, made.desired, made.explanation)
-        self._table.put(running.control.route())
-        self._publish()
 
     # Replicas' numbers
 

@@ -66,7 +66,7 @@ class ServiceControl:
         self.view = view
         self.policy = PolicyInForce()
         self.faults = Faults(view.service)
-        self.history = DecisionHistory()
+        self.history = DecisionHistory(cadence.decisions_kept)
         self.reasons: Counter[Reason] = Counter()
         self.wakes = WakeLog()
         self.replicas_heard: dict[str, Heard] = {}
@@ -146,14 +146,14 @@ class ServiceControl:
     @property
     def counts(self) -> ReplicaCounts:
         """Replicas by phase, as the cluster shows them."""
-        phases = Counter(replica.phase for replica in self.view.replicas)
+        phases = [replica.phase for replica in self.view.replicas]
         return ReplicaCounts(
             wanted=self.wanted,
-            ready=phases[ReplicaPhase.READY],
-            starting=phases[ReplicaPhase.STARTING],
-            pending=phases[ReplicaPhase.PENDING],
-            draining=phases[ReplicaPhase.DRAINING],
-            failed=phases[ReplicaPhase.FAILED],
+            ready=phases.count(ReplicaPhase.READY),
+            starting=phases.count(ReplicaPhase.STARTING),
+            pending=phases.count(ReplicaPhase.PENDING),
+            draining=phases.count(ReplicaPhase.DRAINING),
+            failed=phases.count(ReplicaPhase.FAILED),
         )
 
     @property

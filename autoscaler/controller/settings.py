@@ -52,7 +52,7 @@ class ClusterTarget:
 
 @dataclass(frozen=True, slots=True)
 class Cadence:
-    """How often, and how long at most. Seconds.
+    """How often, how long at most, and how many. Seconds, where nothing else is said.
 
     evaluation         between two evaluations of a service
     urgent_gap         an urgent push is evaluated at once, but never sooner than this after the last one that was: the
@@ -64,6 +64,7 @@ class Cadence:
     activator_connect  after a start, how long to wait for an activator to connect before the first decision
     activator_push     how long to wait for the first push of one that has connected
     activator_rest     how long after it to wait for what it tells of other services
+    decisions_kept     of each service, how many decisions are shown, whether or not they changed anything
     first_scrapes      after a service is first seen, how long to wait for its replicas' first scrapes
     """
 
@@ -77,6 +78,7 @@ class Cadence:
     activator_push: float = 2.0
     activator_rest: float = 0.5
     first_scrapes: float = 3.0
+    decisions_kept: int = 30
 
 
 @dataclass(frozen=True, slots=True)

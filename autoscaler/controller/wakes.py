@@ -57,6 +57,7 @@ class WakeLog:
     def __init__(self) -> None:
         self._wakes: deque[Wake] = deque(maxlen=_KEPT_WAKES)
         self._starts: deque[float] = deque(maxlen=_KEPT_STARTS)
+        self._expected: float | None = None
         self._measured: set[tuple[str, float]] = set()
         self._earlier: frozenset[str] = frozenset()
 
@@ -91,7 +92,10 @@ class WakeLog:
                 fresh.append(max(0.0, replica.ready_at - self._ordered_at(replica)))
                 self._measured.add(key)
         self._measured &= {(replica.name, replica.created_at) for replica in replicas}
-        self._starts.extend(fresh)
+        if fresh:
+            self._starts.extend(fresh)
+            ordered = sorted(self._starts)
+            self._expected = ordered[math.ceil(0.9 * len(ordered)) - 1]
         return Measured(tuple(fresh), wakes)
 
     def first_request(self, replica: str, at: float) -> None:
@@ -102,10 +106,7 @@ class WakeLog:
 
     def expected_seconds(self) -> float | None:
         """Time from order to readiness that nine of ten of the last starts kept; None before the first."""
-        if not self._starts:
-            return None
-        ordered = sorted(self._starts)
-        return ordered[math.ceil(0.9 * len(ordered)) - 1]
+        return self._expected
 
     def last(self, count: int) -> tuple[Wake, ...]:
         """The newest `count`, oldest first."""

@@ -111,6 +111,8 @@ def _arriving(policy: ScalingPolicy, readings: Readings) -> float:
 
 def keep_most(backlog: Backlog, candidates: Iterable[Candidate]) -> Backlog:
     """The backlog, with the most that was asked for to drain it."""
+    if not backlog.draining:
+        return backlog
     asked = max((c.replicas or 0 for c in candidates if c.signal is Signal.BACKLOG), default=0)
     return replace(backlog, most=asked) if asked > backlog.most else backlog
 

@@ -52,6 +52,11 @@ class BacklogLoad:
         self._seconds: dict[int, _Second] = {}
         self._settled = True
 
+    @property
+    def empty(self) -> bool:
+        """No second of a backlog is remembered."""
+        return not self._seconds
+
     def add(self, sample: Sample) -> None:
         """Take a sample of a second that belongs to a backlog."""
         second = self._seconds.get(sample.second)

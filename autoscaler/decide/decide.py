@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from autoscaler.decide.backlog import keep_most
 from autoscaler.decide.burst import activator_in_path, counted_for_burst, excess_burst_capacity
 from autoscaler.decide.candidates import Proposal, propose
@@ -74,11 +72,21 @@ def _with_evidence(policy: ScalingPolicy, state: State, readings: Readings, now:
         last_work = now
     elif readings.last_busy is not None:
         last_work = max(last_work, min(readings.last_busy, now))
-    return replace(
-        state,
-        initialised=state.initialised or observation.replicas.ready >= least_ready(policy, initialised=False),
-        proxy_since=None if not confirmed else now if state.proxy_since is None else state.proxy_since,
+    initialised = state.initialised or observation.replicas.ready >= least_ready(policy, initialised=False)
+    proxy_since = None if not confirmed else now if state.proxy_since is None else state.proxy_since
+    if (initialised, proxy_since, last_work) == (state.initialised, state.proxy_since, state.last_work):
+        return state
+    return State(
+        at=state.at,
+        panic=state.panic,
+        backlog=state.backlog,
+        delay=state.delay,
+        activity=state.activity,
+        activity_since=state.activity_since,
+        initialised=initialised,
+        proxy_since=proxy_since,
         last_work=last_work,
+        excess_burst=state.excess_burst,
     )
 
 
@@ -147,6 +155,8 @@ def _reason(replicas: ReplicaCounts, proposal: Proposal, tally: Tally, outcome: 
 def _reason_to_stay(proposal: Proposal, tally: Tally) -> Reason:
     if tally.changed_by(LimitName.UNKNOWN_IS_NOT_ZERO) or (not proposal.known and proposal.winner is None):
         return Reason.UNKNOWN_LOAD
+    if not tally.limits:
+        return Reason.STEADY
     if tally.changed_by(*_BEFORE_SLEEP):
         return Reason.WAITING_TO_SLEEP
     if tally.changed_by(LimitName.MAX_REPLICAS):

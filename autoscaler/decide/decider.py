@@ -107,6 +107,8 @@ class Decider:
 
     def _correct(self, observation: Observation, backlog: Backlog, now: int) -> None:
         """Let the seconds of a backlog count what they would have been without the start that it waited for."""
+        if self._backlog_load.empty:
+            return
         service_seconds = observation.service_seconds
         over = backlog.last is not None and backlog.last < now
         weight = waiting_weight(self._policy, service_seconds)

@@ -133,13 +133,7 @@ class Collector:
 
     def live(self, now: float, *, ready: Collection[str], present: Collection[str]) -> LiveSources:
         """What is in flight, held and queued as of `now`, from the last word of each source; takes nothing away."""
-        return LiveSources(
-            replicas={name: s for name, s in self._sources.items() if not s.is_activator and name in present},
-            activators={name: s for name, s in self._sources.items() if s.is_activator},
-            ready=ready,
-            now=now,
-            stale_after=self.stale_after_seconds,
-        )
+        return LiveSources(self._sources, ready=ready, present=present, now=now, stale_after=self.stale_after_seconds)
 
     def _announce(self, stats: Stats, arrived: float, second: int) -> None:
         earlier = self._announced.get(stats.source)
@@ -172,8 +166,11 @@ class Collector:
 
     def _take_samples(self, now: float) -> tuple[Sample, ...]:
         this_second = math.floor(now)
-        told = [s.heard_at for s in self._sources.values() if now - s.heard_at <= self.stale_after_seconds]
-        complete = min(this_second, math.floor(min(told, default=now)))
+        earliest, silent_since = now, now - self.stale_after_seconds
+        for source in self._sources.values():
+            if silent_since <= source.heard_at < earliest:
+                earliest = source.heard_at
+        complete = math.floor(earliest)
         before = max(complete, this_second - _SECONDS_TO_WAIT)
         seconds = sorted(second for second in self._pending if second < before)
         samples = [Sample(second, *self._pending.pop(second)) for second in seconds]
@@ -183,19 +180,20 @@ class Collector:
         return tuple(samples)
 
     def _forget(self, present: Collection[str], now: float) -> None:
-        for name, source in list(self._sources.items()):
+        expired = []
+        for name, source in self._sources.items():
             if source.is_activator:
-                expired = now - source.heard_at > _LONGEST_PAST
+                if now - source.heard_at > _LONGEST_PAST:
+                    expired.append(name)
             elif name in present:
-                self._gone_at.pop(name, None)
-                continue
-            else:
-                expired = now - self._gone_at.setdefault(name, now) > _GONE_SECONDS
-            if expired:
-                self._service.add(*source.take_completions())
-                del self._sources[name]
-                self._gone_at.pop(name, None)
-                self._announced.pop(name, None)
+                if self._gone_at:
+                    self._gone_at.pop(name, None)
+            elif now - self._gone_at.setdefault(name, now) > _GONE_SECONDS:
+                expired.append(name)
+        for name in expired:
+            self._service.add(*self._sources.pop(name).take_completions())
+            self._gone_at.pop(name, None)
+            self._announced.pop(name, None)
 
 
 @dataclass(slots=True)

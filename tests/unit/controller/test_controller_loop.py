@@ -37,8 +37,9 @@ START = 1_000.0
 @asynccontextmanager
 async def running(cluster: MemoryCluster, recorder: Recorder | None = None) -> AsyncIterator[Controller]:
     loop = asyncio.get_running_loop()
+    cadence = Cadence(decisions_kept=1_000)
     async with aiohttp.ClientSession() as session:
-        controller = Controller(cluster, session, recorder, lambda: START + loop.time(), Cadence(), "epoch")
+        controller = Controller(cluster, session, recorder, lambda: START + loop.time(), cadence, "epoch")
         task = asyncio.create_task(controller.run())
         await asyncio.sleep(0)
         try:

@@ -43,7 +43,7 @@ def test_the_newest_decisions_are_kept_oldest_first() -> None:
 
 
 def test_why_it_fell_asleep_outlives_a_thousand_decisions_to_stay_asleep() -> None:
-    history = DecisionHistory()
+    history = DecisionHistory(30)
     history.add(decision(0.0, reason=Reason.SLEEP))
     for at in range(1, 5_000):
         history.add(decision(float(at)))
@@ -51,7 +51,7 @@ def test_why_it_fell_asleep_outlives_a_thousand_decisions_to_stay_asleep() -> No
 
 
 def test_a_decision_that_says_the_same_is_no_change() -> None:
-    history = DecisionHistory()
+    history = DecisionHistory(30)
     assert history.add(decision(0.0))
     assert not history.add(decision(2.0))
     assert history.add(decision(4.0, desired=1, reason=Reason.WAKE))
