@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, Generic, TypeVar
 
+from queue_proxy.http.transports import close_quietly
 from queue_proxy.http2.connection import Connection
 from queue_proxy.http2.limits import Http2Limits
 
@@ -17,6 +18,10 @@ Head = TypeVar("Head")
 
 _MOST_UNREAD: Final = 1_048_576
 """Bytes that a peer may leave unread before we stop reading from it: so it cannot have us answer pings into memory."""
+
+
+def _close(transport: asyncio.Transport) -> None:
+    transport.close()
 
 
 class Http2Protocol(Connection[Owner, Head], asyncio.Protocol, Generic[Owner, Head]):
@@ -29,6 +34,7 @@ class Http2Protocol(Connection[Owner, Head], asyncio.Protocol, Generic[Owner, He
         self.clock = clock
         self._loop = asyncio.get_running_loop()
         self._closing = False
+        self._end: Callable[[asyncio.Transport], None] = _close
         self._reading_paused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -71,12 +77,14 @@ class Http2Protocol(Connection[Owner, Head], asyncio.Protocol, Generic[Owner, He
             if not self.transport.is_closing():
                 self.transport.write(data)
         if self._closing:
-            self.transport.close()
+            self._end(self.transport)
         elif not self.full:
             self.pump()
 
-    def close_soon(self) -> None:
-        """Close once everything that was put is written."""
+    def close_soon(self, *, linger: bool = False) -> None:
+        """Close once everything that was put is written. `linger`: end our side only, and read on: closed while the
+        peer still sends, the connection would be reset, and our last word could be lost with it."""
         if not self._closing:
             self._closing = True
+            self._end = close_quietly if linger else _close
             self._loop.call_soon(self.flush)

@@ -186,7 +186,7 @@ class ServerConnection(Http2Protocol[StreamExchange, Head]):
         self.http.malformed_total += 1
         log.debug("a client's connection failed: %s", fault.why)
         self._leave_all()
-        self._hang_up()
+        self._hang_up(linger=True)
 
     def ponged(self, payload: bytes) -> None:
         """See Connection."""
@@ -244,11 +244,11 @@ class ServerConnection(Http2Protocol[StreamExchange, Head]):
         if not self.streams:
             self._hang_up()
 
-    def _hang_up(self) -> None:
+    def _hang_up(self, *, linger: bool = False) -> None:
         """Close once what was put is written; a client that does not read it is cut after a while."""
         self._closes_at = self.clock() + self.http.limits.linger_seconds
         self.look_at(self._closes_at)
-        self.close_soon()
+        self.close_soon(linger=linger)
 
     def _leave_all(self) -> None:
         self._arrived = []
