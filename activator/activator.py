@@ -39,7 +39,14 @@ class Activator:
         except ObservabilityError as error:
             raise StartError(str(error)) from error
         self.table = ServiceTable(
-            settings.name, settings.bind, settings.comment_seconds, self.budget, observability, _CLOCK, self._wake
+            settings.name,
+            settings.bind,
+            settings.comment_seconds,
+            self.budget,
+            settings.clients,
+            observability,
+            _CLOCK,
+            self._wake,
         )
         self.link = Link(settings.name, settings.control, self.table, _CLOCK)
         self._admin_server = HttpServer(AdminDispatcher(self.table, self.link), clock=_CLOCK)

@@ -55,6 +55,7 @@ class ServiceTable:
         bind: str,
         comment_seconds: float,
         budget: Budget,
+        limits: HttpLimits,
         observability: Observability,
         clock: Callable[[], float],
         wake: Callable[[str], None],
@@ -65,7 +66,7 @@ class ServiceTable:
         self._bind = bind
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._limits = HttpLimits()
+        self._limits = limits
         self._services: dict[str, Service] = {}
         self._leaving: list[Service] = []
         self._draining = False

@@ -14,6 +14,8 @@ from typing import NoReturn
 from urllib.parse import urlsplit
 
 from activator.link import ControlTarget
+from queue_proxy.client_limits import add_client_flags, client_limits
+from queue_proxy.http import HttpLimits
 from queue_proxy.observability import Flags, add_flags, flags_from
 from queue_proxy.settings import Address
 
@@ -32,6 +34,7 @@ class Settings:
     hold_requests    requests that may wait, of all services together
     hold_bytes       bytes of memory that waiting requests may take, of all services together
     observability    what is told of single requests
+    clients          what the engine bounds per client connection
     """
 
     name: str
@@ -44,6 +47,7 @@ class Settings:
     hold_requests: int
     hold_bytes: int
     observability: Flags = field(default_factory=Flags)
+    clients: HttpLimits = field(default_factory=HttpLimits)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -71,6 +75,7 @@ def parse(arguments: Sequence[str]) -> Settings:
         hold_requests=given.hold_requests,
         hold_bytes=given.hold_bytes,
         observability=flags_from(given),
+        clients=client_limits(given),
     )
 
 
@@ -100,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="BYTES",
         help="of memory that waiting requests of all services may take together",
     )
+    add_client_flags(parser, _seconds)
     add_flags(parser)
     return parser
 
