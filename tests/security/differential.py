@@ -169,7 +169,7 @@ class Differential:
                 f"{seen[len(reader.requests)]} is no strict request of its client: {error or 'not whole'}"
             )
         for ours, direct in zip(seen, reader.requests, strict=False):
-            _compare(ours, direct)
+            compare(ours, direct)
             for secret in _SECRET(b" ".join((ours.target, ours.body, *(value for _, value in ours.headers)))):
                 if int(secret) != client:
                     raise DifferenceError(f"client {client} has sent what belongs to {secret!r}: {ours}")
@@ -190,7 +190,8 @@ class Differential:
             raise DifferenceError(f"client {client}: {reader.requests[len(self.seen[client])]} was swallowed")
 
 
-def _compare(ours: Request, direct: Request) -> None:
+def compare(ours: Request, direct: Request) -> None:
+    """Whether a request behind us is the one before us, but for what concerns one hop. Raises DifferenceError."""
     for name in ("method", "target", "version", "host", "body", "trailers"):
         if getattr(ours, name) != getattr(direct, name):
             raise DifferenceError(
