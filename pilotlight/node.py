@@ -146,7 +146,7 @@ class Node:
         for activator in (self._activator, *self._retiring):
             activator.component.kill()
         self._controller.kill()
-        await self.agent.stop(0.0)
+        await self.agent.stop_at_once()
 
     def _controller_spec(self) -> ComponentSpec:
         command = [sys.executable, "-P", "-m", "autoscaler.controller", "--cluster", f"local:{self.agent.socket_path}"]

@@ -85,7 +85,8 @@ class Rolling:
         self._node.agent.follow(specs)
         _close(gone)
         self._say("read the files again" + "".join(_changes(new, gone)))
-        self._tell_when_rolled()
+        if self._node.agent.rolling:
+            self._tell_when_rolled()
 
     def _tell_when_rolled(self) -> None:
         """Say when all replicas are new. One that does not become ready must not keep later orders waiting."""

@@ -222,7 +222,8 @@ class Upstream:
         idle = self._idle
         while idle:
             connection = idle.pop()
-            if not connection.alive:
+            if not connection.alive or connection.transport.is_closing():
+                # Closing, and not told of it yet: what is written now would be thrown away.
                 continue
             age = self.clock() - connection.idle_since
             if age < _TRUSTED_SECONDS or (age < self.idle_seconds and connection.is_quiet()):

@@ -118,6 +118,11 @@ class LocalAgent:
         for service in self._services.values():
             service.roll()
 
+    @property
+    def rolling(self) -> bool:
+        """Whether any replica is, or may be, older than the last `roll` or edit of its service."""
+        return any(service.rolling for service in self._services.values())
+
     async def rolled(self) -> None:
         """Returns when no replica is older than the last `roll` or edit of its service."""
         await asyncio.gather(*(service.rolled() for service in self._services.values()))
@@ -134,6 +139,13 @@ class LocalAgent:
         if self._end is None:
             self._end = asyncio.create_task(self._close())
         await asyncio.shield(self._end)
+
+    async def stop_at_once(self) -> None:
+        """End everything now: nothing that is accepted is finished. May be called while `stop` is under way."""
+        self._stopping = True
+        for service in (*self._services.values(), *self._removed):
+            service.kill()
+        await self.stop(0.0)
 
     async def _close(self) -> None:
         self._notify()

@@ -58,6 +58,7 @@ class LocalReplica:
         self._why_new = why_new
         self._leaving = asyncio.Event()
         self._hurried = asyncio.Event()
+        self._killed = False
         self._drain_until = 0.0
         self._model: Process | None = None
         self._proxy: Process | None = None
@@ -79,6 +80,14 @@ class LocalReplica:
         if not self.leaving:
             self._leaving.set()
             self._show(phase=ReplicaPhase.DRAINING)
+
+    def kill(self) -> None:
+        """End now, whatever it does."""
+        self._killed = True
+        self.leave(0.0)
+        for process in (self._proxy, self._model):
+            if process is not None:
+                process.send(signal.SIGKILL)
 
     async def live(self) -> Failure | None:
         """The whole life. Returns why it failed, or None when it was asked to go and has gone.
@@ -186,8 +195,8 @@ class LocalReplica:
             hurried = asyncio.create_task(self._hurried.wait())
             await _first_of(self._proxy.ended, hurried, within=self._drain_left())
             hurried.cancel()
-        await self._proxy.stop(_PROXY_GRACE)  # a second SIGTERM: end at once
-        await self._model.stop(_MODEL_GRACE)
+        await self._proxy.stop(0.0 if self._killed else _PROXY_GRACE)  # a second SIGTERM: end at once
+        await self._model.stop(0.0 if self._killed else _MODEL_GRACE)
 
     def _drain_left(self) -> float:
         return max(0.0, self._drain_until - self._host.clock())

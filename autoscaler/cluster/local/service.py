@@ -103,8 +103,13 @@ class LocalService:
         """Replace every replica by a new one, one after the other: the old one goes when the new one is ready."""
         self._revision += 1
         self._changed()
-        if self._roll is None or self._roll.done():
+        if not self.rolling:
             self._roll = asyncio.create_task(self._replace_outdated(), name=f"roll {self.spec.service}")
+
+    @property
+    def rolling(self) -> bool:
+        """Whether a replica is, or may be, older than the last `roll`."""
+        return self._roll is not None and not self._roll.done()
 
     async def rolled(self) -> None:
         """Returns when no replica is older than the last `roll`."""
@@ -120,6 +125,11 @@ class LocalService:
             self._dismiss(name, drain_seconds)
         while lives := [place.life for place in self._places.values()]:
             await asyncio.wait(lives)
+
+    def kill(self) -> None:
+        """Have all replicas end now; `stop` tells when they have."""
+        for place in self._places.values():
+            place.replica.kill()
 
     def _changed(self) -> None:
         self.ever_ready = self.ever_ready or any(replica.ready_at is not None for replica in self.replicas)
