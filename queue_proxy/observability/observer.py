@@ -59,10 +59,13 @@ class RequestObserver:
         if not work and not self._probes:
             return
         trace = self._trace_of(exchange, work)
+        recorded = self._spans is not None and trace is not None and bool(trace.span_id)
+        if self._log is None and not recorded:
+            return
         record = record_of(exchange, self._service, self._replica, self._unsent, self._clock(), trace)
         if self._log is not None:
             self._log.add(record)
-        if self._spans is not None and trace is not None and trace.span_id:
+        if self._spans is not None and recorded:
             self._spans.add(record)
 
     def _trace_of(self, exchange: Observed, work: bool) -> Trace | None:

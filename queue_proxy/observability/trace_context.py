@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from queue_proxy.http import RequestHead
-from queue_proxy.http.fields import name_of, value_of
+from queue_proxy.http.fields import value_of
 
 TRACEPARENT = b"traceparent"
 TRACESTATE = b"tracestate"
@@ -53,10 +53,11 @@ Samples = Callable[[Caller | None, str], bool]
 
 def read_caller(head: RequestHead) -> Caller | None:
     """Who calls; None when that is not said, or said in no valid way, or twice."""
-    values = [value_of(line) for line in head.lines[1:] if name_of(line) == TRACEPARENT]
-    if len(values) != 1:
+    # No blank can stand before the colon in a head that was accepted.
+    found = [line for line in head.lines if line[:12].lower() == b"traceparent:"]
+    if len(found) != 1:
         return None
-    match = _TRACEPARENT(values[0])
+    match = _TRACEPARENT(value_of(found[0]))
     if match is None or (match["version"] == b"00" and match["more"] is not None):
         return None
     sampled = bool(int(match["flags"], 16) & _SAMPLED)
@@ -72,7 +73,8 @@ def begin(head: RequestHead, samples: Samples) -> Trace | None:
         return None if caller is None else Trace(trace_id, caller_span_id, "", "")
     state = ""
     if caller is not None:
-        state = ",".join(value_of(line).decode("latin-1") for line in head.lines[1:] if name_of(line) == TRACESTATE)
+        lines = [line for line in head.lines if line[:11].lower() == b"tracestate:"]
+        state = ",".join(value_of(line).decode("latin-1") for line in lines)
     return Trace(trace_id, caller_span_id, secrets.token_hex(8), state)
 
 
