@@ -6,6 +6,7 @@ Ends with 0 when every aim that was measured is met, 1 when one is missed, 2 whe
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from enum import Enum
@@ -100,4 +101,6 @@ def _several(kind: type[_Kind]) -> Callable[[str], tuple[_Kind, ...]]:
 
 
 if __name__ == "__main__":
+    # As an exception, so that what was started is ended too; by itself the signal would leave it running.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     sys.exit(main(sys.argv[1:]))
