@@ -151,7 +151,12 @@ class ServiceTable:
         dispatcher = Dispatcher(name, measurement, Recorder(), self._around)
         observer = self.observability.observer(name, retries_wait=True)
         server = HttpServer(
-            dispatcher, limits=self._limits, clock=self._clock, http2=ServerConnection, observer=observer
+            dispatcher,
+            limits=self._limits,
+            clock=self._clock,
+            http2=ServerConnection,
+            observer=observer,
+            takes_back=True,
         )
         listener = ServiceListener(name, self._bind, server)
         service = Service(dispatcher, server, listener, ReadinessWatch(self._clock, dispatcher.proven))

@@ -170,10 +170,10 @@ class QueueDispatcher:
             return
         self.end(admission, Outcome.FAILED)
         if self.readiness.ready:
-            exchange.answer(error_answer(502, f"the model cannot be reached: {why}"))
+            exchange.answer(error_answer(502, f"the model cannot be reached: {why}", delivered=False))
         else:
-            answer = error_answer(503, f"the model is not ready: {why}", retry_after=self._retry_after())
-            exchange.answer(answer)
+            why = f"the model is not ready: {why}"
+            exchange.answer(error_answer(503, why, retry_after=self._retry_after(), delivered=False))
 
     # What others need.
 
@@ -260,7 +260,8 @@ class QueueDispatcher:
         if why is Refusal.WAITED_TOO_LONG:
             text = f"the model was busy for the {bounds.seconds:g} s that a request may wait"
             return error_answer(429, text, retry_after=retry_after)
-        return error_answer(503, f"the model is not ready: {self.readiness.why_not}", retry_after=retry_after)
+        why_not = f"the model is not ready: {self.readiness.why_not}"
+        return error_answer(503, why_not, retry_after=retry_after, delivered=False)
 
     def _retry_after(self) -> int:
         """Whole seconds until those who are in line now will have been served (Little's law: their number times

@@ -15,7 +15,7 @@ from queue_proxy.http.body import BodyError, BodyFraming, ChunkedBody, LengthBod
 from queue_proxy.http.contract import Answer, Lease, Outcome
 from queue_proxy.http.fields import HeadError
 from queue_proxy.http.head import RequestHead
-from queue_proxy.http.response_head import ResponseHead, parse_response
+from queue_proxy.http.response_head import NOT_DELIVERED, ResponseHead, parse_response
 from queue_proxy.http.splice import ChunkSplice, ErrorSplice, PlainSplice, Splice, splice_into_events
 from queue_proxy.http.upstream import Attempt, Upstream, UpstreamConnection
 
@@ -75,6 +75,7 @@ class Answering:
     _events: bool = False
     _closing: bool = False
     _held: bytearray | None = None
+    _kept: bytearray | None = None
     _interim_bytes: int = 0
     _heard_at: float = 0.0
 
@@ -134,8 +135,11 @@ class Answering:
 
     def _begin_answer(self, head: ResponseHead, data: bytes, start: int) -> None:
         """Pass the head on, together with what is there of the body."""
-        self._response = head
         client = self.client
+        if client.server.takes_back and NOT_DELIVERED in head.fields and self._can_be_sent_again:
+            self._take_back(whole=len(data) - start == head.content_length and not head.closes)
+            return
+        self._response = head
         self.answered_at = client.clock()
         if self.head.closes or client.server.draining or not self.request_ended:
             self._closing = True
@@ -173,6 +177,31 @@ class Answering:
             client.write(head.to_bytes(self._closing) + data[start : start + used])
         if framing.ended:
             self._complete(clean=used == size)
+
+    @property
+    def _can_be_sent_again(self) -> bool:
+        """Whether all of the request is still here."""
+        return self.request_ended and (self._kept is not None or not self.head.has_body)
+
+    def _take_back(self, *, whole: bool) -> None:
+        """The model has seen no byte of it: as if there had been no connection. `whole`: the answer that said so is
+        all there, and the connection may serve again."""
+        connection, upstream = self._connection, self._upstream
+        assert upstream is not None
+        self._connection = None
+        if connection is not None:
+            connection.exchange = None
+            if whole:
+                upstream.put(connection)
+            else:
+                connection.abort()
+        self._held, self._kept = self._kept, None
+        self.buffered = 0 if self._held is None else len(self._held)
+        self.unreachable("its queue proxy could not deliver the request to the model")
+
+    def unreachable(self, why: str) -> None:
+        """Not one byte reached a model. The dispatcher has it again."""
+        raise NotImplementedError
 
     def _framing(self, head: ResponseHead) -> BodyFraming:
         if self.head.method == b"HEAD" or not head.may_have_body:
@@ -277,7 +306,7 @@ class Answering:
         the connection in the pool.
         """
         self.state = DONE
-        self._held = None
+        self._held = self._kept = None
         if self._attempt is not None:
             self._attempt.exchange = None
             self._attempt = None

@@ -6,6 +6,7 @@ import json
 from http import HTTPStatus
 
 from queue_proxy.http.contract import Answer
+from queue_proxy.http.response_head import NOT_DELIVERED
 
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 _LONGEST_QUOTED_BODY = 4_096
@@ -15,11 +16,16 @@ EVENTS_HEAD = (
 )
 
 
-def error_answer(status: int, why: str, *, retry_after: int | None = None, close: bool = False) -> Answer:
-    """An error in the shape of the Open Inference Protocol, `{"error": why}`, with `Retry-After` in seconds."""
+def error_answer(
+    status: int, why: str, *, retry_after: int | None = None, close: bool = False, delivered: bool = True
+) -> Answer:
+    """An error in the shape of the Open Inference Protocol, `{"error": why}`, with `Retry-After` in seconds. Not
+    `delivered`: the model has seen no byte of the request, so that an activator may send it elsewhere."""
     headers: tuple[tuple[bytes, bytes], ...] = ((b"content-type", b"application/json"),)
     if retry_after is not None:
         headers += ((b"retry-after", b"%d" % retry_after),)
+    if not delivered:
+        headers += ((NOT_DELIVERED, b"1"),)
     return Answer(status, headers, json.dumps({"error": why}).encode(), close)
 
 

@@ -213,7 +213,7 @@ class Exchange(Answering):
         self._send(connection)
 
     def unreachable(self, why: str) -> None:
-        """No connection; not one byte was sent. The dispatcher has it again."""
+        """Not one byte reached a model, for want of a connection here or there. The dispatcher has it again."""
         upstream = self._upstream
         assert upstream is not None
         self._attempt = None
@@ -323,6 +323,8 @@ class Exchange(Answering):
             connection.write(self.head.to_bytes())
             return
         connection.write(b"".join((self.head.to_bytes(), held)))
+        if self.request_ended and self.client.server.takes_back:
+            self._kept = held
         self._held = None
         self.buffered = 0
         self.client.unblock(self.client.BODY_HELD)

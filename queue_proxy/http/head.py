@@ -76,6 +76,11 @@ class RequestHead:
         self.is_upgrade = False
         self.expects_continue = False
 
+    @property
+    def has_body(self) -> bool:
+        """Whether bytes of a body follow the head."""
+        return self.chunked or bool(self.content_length)
+
     def value(self, name: bytes) -> bytes | None:
         """The value of the first header named `name` (in lower case), None when there is none.
 

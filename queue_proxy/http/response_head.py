@@ -19,7 +19,12 @@ from queue_proxy.http.fields import (
 RESPONSE_FIELDS = FieldTable(
     noted=frozenset({b"content-length", b"transfer-encoding", b"content-type", b"content-encoding"}),
     dropped=OF_ONE_CONNECTION | {b"proxy-authenticate"},
+    hidden=b"pilotlight-",
 )
+
+NOT_DELIVERED = b"pilotlight-not-delivered"
+"""On an answer of a queue proxy: its model has seen no byte of the request. A model cannot say so itself, because such
+headers are not passed on."""
 
 _STATUS_LINE = re.compile(rb"(HTTP/1\.[01]) ([1-5][0-9][0-9])(?: [\t -~\x80-\xff]*)?").fullmatch
 

@@ -30,14 +30,17 @@ class HttpServer:
         clock: Callable[[], float] = time.monotonic,
         http2: Callable[[HttpServer], asyncio.Protocol] | None = None,
         observer: Observer | None = None,
+        takes_back: bool = False,
     ) -> None:
         """`http2` makes the protocol of a connection that begins with HTTP/2's preface; None: those are refused.
-        `observer` is told of every exchange; None: nobody is, and nothing on the path asks."""
+        `observer` is told of every exchange; None: nobody is, and nothing on the path asks.
+        `takes_back`: a request that a queue proxy answers as not delivered goes back to the dispatcher."""
         self.dispatcher = dispatcher
         self.limits = limits
         self.clock = clock
         self.http2 = http2
         self.observer = observer
+        self.takes_back = takes_back
         self._connection_class = ClientConnection if observer is None else ObservedConnection
         self.deadlines = Deadlines()
         self.draining = False
