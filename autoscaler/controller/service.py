@@ -102,7 +102,7 @@ class ServiceControl:
     def scraped(self, replica: str, stats: Stats, now: float) -> None:
         """A replica's queue proxy answered."""
         self._collector.receive(stats, now)
-        self.replicas_heard[replica] = Heard(replace(stats, seconds=()), now)
+        self.replicas_heard[replica] = Heard(_without_history(stats), now)
         self._replicas_warm.scraped(replica)
         self.faults.clear(FaultKind.SCRAPE, replica)
         if stats.first_request_at is not None:
@@ -116,10 +116,12 @@ class ServiceControl:
     def pushed(self, activator: str, stats: Stats, now: float, *, urgent: bool) -> bool:
         """An activator told of this service; True when somebody waits there and should be decided on at once."""
         # The name is the connection's, whatever the message says: one activator cannot speak for another.
-        stats = replace(stats, source=f"activator/{activator}")
+        source = f"activator/{activator}"
+        if stats.source != source:
+            stats = replace(stats, source=source)
         waits = urgent and stats.waiting > 0 and not any(r.phase is ReplicaPhase.READY for r in self.view.replicas)
         self._collector.receive(stats, now, urgent=waits)
-        self.activators_heard[activator] = Heard(replace(stats, seconds=()), now)
+        self.activators_heard[activator] = Heard(_without_history(stats), now)
         return waits
 
     def activator_left(self, activator: str) -> None:
@@ -253,3 +255,7 @@ def _able_to_serve(view: ServiceView) -> tuple[str, ...]:
 
 def _listed(view: ServiceView) -> tuple[str, ...]:
     return tuple(replica.name for replica in view.replicas)
+
+
+def _without_history(stats: Stats) -> Stats:
+    return replace(stats, seconds=()) if stats.seconds else stats
