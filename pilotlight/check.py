@@ -25,11 +25,12 @@ def run_check(files: Sequence[Path]) -> int:
     manifests = load_manifests(files)
     runtimes = [runtime.body for runtime in manifests.runtimes]
     for manifest in manifests.services:
-        print(f"{manifest.service}: good ({manifest.where})")
+        own = f"{manifest.service}: "
+        print(f"{own}good ({manifest.where})")
         try:
             remarks = plan_launch(manifest.body, runtimes).warnings
         except LaunchError as error:
-            remarks = tuple(f"cannot run on one machine: {line}" for line in str(error).splitlines())
+            remarks = tuple(f"cannot run on one machine: {line.removeprefix(own)}" for line in str(error).splitlines())
         for remark in remarks:
-            print(f"  remark: {remark.removeprefix(f'{manifest.service}: ')}")
+            print(f"  remark: {remark.removeprefix(own)}")
     return 0

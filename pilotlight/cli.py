@@ -36,10 +36,13 @@ signals, none of which loses a request:
 
 def main(command_line: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status. SystemExit(2) comes from argparse for a wrong command line."""
+    _have_standard_streams()
     parser = _parser()
     given = parser.parse_args(command_line)
     try:
-        return _run(parser, given)
+        status = _run(parser, given)
+        sys.stdout.flush()  # what cannot be written shall be noticed here, and not by the interpreter at its end
+        return status
     except CommandError as error:
         for line in str(error).splitlines():
             print(f"pilotlight: error: {line}", file=sys.stderr)
@@ -48,8 +51,33 @@ def main(command_line: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         # The reader of our output has gone (`pilotlight status | head -1`): that is no error, and nothing more to say.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 0
+    except OSError as error:
+        # A full disk behind `> file`, say. What can be wrong with the arguments has a better message of its own.
+        _drop_output()
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"pilotlight: error: {where}{error.strerror or error}", file=sys.stderr)
+        return 1
+
+
+def _drop_output() -> None:
+    """What is still buffered for stdout goes nowhere, so that the interpreter does not fail on it at its end."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):
+        pass  # not a file at all
+
+
+def _have_standard_streams() -> None:
+    """Replace the ones that whoever started us has closed: else a socket would get the number of stdout."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free, which is this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w", encoding="utf-8", closefd=False))
 
 
 def _run(parser: argparse.ArgumentParser, given: argparse.Namespace) -> int:

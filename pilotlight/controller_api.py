@@ -12,6 +12,7 @@ from pilotlight.errors import CommandError
 
 _TIMEOUT = 5.0
 _LARGEST_ANSWER = 64 * 1024 * 1024
+_MOST_NAMED = 20
 
 
 class NoSuchServiceError(CommandError):
@@ -101,7 +102,10 @@ def _get(api: str, path: str) -> bytes:
     finally:
         connection.close()
     if response.status == 404:
-        raise NoSuchServiceError(parse(answer).text("error") or f"the controller at {api} does not know {path}")
+        body = parse(answer)
+        known = ", ".join(body.texts("services")[:_MOST_NAMED])
+        there_are = f"; there are: {known}" if known else ""
+        raise NoSuchServiceError((body.text("error") or f"the controller at {api} does not know {path}") + there_are)
     if response.status != 200:
         raise CommandError(
             f"the controller at {api} answered {response.status}: {printable(answer[:300].decode(errors='replace'))}"

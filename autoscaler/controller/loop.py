@@ -232,7 +232,10 @@ class Controller:
         if self._recorder is not None:
             with running.control.faults.contained(self._clock, FaultKind.RECORDING):
                 self._recorder.write(*map(record_line, evaluation.records))
-                running.control.faults.clear(FaultKind.RECORDING)
+                if self._recorder.problem is None:
+                    running.control.faults.clear(FaultKind.RECORDING)
+                else:  # a log that nobody reads is not enough: who asked for a recording counts on having it
+                    running.control.faults.add(FaultKind.RECORDING, self._recorder.problem, self._clock())
         if evaluation.order is not None:
             running.actor.order(evaluation.order)
         else:

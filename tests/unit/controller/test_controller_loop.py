@@ -347,3 +347,13 @@ async def test_a_disconnected_activator_leaves_the_unknown_and_not_zero() -> Non
         assert latest.reason in (Reason.UNKNOWN_LOAD, Reason.STEADY, Reason.WAITING_TO_SLEEP, Reason.AT_MIN)
         assert latest.desired == 1
         assert cluster.orders == []
+
+
+async def test_a_recording_that_had_to_stop_is_a_fault_that_status_shows() -> None:
+    async with running(MemoryCluster(view()), Recorder(Path("/dev/full"))) as controller:
+        push(controller, START)
+        await asyncio.sleep(5)
+        worst = controller.services[CHAT].faults.worst
+        assert worst is not None
+        assert worst.kind is FaultKind.RECORDING
+        assert "No space left on device" in worst.message

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -245,3 +247,42 @@ def test_each_example_is_good(name: str, capsys: pytest.CaptureFixture[str]) -> 
     out = capsys.readouterr().out
     assert ": good" in out
     assert "remark" not in out
+
+
+def _pilotlight(*arguments: str, stdout: int) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-P", "-c", "import sys; from pilotlight.cli import main; sys.exit(main())", *arguments]
+    return subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False, timeout=60, stdout=stdout)
+
+
+def test_output_that_cannot_be_written_is_an_error_and_no_traceback(manifest: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        ended = _pilotlight("check", "-f", str(manifest), stdout=full.fileno())
+    assert ended.returncode == 1
+    assert ended.stderr == "pilotlight: error: No space left on device\n"
+
+
+@pytest.mark.parametrize("closed", [">&-", "<&-", "<&- >&-"])
+def test_closed_standard_streams_do_no_harm(manifest: Path, closed: str) -> None:
+    program = "import sys; from pilotlight.cli import main; sys.exit(main())"
+    command = ["bash", "-c", f'"$0" -P -c "$1" check -f "$2" {closed}', sys.executable, program, str(manifest)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_what_cannot_run_here_is_a_remark_that_names_its_service_once(
+    manifest: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest.write_text(GOOD.replace('        command: ["pilotlight", "example-server"]\n', ""))
+    assert main(["check", "-f", str(manifest)]) == 0
+    remark = capsys.readouterr().out.splitlines()[1]
+    assert remark.startswith("  remark: cannot run on one machine: no command")
+    assert "default/good" not in remark
+
+
+def test_who_asks_for_an_unknown_service_is_told_which_there_are(api: str, capsys: pytest.CaptureFixture[str]) -> None:
+    body = b'{"error": "there is no service default/chat", "services": ["team-a/chat", "team-b/chat"]}'
+    FakeController.answers = {"/explain/default/chat?last=8": (404, body)}
+    assert main(["explain", "chat", "--api", api]) == 1
+    assert errors_of(capsys) == [
+        "pilotlight: error: there is no service default/chat; there are: team-a/chat, team-b/chat"
+    ]
