@@ -26,7 +26,7 @@ class Told:
         self.pushes.append(push)
 
     def activator_disconnected(self, activator: str, *, left: bool) -> None:
-        self.events.append(f"-{activator}")
+        self.events.append(f"-{activator}" if not left else f"bye {activator}")
 
     def activator_message_refused(self, activator: str, why: str) -> None:
         self.refused.append(why)

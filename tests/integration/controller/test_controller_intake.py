@@ -183,3 +183,10 @@ async def test_a_controller_that_stops_says_dial_again() -> None:
         message = await socket.receive(timeout=5)
         assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, aiohttp.WSCloseCode.SERVICE_RESTART)
         await closing
+
+
+async def test_one_that_says_goodbye_is_told_from_one_that_vanishes() -> None:
+    async with serving_intake() as (_, told, url), aiohttp.ClientSession() as session:
+        leaving = await session.ws_connect(f"{url}/activators/a")
+        await leaving.close(code=aiohttp.WSCloseCode.GOING_AWAY)
+        await until(lambda: told.events == ["+a", "bye a"])

@@ -318,3 +318,27 @@ async def test_a_drain_that_loses_patience_cuts_what_is_left(world: World) -> No
     assert world.outcomes == [[Outcome.ABANDONED]]
     with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
         await client.head()
+
+
+async def test_an_answer_that_had_begun_before_the_drain_leaves_its_client_time_for_another_request(
+    world: World,
+) -> None:
+    go_on = asyncio.Event()
+
+    async def half_then_all(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello")
+            await go_on.wait()
+            writer.write(b"world")
+
+    world.model = half_then_all
+    client = await world.client()
+    client.send(GET)
+    assert b"connection: close" not in await client.head()
+    world.server.begin_drain(patience=5.0)
+    go_on.set()
+    assert await client.exactly(10) == b"helloworld"
+    client.send(GET)
+    assert b"connection: close\r\n" in await client.head()
+    assert await client.rest() == b"helloworld"

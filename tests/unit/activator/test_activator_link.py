@@ -48,6 +48,7 @@ class Controller:
         self.path = path
         self.pushes: list[StatsPush] = []
         self.urls: list[str] = []
+        self.close_codes: list[int | None] = []
         self.socket: web.WebSocketResponse | None = None
         self._runner: web.AppRunner | None = None
 
@@ -71,6 +72,7 @@ class Controller:
         async for message in self.socket:
             if message.type is WSMsgType.TEXT:
                 self.pushes.append(parse_stats_push(json.loads(message.data)))
+        self.close_codes.append(self.socket.close_code)
         return self.socket
 
 
@@ -204,3 +206,18 @@ async def test_it_dials_until_a_controller_is_there_and_again_when_it_is_gone(tm
         await until(lambda: link.connections == 2)
         await controller.stop()
         await until(lambda: not link.connected)
+
+
+async def test_who_ends_tells_the_last_numbers_and_says_goodbye(controller: Controller) -> None:
+    async with linked(controller.path, Numbers("default/a")) as link:
+        await until(lambda: len(controller.pushes) == 1)
+        assert not link.has_table
+        await link.leave()
+        await until(lambda: bool(controller.close_codes))
+    assert controller.close_codes == [1001]
+    assert [list(push.services) for push in controller.pushes] == [["default/a"]] * 2
+
+
+async def test_who_is_not_connected_ends_without_a_word(tmp_path: Path) -> None:
+    async with linked(tmp_path / "nobody.sock", Numbers("default/a")) as link:
+        await asyncio.wait_for(link.leave(), 1)

@@ -364,3 +364,13 @@ def test_every_request_second_is_counted_exactly_once(intervals: list[tuple[floa
         pieces.append(collect(collector, now + delay, REPLICA))
     pieces.append(collect(collector, now + 10.0, REPLICA))
     assert area(*pieces) == pytest.approx(proxy.busy_seconds + proxy.waiting_seconds, abs=1e-6)
+
+
+def test_whom_an_activator_that_said_goodbye_holds_is_known_to_be_nobody() -> None:
+    collector, stays, goes = Collector(5.0), Proxy(source=ACTIVATOR), Proxy(source="activator/b")
+    for proxy in (stays, goes):
+        collector.receive(proxy.read(), START)
+    collector.receive(stays.after(20.0), START + 20.0)
+    assert not isinstance(collect(collector, START + 20.0).held, Known)
+    collector.leave("activator/b")
+    assert collect(collector, START + 20.0).held == Known(0.0, 0.0)
