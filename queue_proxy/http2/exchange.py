@@ -114,6 +114,7 @@ class StreamExchange:
         if self.state is not WAITING or self._events or request.grpc or request.method == b"HEAD":
             return
         self._events = True
+        self.head.without(b"accept-encoding")
         self.client.send_headers(self.client_stream, _EVENTS_HEAD, False)
 
     def comment(self, text: bytes) -> None:
@@ -322,10 +323,7 @@ class StreamExchange:
         held = self._held
         trailers = self._trailers
         ended = self.request_ended
-        block = self.head.request.block
-        if self._events:
-            block = encode(pair for pair in self.head.request.pairs if pair[0] != b"accept-encoding")
-        connection.send_headers(stream, block, ended and not held and trailers is None)
+        connection.send_headers(stream, self.head.block(), ended and not held and trailers is None)
         if held:
             data = held[0] if len(held) == 1 else b"".join(held)
             self.buffered = 0

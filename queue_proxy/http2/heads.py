@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Final
 
-from queue_proxy.http.fields import Field
+from queue_proxy.http.fields import Field, name_of, value_of
 from queue_proxy.http.head import RequestHead
 from queue_proxy.http2.hpack import HeaderList, Pair, encode
 
@@ -32,6 +32,7 @@ _NOT_FORWARDED: Final = frozenset({b"proxy-authorization", b"proxy-authenticate"
 _HIDDEN: Final = b"pilotlight-"
 _NOTED: Final = frozenset({b"user-agent", b"expect", b"content-type"})
 _GRPC: Final = b"application/grpc"
+_PSEUDO_HEADERS: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,7 @@ class Request:
     block: bytes
     content_length: int | None
     grpc: bool
+    secret: frozenset[bytes] = frozenset()
     fields: dict[bytes, Field] = field(default_factory=dict)
 
 
@@ -84,13 +86,18 @@ class Response:
 
 
 class StreamHead(RequestHead):
-    """A request's head as dispatchers know it. `chunked` says that its body has no length that is known yet."""
+    """A request's head as dispatchers know it. `chunked` says that its body has no length that is known yet.
 
-    __slots__ = ("request",)
+    `lines` are made when somebody asks for them; from then on they say what is forwarded, as in HTTP/1.
+    """
+
+    __slots__ = ("_lines", "request")
 
     def __init__(self, request: Request) -> None:
         super().__init__(request.method, request.target, VERSION, [], request.fields)
+        self._lines: list[bytes] | None = None
         self.request = request
+        self.raw = request.block
         self.host = request.host
         self.content_length = request.content_length
         self.expects_continue = b"expect" in request.fields
@@ -100,7 +107,31 @@ class StreamHead(RequestHead):
         found = self.fields.get(name)
         if found is not None:
             return found.value
-        return next((value for its_name, value in self.request.pairs if its_name == name), None)
+        return next((value for its_name, value in self.forwarded() if its_name == name), None)
+
+    @property
+    def lines(self) -> list[bytes]:
+        """See RequestHead."""
+        if self._lines is None:
+            request = self.request
+            self._lines = [b"%b %b %b" % (request.method, request.target, VERSION)]
+            self._lines += [b"%b: %b" % pair for pair in request.pairs[_PSEUDO_HEADERS:]]
+        return self._lines
+
+    @lines.setter
+    def lines(self, lines: list[bytes]) -> None:
+        self._lines = lines
+
+    def forwarded(self) -> tuple[Pair, ...]:
+        """What is forwarded: pseudo-headers first."""
+        if self._lines is None:
+            return self.request.pairs
+        changed = ((name_of(line), value_of(line)) for line in self._lines[1:])
+        return (*self.request.pairs[:_PSEUDO_HEADERS], *changed)
+
+    def block(self) -> bytes:
+        """The same, encoded."""
+        return self.request.block if self._lines is None else encode(self.forwarded(), self.request.secret)
 
 
 class _MalformedError(Exception):
@@ -215,7 +246,8 @@ def _request(pseudo: dict[bytes, bytes], pairs: list[Pair], secret: frozenset[by
         (b":authority", authority),
         *(pair for pair in pairs if pair[0] != b"host" and _is_forwarded(pair[0])),
     )
-    return Request(method, path, authority, forwarded, encode(forwarded, secret), content_length, grpc, fields)
+    block = encode(forwarded, secret)
+    return Request(method, path, authority, forwarded, block, content_length, grpc, secret, fields)
 
 
 def _noted(pairs: list[Pair]) -> tuple[dict[bytes, Field], int | None, bytes | None]:

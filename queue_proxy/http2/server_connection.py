@@ -19,6 +19,7 @@ from queue_proxy.http2.frames import MOST_STREAM, ErrorCode, Http2Error, StreamE
 from queue_proxy.http2.heads import Malformed, Request, StreamHead, Trailers, Unacceptable, read_request
 from queue_proxy.http2.hpack import HeaderList
 from queue_proxy.http2.limits import Http2Limits
+from queue_proxy.http2.observed import ObservedStreamExchange
 from queue_proxy.http2.protocol import Http2Protocol
 from queue_proxy.http2.stream import Stream
 
@@ -47,6 +48,7 @@ class ServerConnection(Http2Protocol[StreamExchange, Head]):
         super().__init__(limits, http.clock, server=True)
         self.http = http
         self.bucket = 0
+        self._exchange_class = StreamExchange if http.observer is None else ObservedStreamExchange
         self._arrived: list[StreamExchange] = []
         self._idle_since = self.clock()
         self._head_since: float | None = self._idle_since
@@ -202,7 +204,7 @@ class ServerConnection(Http2Protocol[StreamExchange, Head]):
                 self.http.malformed_total += 1
                 raise StreamError(stream.id, ErrorCode.PROTOCOL_ERROR, "no body, and content-length says that there is")
             stream.remaining = length
-        exchange = StreamExchange(StreamHead(request), self, stream, self.clock())
+        exchange = self._exchange_class(StreamHead(request), self, stream, self.clock())
         exchange.request_ended = ended
         stream.owner = exchange
         self.http.requests_total += 1

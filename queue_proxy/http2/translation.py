@@ -32,7 +32,7 @@ def request_bytes(head: StreamHead) -> bytes:
     """The head as HTTP/1.1 writes it."""
     request = head.request
     lines = [b"%b %b HTTP/1.1" % (request.method, request.target), b"host: " + request.host]
-    fields = [pair for pair in request.pairs if pair[0][:1] != b":"]
+    fields = [pair for pair in head.forwarded() if pair[0][:1] != b":"]
     lines += [b"%b: %b" % pair for pair in fields if pair[0] not in _NOT_IN_HTTP1]
     cookies = [value for name, value in fields if name == b"cookie"]
     if cookies:
