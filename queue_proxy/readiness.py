@@ -118,8 +118,9 @@ class Readiness:
     async def _until_ready(self) -> None:
         backoff = CONNECT_INTERVAL
         while not self.ready:
-            if not await self._somebody_listens():
-                self._take(_REFUSED)
+            nobody = await self._nobody_listens()
+            if nobody is not None:
+                self._take(nobody)
                 await asyncio.sleep(CONNECT_INTERVAL)
                 continue
             verdict = await self._ask()
@@ -140,7 +141,7 @@ class Readiness:
                 self._doubted.clear()
                 backoff = CONNECT_INTERVAL
                 await self._period()
-            self._take(await self._ask() if await self._somebody_listens() else _REFUSED)
+            self._take(await self._nobody_listens() or await self._ask())
 
     async def _period(self) -> None:
         try:
@@ -154,11 +155,12 @@ class Readiness:
             return _ACCEPTED  # that somebody listens was all it asks
         return await ask(self._spec.probe, self._spec.timeout_seconds)
 
-    async def _somebody_listens(self) -> bool:
-        for host, port in self._addresses:
+    async def _nobody_listens(self) -> Verdict | None:
+        """The verdict on a model that does not listen yet; None when it is worth asking."""
+        for (host, port), silence in self._addresses.items():
             if not await accepts(host, port, self._spec.timeout_seconds):
-                return False
-        return True
+                return silence
+        return None
 
     def _take(self, verdict: Verdict) -> None:
         if not self._judgement.take(verdict):
@@ -168,11 +170,13 @@ class Readiness:
 
 
 _ACCEPTED = Verdict(True)
-_REFUSED = Verdict(False, "nobody accepts connections there")
 
 
-def _addresses(spec: ProbeSpec, upstream: tuple[str, int]) -> tuple[tuple[str, int], ...]:
-    """Where somebody has to listen before it is worth asking: where requests go, and where the probe goes."""
-    if isinstance(spec.probe, ExecProbe):
-        return (upstream,)
-    return tuple(dict.fromkeys((upstream, (spec.probe.host, spec.probe.port))))
+def _addresses(spec: ProbeSpec, upstream: tuple[str, int]) -> dict[tuple[str, int], Verdict]:
+    """Where somebody has to listen before it is worth asking: where requests go, and where the probe goes; with what
+    is to be said when nobody does, ready for use a hundred times a second."""
+    probed = [] if isinstance(spec.probe, ExecProbe) else [(spec.probe.host, spec.probe.port)]
+    return {
+        (host, port): Verdict(False, f"nobody accepts connections on {f'[{host}]' if ':' in host else host}:{port}")
+        for host, port in (upstream, *probed)
+    }

@@ -24,7 +24,7 @@ from autoscaler.cluster.local.log_file import LogFile
 from autoscaler.cluster.local.port_range import NoPortError, listen_on_loopback
 from autoscaler.cluster.local.preflight import search_path
 from autoscaler.cluster.local.processes import Process, StartError
-from autoscaler.cluster.local.readiness_watch import is_ready, until_ready
+from autoscaler.cluster.local.readiness_watch import until_ready, why_not_ready
 from autoscaler.cluster.local.service_spec import ServiceSpec, queue_proxy_command
 
 READY_CHECK_SECONDS = 2.0
@@ -56,6 +56,7 @@ class LocalReplica:
         self._host = host
         self._changed = changed
         self._why_new = why_new
+        self._why_not = ""
         self._leaving = asyncio.Event()
         self._hurried = asyncio.Event()
         self._killed = False
@@ -176,12 +177,18 @@ class LocalReplica:
         assert self.view.admin_port is not None
         where = f"http://127.0.0.1:{self.view.admin_port}/ready"
         deadline = self._spec.policy.progress_deadline_seconds
-        while await until_ready(self._host.http, where, deadline):
+        while await until_ready(self._host.http, where, deadline, self._not_yet):
             self._ready_since = self._ready_since or self._host.clock()
             self._show(phase=ReplicaPhase.READY, reason=None, ready_at=self.view.ready_at or self._host.wall_clock())
-            while await is_ready(self._host.http, where):  # noqa: ASYNC110 - nobody here to set an event
+            while not (why := await why_not_ready(self._host.http, where)):  # noqa: ASYNC110 - nobody to set an event
                 await asyncio.sleep(READY_CHECK_SECONDS)
-            self._show(phase=ReplicaPhase.STARTING, reason="its readiness probe fails")
+            self._why_new = None
+            self._show(phase=ReplicaPhase.STARTING, reason=f"its readiness probe fails: {why}")
+        self._why_not = await why_not_ready(self._host.http, where)
+
+    def _not_yet(self, why: str) -> None:
+        """A port that nobody listens on shows in `explain` while it can be mended, not when the deadline is over."""
+        self._show(reason="\n".join(filter(None, (f"not ready yet: {why}", self._why_new))))
 
     async def _drain(self) -> None:
         """Let routing stop, let the queue proxy finish what it has accepted, then end the model."""
@@ -220,7 +227,7 @@ class LocalReplica:
         if self._proxy is not None and not self._proxy.running:
             return _explain(f"the queue proxy ended: {self._proxy.ended.result()}", proxy_log)
         seconds = self._spec.policy.progress_deadline_seconds
-        return _explain(f"the model was not ready within {seconds:g} s", model_log)
+        return _explain(f"the model was not ready within {seconds:g} s: {self._why_not}", model_log)
 
     def _failed(self, reason: str) -> Failure:
         self._show(phase=ReplicaPhase.FAILED, reason=reason)

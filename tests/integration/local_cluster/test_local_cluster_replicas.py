@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 
 from autoscaler.cluster.interface import Replica, ReplicaPhase
+from autoscaler.cluster.local import readiness_watch
 from autoscaler.cluster.local.machine import Machine
 from autoscaler.cluster.local.procfs import read_processes
 from tests.integration.local_cluster.tiny_cluster import SERVICE, ask, members, ready, running_agent, tiny, until
@@ -191,8 +192,21 @@ async def test_a_model_that_is_never_ready_is_given_up_when_the_policy_says_so(t
         agent.scale(SERVICE, 1, ())
         (failed,) = await until(agent, lambda r: len(r) == 1 and r[0].phase is ReplicaPhase.FAILED)
         assert failed.reason is not None
-        assert failed.reason.startswith("the model was not ready within 1 s; last lines of its log:\nloading weights")
+        assert failed.reason.startswith("the model was not ready within 1 s: nobody accepts connections on 127.0.0.1:")
+        assert "; last lines of its log:\nloading weights" in failed.reason
         await until(agent, lambda r: len(r) == 1 and r[0].name != failed.name)
+
+
+async def test_a_model_that_listens_elsewhere_says_so_while_it_is_starting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readiness_watch, "HOLD_SECONDS", 0.2)
+    async with running_agent(tmp_path, tiny("--load=600")) as agent:
+        agent.scale(SERVICE, 1, ())
+        (starting,) = await until(agent, lambda r: len(r) == 1 and r[0].reason is not None)
+        assert starting.phase is ReplicaPhase.STARTING
+        assert starting.reason is not None
+        assert starting.reason.startswith("not ready yet: nobody accepts connections on 127.0.0.1:")
 
 
 async def test_a_model_that_stops_being_ready_is_listed_as_not_ready_until_it_is_again(tmp_path: Path) -> None:
@@ -203,7 +217,7 @@ async def test_a_model_that_stops_being_ready_is_listed_as_not_ready_until_it_is
         (healthy,) = await until(agent, ready(1))
         mark.touch()
         (sick,) = await until(agent, lambda r: len(r) == 1 and r[0].phase is ReplicaPhase.STARTING)
-        assert (sick.name, sick.reason) == (healthy.name, "its readiness probe fails")
+        assert (sick.name, sick.reason) == (healthy.name, "its readiness probe fails: test exited with 1")
         mark.unlink()
         (again,) = await until(agent, ready(1))
         assert (again.name, again.ready_at) == (healthy.name, healthy.ready_at)

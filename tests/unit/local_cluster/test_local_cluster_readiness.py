@@ -11,7 +11,9 @@ from aiohttp import web
 
 from autoscaler.cluster.local import readiness_watch
 from autoscaler.cluster.local.port_range import listen_on_loopback
-from autoscaler.cluster.local.readiness_watch import is_ready, until_ready
+from autoscaler.cluster.local.readiness_watch import until_ready, why_not_ready
+
+WHY = "nobody accepts connections on 127.0.0.1:8080"
 
 
 @asynccontextmanager
@@ -25,7 +27,7 @@ async def proxy(answers: Sequence[int | None]) -> AsyncIterator[tuple[aiohttp.Cl
         if status is None:
             assert request.transport is not None
             request.transport.close()
-        return web.Response(status=status or 500)
+        return web.json_response({"error": f"the model is not ready: {WHY}"}, status=status or 500)
 
     app = web.Application()
     app.router.add_get("/ready", ready)
@@ -40,24 +42,26 @@ async def proxy(answers: Sequence[int | None]) -> AsyncIterator[tuple[aiohttp.Cl
 
 async def test_readiness_is_waited_for_by_held_requests() -> None:
     async with proxy([503, None, 200]) as (http, where, asked):
-        assert await until_ready(http, where, seconds=10)
-        assert asked == ["wait=20"] * 3
+        told: list[str] = []
+        assert await until_ready(http, where, seconds=10, not_yet=told.append)
+        assert asked == [f"wait={readiness_watch.HOLD_SECONDS:g}"] * 3
+        assert told == [WHY]
 
 
 async def test_readiness_that_does_not_come_is_given_up() -> None:
     async with proxy([503]) as (http, where, _):
-        assert not await until_ready(http, where, seconds=0.1)
+        assert not await until_ready(http, where, seconds=0.1, not_yet=lambda _: None)
 
 
 async def test_one_lost_answer_does_not_make_a_replica_not_ready() -> None:
     async with proxy([None, 200]) as (http, where, asked):
-        assert await is_ready(http, where)
+        assert await why_not_ready(http, where) == ""
         assert len(asked) >= 2
 
 
 async def test_a_proxy_that_says_no_is_believed_at_once() -> None:
     async with proxy([503, 200]) as (http, where, asked):
-        assert not await is_ready(http, where)
+        assert await why_not_ready(http, where) == WHY
         assert len(asked) == 1
 
 
@@ -65,4 +69,4 @@ async def test_a_proxy_that_keeps_silent_counts_as_not_ready() -> None:
     with listen_on_loopback() as closed:
         port = closed.getsockname()[1]
     async with aiohttp.ClientSession() as http, asyncio.timeout(readiness_watch._ANSWER_SECONDS):
-        assert not await is_ready(http, f"http://127.0.0.1:{port}/ready")
+        assert await why_not_ready(http, f"http://127.0.0.1:{port}/ready") == "its queue proxy does not answer"
