@@ -95,7 +95,8 @@ def _backlog(policy: ScalingPolicy, readings: Readings, candidate: Candidate, *,
     within, replicas = _seconds(policy.backlog_drain_seconds), candidate.replicas or 0
     waits = f"{_requests(value)} {'waits' if value == 1.0 else 'wait'}"
     if replicas == readings.backlog.most and replicas > math.ceil(value / candidate.target):
-        return f"{waits} still of those that waited for the start, which {replicas} drain within {within}"
+        still = "still waits" if value == 1.0 else "still wait"
+        return f"{_requests(value)} that waited for the start {still}, {replicas} replicas were ordered to drain them"
     coming = math.ceil(value / candidate.target) < replicas
     more = f" and others keep coming at {_number(_rate(readings))} per second" if coming else ""
     known = readings.observation.service_seconds is not None or policy.metric is Metric.RPS

@@ -158,7 +158,7 @@ SLEEPS = "no request in the last 60 s"
         (unknown_service_time, "Wakes with 3: 25 requests wait, one replica takes 10 at a time."),
         (
             kept_for_the_backlog,
-            "Stays at 4: 100 requests wait still of those that waited for the start, which 4 drain within 30 s.",
+            "Stays at 4: 100 requests that waited for the start still wait, 4 replicas were ordered to drain them.",
         ),
         (steady, "Stays at 3: 21 requests at a time over the last 60 s, a replica is given 7."),
         (by_rate, "Stays at 3: 20 requests per second over the last 60 s, a replica is given 7."),
