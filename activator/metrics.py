@@ -153,7 +153,8 @@ METRICS: Final[tuple[Metric, ...]] = (
     ServiceGauge("connections", "Open client connections.", lambda s: _one(s.server.connections)),
     ServiceCounter("malformed", "Requests answered with 400.", lambda s: _one(s.server.malformed_total)),
     ServiceCounter("oversize", "Requests answered with 431.", lambda s: _one(s.server.oversize_total)),
-    ServiceCounter("slow_heads", "Requests answered with 408.", lambda s: _one(s.server.slow_heads_total)),
+    ServiceCounter("slow_heads", "Heads answered with 408.", lambda s: _one(s.server.slow_heads_total)),
+    ServiceCounter("slow_bodies", "Bodies answered with 408.", lambda s: _one(s.server.slow_bodies_total)),
     ServiceHistogram(
         "hold_wait_seconds",
         "How long released requests have waited in the hold.",
