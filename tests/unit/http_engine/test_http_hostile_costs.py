@@ -39,11 +39,19 @@ def test_however_many_names_connection_lists_the_head_is_walked_once(
     original = kind.without
     monkeypatch.setattr(kind, "without", lambda head, *names: (walks.append(names), original(head, *names))[1])
     first_line = b"GET / HTTP/1.1\r\nHost: m" if kind is RequestHead else b"HTTP/1.1 200 OK"
-    names = b",".join(b"x%d" % number for number in range(5_000))
-    head = parse(first_line + b"\r\nConnection: close," + names + b"\r\nX7: a\r\nX4999: b\r\nX5000: c", 128)
+    lists = (b",".join(b"x%d" % (number * 60 + at) for at in range(60)) for number in range(100))
+    lines = b"\r\nConnection: ".join((first_line, b"close", *lists))
+    head = parse(lines + b"\r\nX7: a\r\nX5999: b\r\nX6000: c", 128)
     assert len(walks) == 1
-    assert [line for line in head.lines if line[:1] == b"X"] == [b"X5000: c"]
+    assert [line for line in head.lines if line[:1] == b"X"] == [b"X6000: c"]
     assert head.closes
+
+
+@pytest.mark.parametrize("name", [b"Connection", b"TE", b"Upgrade"])
+def test_a_list_of_thousands_is_refused_before_it_is_taken_apart(name: bytes) -> None:
+    assert parse_request(GET + name + b": " + b",".join([b"x"] * 64), 128)
+    with pytest.raises(HeadError, match="more than 64"):
+        parse_request(GET + name + b": " + b",".join([b"x"] * 65), 128)
 
 
 def test_long_names_of_headers_are_not_remembered() -> None:
