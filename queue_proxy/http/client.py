@@ -17,7 +17,7 @@ from queue_proxy.http.deadlines import NEVER
 from queue_proxy.http.exchange import Exchange
 from queue_proxy.http.fields import HeadError
 from queue_proxy.http.head import parse_request
-from queue_proxy.http.transports import close_quietly, has_unread, peer_has_closed, reset
+from queue_proxy.http.transports import close_quietly, end_if_quiet, peer_has_closed, reset
 
 if TYPE_CHECKING:
     from queue_proxy.http.server import HttpServer
@@ -265,7 +265,7 @@ class ClientConnection(asyncio.Protocol):
         if now < until:
             self.look_at(until)
             return until
-        if has_unread(self.transport):
+        if not end_if_quiet(self.transport):
             # The next request is here and only waits to be read: closed now, its client would never know of it.
             self.look_at(now)
             return now
