@@ -170,8 +170,10 @@ def _noise(readings: Readings) -> str:
     if foreign is None or stolen is None or average is None:
         return "nothing was measured"
     broken = sum(reading.broken for reading in readings.all)
+    counts = {len(readings.of(load, proxy)) for load in Load for proxy in Proxy} - {0}
+    rounds = f"{max(counts)} rounds" if len(counts) == 1 else f"{min(counts)} to {max(counts)} rounds"
     return (
-        f"{readings.rounds} rounds; load average {average.text(1)}; stolen by the hypervisor {stolen.text(1)} % of the "
+        f"{rounds}; load average {average.text(1)}; stolen by the hypervisor {stolen.text(1)} % of the "
         f"time; other processes had the proxy's core {foreign.text(0)} % of a window; {broken} requests broke"
     )
 
