@@ -26,8 +26,9 @@ from autoscaler.cluster.interface import ClusterError, ServiceView
 from autoscaler.cluster.local.guarding import Guard
 from autoscaler.cluster.local.host import Host
 from autoscaler.cluster.local.machine import Machine
-from autoscaler.cluster.local.orphans import is_subreaper, reap_orphans
+from autoscaler.cluster.local.orphans import find_orphans, is_subreaper, reap_orphans
 from autoscaler.cluster.local.processes import Processes
+from autoscaler.cluster.local.procfs import kill_members
 from autoscaler.cluster.local.server import AgentServer
 from autoscaler.cluster.local.service import LocalService
 from autoscaler.cluster.local.service_spec import ServiceSpec
@@ -151,6 +152,8 @@ class LocalAgent:
         self._notify()
         if self._reaper is not None:
             self._reaper.cancel()
+            ours = () if self._guard.pid is None else (self._guard.pid,)
+            await asyncio.to_thread(kill_members, lambda: find_orphans(ours))
         if self._server is not None:
             await self._server.stop()
         if self._http is not None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import os
+from collections.abc import Collection
 from pathlib import Path
 
-from autoscaler.cluster.local.procfs import read_process
+from autoscaler.cluster.local.procfs import ProcessEntry, find_descendants, read_process
 
 _PR_SET_CHILD_SUBREAPER = 36
 _PR_GET_CHILD_SUBREAPER = 37
@@ -48,6 +49,15 @@ async def reap_orphans() -> None:
             except ChildProcessError:
                 pass  # somebody was faster
         before = dead - before
+
+
+def find_orphans(ours: Collection[int]) -> list[ProcessEntry]:
+    """Living descendants of this process, without those in `ours` and theirs.
+
+    Once a run has ended its replicas, these are what has shed the run's mark and session too, as `env -i setsid` does:
+    by nothing else can they be told from strangers.
+    """
+    return [entry for entry in find_descendants(os.getpid(), ours) if not entry.is_zombie]
 
 
 def _dead_children() -> set[tuple[int, int]]:

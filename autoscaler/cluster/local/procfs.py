@@ -75,6 +75,14 @@ def find_members(marks: Collection[str], sessions: Collection[int]) -> list[Proc
     return [table[pid] for pid in sorted(members) if not table[pid].is_zombie]
 
 
+def find_descendants(root: int, without: Collection[int]) -> list[ProcessEntry]:
+    """Children of `root` and theirs, but not the processes `without` and theirs."""
+    table = read_processes()
+    for pid in without:
+        table.pop(pid, None)
+    return [table[pid] for pid in _descendants(table, (root,))]
+
+
 def _descendants(table: dict[int, ProcessEntry], roots: Collection[int]) -> Iterator[int]:
     children: dict[int, list[int]] = {}
     for entry in table.values():

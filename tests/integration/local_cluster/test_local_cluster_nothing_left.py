@@ -67,6 +67,17 @@ def test_nothing_survives_an_orderly_end(tmp_path: Path) -> None:
         assert not (tmp_path / "run").exists()
 
 
+def test_a_process_that_has_shed_every_mark_does_not_survive_an_orderly_end(tmp_path: Path) -> None:
+    shed = tmp_path / "shed"
+    with owner(tmp_path, f"--shed={shed}") as (process, _, _):
+        wait_until(lambda: shed.exists() and len(shed.read_text().split()) == 2, "the models started nothing")
+        pids = [int(pid) for pid in shed.read_text().split()]
+        assert not any(map(gone, pids))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+        assert all(map(gone, pids))
+
+
 def test_a_guardian_that_was_killed_is_replaced_and_its_successor_knows_everything(tmp_path: Path) -> None:
     with owner(tmp_path, "--children=1") as (process, run, guardian):
         os.kill(guardian, signal.SIGKILL)

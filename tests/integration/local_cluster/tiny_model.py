@@ -39,6 +39,9 @@ def main() -> None:
         subprocess.Popen([sys.executable, "-c", SLEEPER])
         subprocess.Popen([sys.executable, "-c", SLEEPER], start_new_session=True)
         subprocess.run([sys.executable, "-c", DAEMON], check=True)
+    if "shed" in options:  # out of the session and without the environment: nothing marks it as ours
+        program = f"import os; os.setsid(); open({options['shed']!r}, 'a').write(f'{{os.getpid()}}\\n')\n{SLEEPER}"
+        subprocess.Popen([sys.executable, "-c", program], env={})
     time.sleep(float(options.get("load", "0")))
     ThreadingHTTPServer(("127.0.0.1", int(options["port"])), Handler).serve_forever()
 
