@@ -15,9 +15,8 @@ from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from activator.endpoints import EndpointLoad, Endpoints, Standing
-from activator.hold import Hold
+from activator.lines import Band
 from activator.timers import Timers
-from activator.visit import Visit
 from queue_proxy.slot_messages import Activators, Bid, FromActivator, FromQueueProxy, Granted, Recalled, Return
 
 _SECONDS_PER_ENDPOINT = 0.0001
@@ -35,6 +34,37 @@ class Link(Protocol):
 
     def close(self) -> None:
         """End it."""
+        ...
+
+
+class InLine(Protocol):
+    """A waiting request."""
+
+    @property
+    def number(self) -> int:
+        """Its place in the order of arrival."""
+        ...
+
+    @property
+    def band(self) -> Band:
+        """Its priority."""
+        ...
+
+    @property
+    def arrived_at(self) -> float:
+        """When it came."""
+        ...
+
+
+class Waiting(Protocol):
+    """Those who wait: the hold."""
+
+    def __len__(self) -> int:
+        """How many."""
+        ...
+
+    def next(self) -> InLine | None:
+        """Who goes when there is room."""
         ...
 
 
@@ -62,7 +92,7 @@ class Bidding:
     def __init__(
         self,
         endpoints: Endpoints,
-        hold: Hold[Visit, EndpointLoad],
+        hold: Waiting,
         timers: Timers,
         clock: Callable[[], float],
         dial: Dial,

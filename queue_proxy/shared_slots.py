@@ -49,6 +49,7 @@ class SharedSlots(Generic[Arrival]):
         self._sharing: Sharing[Arrival, ActivatorConnection] = Sharing(limiter, _Tokens().make)
         self._connections: dict[ActivatorConnection, None] = {}
         self._expiry: asyncio.TimerHandle | None = None
+        self._expires_at = 0.0
 
     @property
     def full(self) -> bool:
@@ -130,7 +131,11 @@ class SharedSlots(Generic[Arrival]):
                     peer.send(Recalled(token))
                 case Announce(peer, activators):
                     peer.send(Activators(activators))
-        if self._expiry is None and (due := self._sharing.next_expiry()) is not None:
+        due = self._sharing.next_expiry()
+        if due is not None and (self._expiry is None or due < self._expires_at):
+            if self._expiry is not None:
+                self._expiry.cancel()
+            self._expires_at = due
             delay = max(_SOONEST_SECONDS, due - self._clock())
             self._expiry = asyncio.get_running_loop().call_later(delay, self._expire)
 

@@ -40,8 +40,9 @@ Peer = TypeVar("Peer")
 
 LEASE_SECONDS = 0.25
 """How long a token may be under way. A message and its answer take less than a hundredth of it."""
-SHUN_SECONDS = 2.5
-"""For how long nothing is granted to an activator that let a token expire: it is stuck, or means no good."""
+LONGEST_SHUN_SECONDS = 8.0
+"""Nothing is granted to an activator that let a token expire, for as long as the lease was, and each further time for
+twice as long, up to this. It is stuck, or overloaded, or means no good; whichever, the slot was idle for a lease."""
 DIRECT_BAND = 1
 """The band of requests that came directly: normal."""
 
@@ -85,7 +86,7 @@ class _Bidder:
     """What is known of one activator. `tokens`: those that are out, each with the time by which it must be used,
     returned or declared kept; None for a kept one. `since`: when the next of its requests began to wait."""
 
-    __slots__ = ("band", "recalled", "shunned_until", "since", "tokens", "waiting")
+    __slots__ = ("band", "expirations", "recalled", "shunned_until", "since", "tokens", "waiting")
 
     def __init__(self) -> None:
         self.waiting = 0
@@ -93,11 +94,13 @@ class _Bidder:
         self.since = 0.0
         self.tokens: dict[bytes, float | None] = {}
         self.recalled: set[bytes] = set()
-        self.shunned_until = 0.0
+        self.shunned_until: float | None = None
+        self.expirations = 0
 
-    def wants(self, now: float) -> int:
+    @property
+    def wants(self) -> int:
         """How many tokens more it can use."""
-        return self.waiting - len(self.tokens) if self.waiting and now >= self.shunned_until else 0
+        return max(0, self.waiting - len(self.tokens)) if self.shunned_until is None else 0
 
 
 class Sharing(Generic[Arrival, Peer]):
@@ -125,6 +128,10 @@ class Sharing(Generic[Arrival, Peer]):
     def tokens(self) -> int:
         """How many are out."""
         return len(self._owners)
+
+    def trusts(self, peer: Peer) -> bool:
+        """Whether anything is granted to this activator now."""
+        return self._bidders[peer].shunned_until is None
 
     def join(self, peer: Peer, now: float) -> list[Effect[Arrival, Peer]]:
         """One more activator."""
@@ -165,6 +172,7 @@ class Sharing(Generic[Arrival, Peer]):
         token is void: then it is a request like any other."""
         peer = self._owners.get(token)
         if peer is not None:
+            self._bidders[peer].expirations = 0
             self._forget(token)
             self._limiter.redeem(ticket, now)
         return peer
@@ -175,7 +183,7 @@ class Sharing(Generic[Arrival, Peer]):
         bidder = None if peer is None else self._bidders.get(peer)
         if peer is None or bidder is None or not self.shared or self.closed or not self._limiter.has_room:
             return effects
-        if now >= bidder.shunned_until:
+        if bidder.shunned_until is None:
             effects.append(self._grant(peer, bidder, None))
         return effects
 
@@ -184,7 +192,7 @@ class Sharing(Generic[Arrival, Peer]):
         effects: list[Effect[Arrival, Peer]] = []
         limiter = self._limiter
         while limiter.has_room:
-            best = self._best(now)
+            best = self._best()
             head = limiter.head
             if head is not None and (best is None or (DIRECT_BAND, head.arrived_at) <= (best[1].band, best[1].since)):
                 effects.append(Admit(limiter.admit()))
@@ -199,18 +207,19 @@ class Sharing(Generic[Arrival, Peer]):
     def expire(self, now: float) -> list[Effect[Arrival, Peer]]:
         """Void what is overdue. Whoever let a token expire is not trusted with others for a while."""
         for bidder in self._bidders.values():
+            if bidder.shunned_until is not None and bidder.shunned_until <= now:
+                bidder.shunned_until = None
             if any(due is not None and due <= now for due in bidder.tokens.values()):
                 self._void(bidder)
                 bidder.waiting = 0
-                bidder.shunned_until = now + SHUN_SECONDS
+                bidder.shunned_until = now + min(LONGEST_SHUN_SECONDS, LEASE_SECONDS * 2**bidder.expirations)
+                bidder.expirations = min(bidder.expirations + 1, 10)
         return self.settle(now)
 
     def next_expiry(self) -> float | None:
-        """When `expire` will have something to do, None when nothing is under way."""
-        return min(
-            (due for bidder in self._bidders.values() for due in bidder.tokens.values() if due is not None),
-            default=None,
-        )
+        """When `expire` will have something to do, None when nothing is under way and nobody shunned."""
+        due = [due for bidder in self._bidders.values() for due in (*bidder.tokens.values(), bidder.shunned_until)]
+        return min((at for at in due if at is not None), default=None)
 
     def close(self) -> None:
         """This replica drains: grant nothing any more, and forget what is out."""
@@ -218,11 +227,11 @@ class Sharing(Generic[Arrival, Peer]):
         for bidder in self._bidders.values():
             self._void(bidder)
 
-    def _best(self, now: float) -> tuple[Peer, _Bidder] | None:
+    def _best(self) -> tuple[Peer, _Bidder] | None:
         """Who has waited longest in the highest band, and can use a token."""
         if self.closed or not self.shared:
             return None
-        wanting = [(peer, bidder) for peer, bidder in self._bidders.items() if bidder.wants(now) > 0]
+        wanting = [(peer, bidder) for peer, bidder in self._bidders.items() if bidder.wants]
         return min(wanting, key=lambda pair: (pair[1].band, pair[1].since), default=None)
 
     def _grant(self, peer: Peer, bidder: _Bidder, due: float | None) -> Grant[Peer]:
@@ -234,7 +243,7 @@ class Sharing(Generic[Arrival, Peer]):
 
     def _recalls(self, now: float) -> list[Effect[Arrival, Peer]]:
         """As many kept tokens as others wait for, and not more than that."""
-        unmet = self._limiter.waiting + sum(max(0, bidder.wants(now)) for bidder in self._bidders.values())
+        unmet = self._limiter.waiting + sum(bidder.wants for bidder in self._bidders.values())
         unmet -= sum(len(bidder.recalled) for bidder in self._bidders.values())
         recalls: list[Effect[Arrival, Peer]] = []
         if unmet <= 0:
