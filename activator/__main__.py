@@ -42,17 +42,19 @@ async def _run(settings: Settings) -> int:
     # What is there now stays for good: the collector need not look at it again each time.
     gc.collect()
     gc.freeze()
+    at_once = False
     try:
         await orders.to_drain
         draining = asyncio.create_task(activator.drain())
         await asyncio.wait((draining, orders.to_end), return_when=asyncio.FIRST_COMPLETED)
         if not draining.done():
             draining.cancel()
+            at_once = True
             return _AT_ONCE
         draining.result()
         return 0
     finally:
-        await activator.stop()
+        await activator.stop(at_once=at_once)
 
 
 class _Orders:

@@ -73,20 +73,20 @@ class Activator:
         await self.table.wait_closed(seconds + _FAREWELL_SECONDS)
         refusing.cancel()
 
-    async def stop(self) -> None:
-        """End everything now."""
+    async def stop(self, *, at_once: bool = False) -> None:
+        """End everything now. `at_once`: without the moment that logs and spans need to be written."""
         if self._admin is not None:
             self._admin.close()
         self.table.close()
         await self.table.wait_closed(0)
         await self._admin_server.wait_closed(0)
-        self.table.observability.close()
         if self._dialling is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_GOODBYE_SECONDS):
                     await self.link.leave()
             self._dialling.cancel()
             await asyncio.gather(self._dialling, return_exceptions=True)
+        self.table.observability.close(at_once=at_once)
 
     def _wake(self, service: str) -> None:
         self.link.urgent(service)

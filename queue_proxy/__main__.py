@@ -41,6 +41,7 @@ async def _run(config: Config) -> int:
     # What is there now stays for good: the collector need not look at it again each time.
     gc.collect()
     gc.freeze()
+    at_once = False
     try:
         await asyncio.wait([watching, orders.to_drain], return_when=asyncio.FIRST_COMPLETED)
         if watching.done():
@@ -49,11 +50,12 @@ async def _run(config: Config) -> int:
         await asyncio.wait([draining, orders.to_end], return_when=asyncio.FIRST_COMPLETED)
         if not draining.done():
             draining.cancel()
+            at_once = True
             return _AT_ONCE
         draining.result()
         return 0
     finally:
-        await proxy.stop()
+        await proxy.stop(at_once=at_once)
 
 
 class _Orders:

@@ -104,8 +104,8 @@ class QueueProxy:
             seen = self._server.connections_total
             await asyncio.sleep(min(_QUIET_SECONDS, left))
 
-    async def stop(self) -> None:
-        """End everything now."""
+    async def stop(self, *, at_once: bool = False) -> None:
+        """End everything now. `at_once`: without the moment that logs and spans need to be written."""
         for listener in self._listeners:
             listener.close()
         await self._readiness.stop()
@@ -115,7 +115,7 @@ class QueueProxy:
         self._dispatcher.slots.close()
         await self._server.wait_closed(0)
         await self._admin_server.wait_closed(0)
-        self._observability.close()
+        self._observability.close(at_once=at_once)
 
 
 def take_socket(flag: str, address: Address) -> socket.socket:

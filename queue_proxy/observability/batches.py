@@ -78,10 +78,13 @@ class Batches(Generic[Record]):
         elif self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self._seconds, self._hand_over)
 
-    def close(self, seconds: float) -> None:
-        """Write what is left, for at most so long; blocks."""
+    def finish(self) -> None:
+        """Nothing comes any more: have the thread write what is left, and end."""
         self._hand_over()
         self._handed_over.put(None)
+
+    def close(self, seconds: float) -> None:
+        """Wait for that at most so long, blocking; what is not written by then is lost."""
         self._thread.join(seconds)
         self._sink.close()
 

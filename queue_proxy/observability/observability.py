@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 _LOG_SECONDS = 0.2
 _LOG_BATCH = 256
 _LOG_MOST = 20_000
-_LAST_LINES_SECONDS = 2.0
-_LAST_SPANS_SECONDS = 3.0
+_LAST_RECORDS_SECONDS = 2.0
+_AT_ONCE_SECONDS = 0.05
 
 
 class ObservabilityError(Exception):
@@ -61,12 +62,14 @@ class Observability:
             samples=self._samples,
         )
 
-    def close(self) -> None:
-        """Write what is left, within a few seconds."""
-        if self.log is not None:
-            self.log.close(_LAST_LINES_SECONDS)
-        if self.spans is not None:
-            self.spans.close(_LAST_SPANS_SECONDS)
+    def close(self, *, at_once: bool = False) -> None:
+        """Write what is left; blocks, for two seconds at most, or for next to nothing if it must be `at_once`."""
+        ends_at = time.monotonic() + (_AT_ONCE_SECONDS if at_once else _LAST_RECORDS_SECONDS)
+        open_ones = [batches for batches in (self.log, self.spans) if batches is not None]
+        for batches in open_ones:
+            batches.finish()
+        for batches in open_ones:
+            batches.close(max(0.0, ends_at - time.monotonic()))
 
     def _trace(self, component: str, instance: str) -> None:
         try:

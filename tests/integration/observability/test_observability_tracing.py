@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 
 from tests.integration.activator.activator_harness import Controller, activator_for, replicas
 from tests.integration.observability.observability_world import SERVICE, Collector, chain
-from tests.integration.queue_proxy.queue_proxy_harness import request, until
+from tests.integration.queue_proxy.queue_proxy_harness import Call, ok, request, serving, until
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 CALLER = "b7ad6b7169203331"
@@ -135,6 +136,43 @@ async def test_a_collector_that_is_away_costs_spans_and_no_requests(
         assert len([line for line in activator.lines if "spans" in line]) == 1
         activator.lines.clear()
     await controller.stop()
+
+
+async def test_a_collector_that_never_answers_holds_nobody_up_who_is_told_twice_to_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked, never = asyncio.Event(), asyncio.Event()
+
+    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await never.wait()
+        writer.close()
+
+    async def hang(call: Call) -> bytes:
+        if call.path == b"/hangs":
+            await never.wait()
+        return ok()
+
+    stuck = await asyncio.start_server(take, "127.0.0.1", 0)
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{stuck.sockets[0].getsockname()[1]}")
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "1")
+    async with serving(hang, "--tracing") as (model, proxy):
+        assert (await request(proxy.port)).status == 200
+        hanging = asyncio.create_task(request(proxy.port, "/hangs"))
+        await model.arrived(2)
+        await asked.wait()
+        proxy.terminate()
+        async with asyncio.timeout(20):
+            while (await request(proxy.admin, "/ready")).status == 200:
+                await asyncio.sleep(0.005)
+        began = time.monotonic()
+        proxy.terminate()
+        assert await proxy.process.wait() == 143
+        # The export alone would be tried for ten seconds, and an orderly end would wait for two of them.
+        assert time.monotonic() - began < 1.5
+        await asyncio.gather(hanging, return_exceptions=True)
+        never.set()
+    stuck.close()
 
 
 async def test_nothing_of_opentelemetry_is_loaded_unless_asked_for() -> None:

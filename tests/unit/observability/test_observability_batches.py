@@ -41,6 +41,7 @@ async def test_a_batch_leaves_when_it_is_full_and_the_rest_at_the_end() -> None:
     batches: Batches[int] = Batches("test", sink, seconds=60.0, size=3, most=100)
     for number in range(8):
         batches.add(number)
+    batches.finish()
     batches.close(PATIENCE)
     assert sink.batches == [[0, 1, 2], [3, 4, 5], [6, 7]]
     assert (batches.written, batches.dropped, sink.closed) == (8, 0, True)
@@ -53,6 +54,7 @@ async def test_a_batch_that_does_not_fill_leaves_after_its_time() -> None:
     async with asyncio.timeout(PATIENCE):
         while not sink.batches:
             await asyncio.sleep(0.001)
+    batches.finish()
     batches.close(PATIENCE)
     assert sink.batches == [[1]]
 
@@ -66,6 +68,7 @@ async def test_a_sink_that_is_stuck_keeps_nobody_and_costs_what_is_beyond_the_bo
     assert sink.began.wait(PATIENCE)
     assert (batches.written, batches.dropped) == (0, 4)
     sink.open.set()
+    batches.finish()
     batches.close(PATIENCE)
     assert [number for batch in sink.batches for number in batch] == [0, 1, 2, 3, 4]
     assert (batches.written, batches.dropped) == (5, 4)
@@ -76,6 +79,7 @@ async def test_a_close_has_patience_only_so_long() -> None:
     sink.open.clear()
     batches: Batches[int] = Batches("test", sink, seconds=60.0, size=1, most=5)
     batches.add(1)
+    batches.finish()
     batches.close(0.01)
     assert sink.closed
     sink.open.set()
@@ -99,6 +103,7 @@ async def test_what_a_sink_loses_is_counted_and_a_sink_that_raises_is_asked_agai
             await asyncio.sleep(0.001)
     sink.fails = False
     batches.add(4)
+    batches.finish()
     batches.close(PATIENCE)
     assert sink.batches == [[1, -1], [4]]
     assert (batches.written, batches.dropped) == (2, 3)
