@@ -19,7 +19,7 @@ LOAD = Path(__file__).with_name("steady_load.py")
 SERVICE = "default/lean"
 RATE = 1_000
 REQUESTS = 110_000
-PAUSE_SECONDS = 3.0
+PAUSE_SECONDS = 1.0
 
 COMPONENTS_NEW = "a new controller and a new activator are at work"
 REPLICAS_NEW = "no replica is older than the last order"
@@ -93,6 +93,8 @@ def test_no_request_of_a_steady_load_is_lost_while_everything_is_replaced(tmp_pa
         assert account["lost"] == 0, account["why"]
         assert account["answered"] == account["sent"] == REQUESTS
         assert account["rate"] > 0.95 * RATE
-        assert account["told_to_close"] > 0
+        # Both ways in which a kept connection ends were met, and often: the load was one that could lose something.
+        assert account["told_to_close"] > 100
+        assert account["closed_while_idle"] > 100
         assert rolls["activators"] >= 3
         assert rolls["replicas"] >= 3

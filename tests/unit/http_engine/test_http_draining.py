@@ -84,6 +84,14 @@ async def test_an_idle_connection_has_its_patience_and_is_then_closed(draining: 
     assert draining.transport.closing
 
 
+async def test_its_client_sees_the_end_at_once_and_not_when_the_loop_comes_round_to_it(
+    draining: Draining, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    draining.server.begin_drain(PATIENCE)
+    draining.passes(PATIENCE + TICK)
+    assert pair[1].recv(1, socket.MSG_DONTWAIT) == b""
+
+
 async def test_a_request_within_the_patience_is_served_and_told_that_it_is_the_last(draining: Draining) -> None:
     draining.server.begin_drain(PATIENCE)
     draining.passes(PATIENCE / 2)
