@@ -110,8 +110,10 @@ async def test_a_full_queue_is_resource_or_unavailability_in_words_of_grpc() -> 
 async def test_a_deadline_of_the_client_frees_the_slot_and_reaches_the_model() -> None:
     async with serving("--limit", "1") as (model, proxy, client):
         model.gate.clear()
+        call = client.infer(b"slow", timeout=3)
+        await until(lambda: model.running == 1)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await client.infer(b"slow", timeout=0.3)
+            await call
         assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
         await proxy.until_stats(running=0, abandoned=1)
         await until(lambda: model.cancelled == 1)
