@@ -54,5 +54,13 @@ def _row(service: Body) -> tuple[str, ...]:
         shown(service.number("in_flight")),
         shown(service.number("held")),
         service.text("url") or "-",
-        service.text("error").split("\n")[0] or service.text("explanation"),
+        _why(service),
     )
+
+
+def _why(service: Body) -> str:
+    """What is wrong comes before what was decided: a terminal may not have room for both."""
+    if service.text("error"):
+        return service.text("error").split("\n")[0]
+    trouble = service.text("trouble").split("\n")[0]
+    return f"{trouble}. {service.text('explanation')}" if trouble else service.text("explanation")

@@ -43,6 +43,7 @@ def summary(control: ServiceControl, now: float) -> JsonObject:
         "port": view.port,
         "url": url_of(view),
         "error": None if worst is None else worst.message,
+        "trouble": _trouble(view),
     }
 
 
@@ -67,6 +68,17 @@ def explanation(control: ServiceControl, last: int, now: float, connected: Itera
         "activators": [_activator(name, control, now, set(connected)) for name in _activators(control, connected)],
         "faults": [_fault(fault) for fault in control.faults.current],
     }
+
+
+def _trouble(view: ServiceView) -> str | None:
+    """What keeps its newest replica from being ready, in one line; None while all goes as it should."""
+    kept = [r for r in view.replicas if r.reason and r.phase not in (ReplicaPhase.READY, ReplicaPhase.DRAINING)]
+    if not kept:
+        return None
+    newest = max(kept, key=lambda replica: replica.created_at)
+    what, *more = str(newest.reason).splitlines()
+    # Where a log is quoted, its last line is the one that says most: exceptions end with their message.
+    return f"{newest.name} is {newest.phase.value}: {what}{f' {more[-1]}' if more and what.endswith(':') else ''}"
 
 
 def url_of(view: ServiceView) -> str | None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from autoscaler.cluster.interface import ReplicaPhase, ServiceView
+from autoscaler.cluster.interface import Replica, ReplicaPhase, ServiceView
 from autoscaler.controller.faults import FaultKind
 from autoscaler.controller.service import ServiceControl
 from autoscaler.controller.service_report import summary
@@ -277,3 +277,29 @@ def test_a_recording_says_which_policy_counts_before_it_is_decided_by() -> None:
     assert isinstance(second.records[0], PolicyRecord)
     assert second.records[0].policy.target == 7.0
     assert isinstance(third.records[0], ReadingsRecord)
+
+
+@pytest.mark.parametrize(
+    ("replicas", "said"),
+    [
+        ((replica("a", reason="never mind"),), None),
+        ((replica("a", ReplicaPhase.DRAINING, reason="was told to go"),), None),
+        ((replica("a", ReplicaPhase.STARTING),), None),
+        (
+            (replica("a", ReplicaPhase.FAILED, reason="exit 3; its log:\none\ntwo"),),
+            "a is failed: exit 3; its log: two",
+        ),
+        (
+            (
+                replica("a", ReplicaPhase.FAILED, created_at=1_000.0, reason="exit code 3"),
+                replica("b", ReplicaPhase.STARTING, created_at=1_001.0, reason="not ready yet: nobody\nexit code 3"),
+                replica("c", created_at=1_002.0),
+            ),
+            "b is starting: not ready yet: nobody",
+        ),
+    ],
+)
+def test_the_summary_names_what_keeps_the_newest_replica_from_being_ready(
+    replicas: tuple[Replica, ...], said: str | None
+) -> None:
+    assert summary(control_of(view(*replicas)), 1_003.0)["trouble"] == said
