@@ -116,14 +116,6 @@ def test_check_names_every_mistake_with_its_place(tmp_path: Path, capsys: pytest
 
 
 @pytest.mark.parametrize("command", ["check", "up"])
-def test_status_says_first_what_keeps_a_replica_from_being_ready(api: str, capsys: pytest.CaptureFixture[str]) -> None:
-    trouble = "chat-a is failed: the model ended: exit code 3"
-    service = {"service": "default/chat", "phase": "waking", "explanation": "Stays at 1.", "trouble": trouble}
-    FakeController.answers = {"/services": (200, json.dumps({"services": [service]}).encode())}
-    assert main(["status", "--api", api]) == 0
-    assert capsys.readouterr().out.splitlines()[1].endswith(f"  {trouble}. Stays at 1.")
-
-
 @pytest.mark.parametrize(
     ("text", "named"),
     [("a: [", "isvc.yaml:1"), ("kind: Pod\napiVersion: v1\nmetadata: {name: x}\n", "InferenceService"), ("", "empty")],
@@ -227,6 +219,14 @@ def test_status_prints_one_line_a_service_and_unknown_is_a_question_mark(
     assert line[headings.index("IN FLIGHT")] == "?"
     assert main(["status", "--api", api, "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"services": [service]}
+
+
+def test_status_says_first_what_keeps_a_replica_from_being_ready(api: str, capsys: pytest.CaptureFixture[str]) -> None:
+    trouble = "chat-a is failed: the model ended: exit code 3"
+    service = {"service": "default/chat", "phase": "waking", "explanation": "Stays at 1.", "trouble": trouble}
+    FakeController.answers = {"/services": (200, json.dumps({"services": [service]}).encode())}
+    assert main(["status", "--api", api]) == 0
+    assert capsys.readouterr().out.splitlines()[1].endswith(f"  {trouble}. Stays at 1.")
 
 
 @pytest.mark.parametrize(
