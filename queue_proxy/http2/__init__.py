@@ -16,10 +16,11 @@ us must be stripped, and one slow call must not take the windows of all. What ma
 - Frames of all streams gather and leave in one write per turn of the event loop (`protocol.Http2Protocol`).
 - No task, timer or queue belongs to a stream.
 
-Measured (h2load, unary calls of 105 bytes with trailers, limit 100, the proxy alone on one core of a small virtual
-machine): 30 to 38 us of CPU per call with 8 connections of 8 streams, 46 to 48 us with one stream each, where the same
-machine needs 39 to 43 us for a small POST of HTTP/1. A relay of frames was measured at 33 and 53 us for the same calls,
-so there is nothing to win by it. A header block that is new costs 23 us more, 7 of them for decoding.
+Measured in four rounds (h2load, unary calls of 105 bytes with trailers, limit 100, the proxy on one core of a small
+virtual machine, two of the rounds while others used it): 30 to 38 us of CPU per call with 8 connections of 8 streams;
+with one stream each 46 and 48 us in quiet rounds, 66 and 70 us in busy ones; a small POST of HTTP/1 39 to 43 us. A
+prototype of the relay, measured on another day, needed 33 and 53 us for the same calls, so it would win little if
+anything. A header block that is new costs 23 us more, 7 of them for decoding.
 
 A model that speaks HTTP/1 only gets streams translated (`translation`); `Upstream.protocol` says which it is.
 
