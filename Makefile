@@ -35,7 +35,8 @@ lint: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/dataplane_cpu.py
-	$(BIN)/python benchmarks/wake.py
+	$(BIN)/python -m benchmarks.wake
+	$(BIN)/python -m benchmarks.decide
 
 # Side by side with Knative's queue-proxy, nginx, haproxy and aiohttp; benchmarks/dataplane/README.md says what it needs.
 bench-dataplane: $(VENV)/.dev
@@ -43,6 +44,7 @@ bench-dataplane: $(VENV)/.dev
 
 docs: $(VENV)/.runtime
 	$(BIN)/python -m autoscaler.policy.reference > docs/policy.md
+	$(BIN)/python -m pilotlight.metrics_reference > docs/metrics.md
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -4,7 +4,7 @@ Real components (`pilotlight up`), one wake for each of many services that start
 ends of the interval are written down by the model itself, in one process on one clock, so nothing of ours is trusted
 for the figure.
 
-    python benchmarks/wake.py [--wakes 50]
+    python -m benchmarks.wake [--wakes 50]
 
 Floor: the readiness answer has to reach the queue proxy, the held `/ready` answer the activator, and the request the
 model: four hops on loopback, each a wake-up of a sleeping process, about 0.1 ms each on an idle machine.
@@ -14,12 +14,10 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # run as a script, from any folder
 
 from tests.integration.main_job.harness import Up, journal_service, read_journal, running_up, wait_for
 from tests.integration.main_job.request_swarm import run, send_all
