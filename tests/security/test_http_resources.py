@@ -162,8 +162,9 @@ def test_answers_that_nobody_reads_stay_with_the_model(start: Start) -> None:
     with contextlib.closing(model), start(model.port) as world:
         before = world.rss()
         with many(world.port, b"GET /large HTTP/1.1\r\nHost: m\r\n\r\n", 100):
-            time.sleep(0.5)
-            assert_grew_by_less(world, before, 100 * (WAITING_BYTES + READ_BYTES) + SLACK)
+            time.sleep(1.0)
+            # That the client takes no more is known at the end of a turn of the loop, in which more than one read fits.
+            assert_grew_by_less(world, before, 100 * (WAITING_BYTES + 3 * READ_BYTES) + SLACK)
             assert world.good().endswith(b"good")
 
 
