@@ -18,7 +18,6 @@ import tempfile
 import time
 from pathlib import Path
 
-
 from tests.integration.main_job.harness import Up, journal_service, read_journal, running_up, wait_for
 from tests.integration.main_job.request_swarm import run, send_all
 
