@@ -28,7 +28,11 @@ def explanation_lines(service: Body) -> list[str]:
     lines += _section("next", what_changes_it(service))
     lines += _section("processes", list(_replicas(service, at)))
     lines += _section(
-        "faults", [f"{f.text('kind')} {f.text('subject')}: {f.text('message')}" for f in service.objects("faults")]
+        "faults",
+        [
+            f"{' '.join(f.text('kind').split() + f.text('subject').split())}: {f.text('message')}"
+            for f in service.objects("faults")
+        ],
     )
     lines += _section("policy", [f"mistake: {mistake}" for mistake in service.within("policy").texts("mistakes")])
     lines += _section("wakes", [_wake(wake) for wake in service.objects("wakes")[-3:]])

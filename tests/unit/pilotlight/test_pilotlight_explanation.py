@@ -109,3 +109,9 @@ def test_ages_do_not_make_two_explanations_differ() -> None:
 @given(st.dictionaries(NAMES, JSON))
 def test_whatever_comes_is_explained_without_a_crash(body: dict[str, object]) -> None:
     assert explanation_lines(Body(body))
+
+
+@pytest.mark.parametrize(("subject", "said"), [("", "recording: disk full"), ("chat-a", "recording chat-a: disk full")])
+def test_a_fault_is_named_by_its_kind_and_by_its_subject_if_it_has_one(subject: str, said: str) -> None:
+    text = text_of(service(faults=[{"kind": "recording", "subject": subject, "message": "disk full"}]))
+    assert f"  faults      {said}" in text.splitlines()
