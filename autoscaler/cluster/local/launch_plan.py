@@ -33,6 +33,7 @@ class Launch:
     port: int
     probe: Mapping[str, object] | None
     metrics_url: str | None
+    speaks_h2c: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,7 @@ class LaunchPlan:
             port=allocated[0],
             probe=self.ports.probe_for(ports, lambda text: place_model(place_port(text, ports), models)),
             metrics_url=self.ports.metrics_url_for(ports),
+            speaks_h2c=self.ports.speaks_h2c,
         )
 
 

@@ -11,6 +11,7 @@ from autoscaler.cluster.local.placeholders import ports_named
 
 DEFAULT_PORT = 8080
 _METRICS_PREFIXES = ("prometheus.kserve.io", "prometheus.io")
+_H2C_WORDS = ("grpc", "h2c")
 _PROBE_KINDS = ("httpGet", "tcpSocket", "grpc", "exec")
 
 
@@ -24,9 +25,13 @@ class MetricsEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class PortPlan:
-    """`declared` are the container's port numbers that get one of their own in each replica; the first one serves."""
+    """`declared` are the container's port numbers that get one of their own in each replica; the first one serves.
+
+    speaks_h2c  it serves HTTP/2 without TLS, as gRPC does: KServe reads that from the port's name, and so do we
+    """
 
     declared: tuple[int, ...]
+    speaks_h2c: bool
     probe: Mapping[str, object] | None
     metrics: MetricsEndpoint | None
     warnings: tuple[str, ...]
@@ -70,7 +75,9 @@ def plan_ports(
             f"{container.where}: port {declared[0]} is written nowhere in args or env, so the model cannot be told its "
             "port that way; it gets it in the variable PORT and must listen there"
         )
-    return PortPlan(tuple(declared), probe, metrics, tuple(warnings))
+    serving_names = [name for name, port in named.items() if port == declared[0]]
+    speaks_h2c = any(word in name for name in serving_names for word in _H2C_WORDS)
+    return PortPlan(tuple(declared), speaks_h2c, probe, metrics, tuple(warnings))
 
 
 def _declared(container: Fields) -> tuple[dict[str, int], list[int]]:

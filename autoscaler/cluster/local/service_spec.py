@@ -22,7 +22,10 @@ _DRAIN_SECONDS = 300.0
 
 @dataclass(frozen=True, slots=True)
 class ServiceSpec:
-    """`port` is where the activator listens for it; `inference_service` the object as written."""
+    """`port` is where the activator listens for it; `inference_service` the object as written, without its status.
+
+    The status of an object that was taken from a cluster says where it is served there.
+    """
 
     inference_service: Mapping[str, object]
     plan: LaunchPlan
@@ -71,7 +74,8 @@ def read_services(
         except LaunchError as error:
             problems.append(str(error))
             continue
-        specs[plan.service] = ServiceSpec(body, plan, footing, read_policy(body), ports.get(plan.service, 0))
+        written = {name: value for name, value in body.items() if name != "status"}
+        specs[plan.service] = ServiceSpec(written, plan, footing, read_policy(body), ports.get(plan.service, 0))
     if problems:
         raise LaunchError("\n".join(problems))
     return tuple(specs.values())
@@ -81,7 +85,7 @@ def queue_proxy_command(spec: ServiceSpec, replica: str, launch: Launch, listen:
     """The command line of the queue proxy in front of one replica; `listen` and `admin` are inherited sockets."""
     policy = spec.policy
     # -P: nothing in the folder that the user happens to be in may pose as one of our modules.
-    command = [sys.executable, "-P", "-m", "queue_proxy", "--name", replica]
+    command = [sys.executable, "-P", "-m", "queue_proxy", "--name", replica, "--service", spec.plan.service]
     command += ["--listen", f"fd:{listen}", "--admin", f"fd:{admin}", "--upstream", f"127.0.0.1:{launch.port}"]
     numbers = {
         "--limit": policy.container_concurrency,
@@ -94,6 +98,8 @@ def queue_proxy_command(spec: ServiceSpec, replica: str, launch: Launch, listen:
     }
     for flag, number in numbers.items():
         command += [flag, f"{number:g}" if isinstance(number, float) else str(number)]
+    if launch.speaks_h2c:
+        command += ["--upstream-protocol", "h2c"]
     if launch.probe is not None:
         command += ["--probe", json.dumps(launch.probe, separators=(",", ":"))]
     if launch.metrics_url is not None:

@@ -246,3 +246,14 @@ def test_a_name_that_kubernetes_would_not_take_is_refused(name: str) -> None:
 def test_the_grace_period_of_the_manifest_bounds_the_drain() -> None:
     assert custom({}, {"terminationGracePeriodSeconds": 7}).drain_seconds == 7.0
     assert custom({}).drain_seconds is None
+
+
+@pytest.mark.parametrize(
+    ("name", "speaks_h2c"),
+    [("h2c", True), ("h2c-port", True), ("grpc", True), ("grpc-port", True), ("http1", False), (None, False)],
+)
+def test_the_name_of_the_first_port_says_whether_the_model_speaks_http_2(name: str | None, speaks_h2c: bool) -> None:
+    port = {"containerPort": 9000, "name": name or ""}
+    metrics = {"name": "grpc-metrics", "containerPort": 9001}
+    plan = custom({"args": ["9000", "9001"], "ports": [port, metrics]})
+    assert plan.ports.speaks_h2c is speaks_h2c
