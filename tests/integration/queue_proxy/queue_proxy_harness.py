@@ -155,6 +155,13 @@ class Proxy:
                     return stats
                 await asyncio.sleep(0.005)
 
+    async def metric(self, name: str) -> float:
+        """The value of a metric without labels; `name` without the prefix."""
+        page = (await request(self.admin, "/metrics")).body.decode()
+        return float(
+            next(line for line in page.splitlines() if line.startswith(f"pilotlight_queue_proxy_{name} ")).split()[1]
+        )
+
     async def until_ready(self) -> None:
         assert (await request(self.admin, "/ready?wait=20")).status == 200
 
