@@ -13,8 +13,9 @@ from activator.link import Link
 from activator.services import ServiceTable
 from activator.settings import Settings
 from queue_proxy.http import HttpServer
+from queue_proxy.listening_sockets import take_socket
 from queue_proxy.observability import Observability, ObservabilityError
-from queue_proxy.proxy import StartError, take_socket
+from queue_proxy.process import StartError
 
 _CLOCK = time.monotonic
 # After the refusals of those who waited to the last, this long for answers to leave.

@@ -6,18 +6,17 @@ A wrong flag ends the process with status 2 and one line that names the flag, th
 from __future__ import annotations
 
 import argparse
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NoReturn
 from urllib.parse import urlsplit
 
 from activator.link import ControlTarget
 from queue_proxy.client_limits import add_client_flags, client_limits
+from queue_proxy.flag_types import FlagParser, address, count, seconds
 from queue_proxy.http import HttpLimits
+from queue_proxy.listening_sockets import Address
 from queue_proxy.observability import Flags, add_flags, flags_from
-from queue_proxy.settings import Address
 
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,125}[A-Za-z0-9])?")
 _SERVICE = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
@@ -50,13 +49,6 @@ class Settings:
     clients: HttpLimits = field(default_factory=HttpLimits)
 
 
-class _Parser(argparse.ArgumentParser):
-    """argparse, with the error alone."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"activator: {message}\n")
-
-
 def parse(arguments: Sequence[str]) -> Settings:
     """Read the command line. Ends the process with status 2 when something is wrong in it."""
     parser = _parser()
@@ -80,7 +72,7 @@ def parse(arguments: Sequence[str]) -> Settings:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = FlagParser(
         prog="activator",
         description="Holds requests while nothing can serve them, and hands them out as replicas have room.",
         allow_abbrev=False,
@@ -90,22 +82,22 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--control", required=True, type=_target, metavar="TARGET", help="the controller: unix:PATH or http://HOST:PORT"
     )
-    add("--admin", type=_address, metavar="ADDR", help="for /healthz and /metrics: HOST:PORT, or fd:N")
+    add("--admin", type=address, metavar="ADDR", help="for /healthz and /metrics: HOST:PORT, or fd:N")
     add(
         "--listen", type=_listen, action="append", default=[], metavar="SERVICE=ADDR", help="for one service's requests"
     )
     add("--bind", default="127.0.0.1", metavar="HOST", help="where ports that the controller names are bound")
-    add("--drain-seconds", type=_seconds, default=30.0, metavar="S", help="how long SIGTERM waits for requests")
-    add("--comment-seconds", type=_seconds, default=5.0, metavar="S", help="between comments to clients that wait")
-    add("--hold-requests", type=_count, default=20_000, metavar="N", help="that may wait, of all services together")
+    add("--drain-seconds", type=seconds, default=30.0, metavar="S", help="how long SIGTERM waits for requests")
+    add("--comment-seconds", type=seconds, default=5.0, metavar="S", help="between comments to clients that wait")
+    add("--hold-requests", type=count(1), default=20_000, metavar="N", help="that may wait, of all services together")
     add(
         "--hold-bytes",
-        type=_count,
+        type=count(1),
         default=512 * 1024 * 1024,
         metavar="BYTES",
         help="of memory that waiting requests of all services may take together",
     )
-    add_client_flags(parser, _seconds)
+    add_client_flags(parser, seconds)
     add_flags(parser)
     return parser
 
@@ -139,36 +131,7 @@ def _target(text: str) -> ControlTarget:
 
 
 def _listen(text: str) -> tuple[str, Address]:
-    service, equals, address = text.partition("=")
+    service, equals, where = text.partition("=")
     if not equals or not _SERVICE.fullmatch(service):
         raise argparse.ArgumentTypeError(f"must be NAMESPACE/NAME=ADDR, not {text!r:.80}")
-    return service, _address(address)
-
-
-def _address(text: str) -> Address:
-    if text.startswith("fd:"):
-        number = text.removeprefix("fd:")
-        if not (number.isascii() and number.isdecimal()) or len(number) > 7:
-            raise argparse.ArgumentTypeError(f"must be fd:N with the number of a listening socket, not {text!r:.80}")
-        return Address(fd=int(number))
-    host, _, port = text.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not (host and port.isascii() and port.isdecimal() and len(port) <= 5 and int(port) <= 65_535):
-        raise argparse.ArgumentTypeError(f"must be HOST:PORT with a port within 0..65535, or fd:N, not {text!r:.80}")
-    return Address(host, int(port))
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not 0 <= seconds <= 1e9:  # also false for NaN
-        raise argparse.ArgumentTypeError(f"must be seconds within 0..1e9, not {text!r:.80}")
-    return seconds
-
-
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdecimal()) or len(text) > 18 or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"must be a whole number from 1 of at most 18 digits, not {text!r:.80}")
-    return int(text)
+    return service, address(where)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import sys
 import time
 
@@ -15,21 +14,18 @@ from queue_proxy.http import HttpServer, Timeouts, Upstream
 from queue_proxy.http.listening import stop_listening
 from queue_proxy.http2.server_connection import ServerConnection
 from queue_proxy.limiter import QueueBounds
+from queue_proxy.listening_sockets import BACKLOG, take_socket
 from queue_proxy.measurement import Measurement
 from queue_proxy.metrics import Sources
 from queue_proxy.observability import Observability, ObservabilityError
+from queue_proxy.process import StartError
 from queue_proxy.readiness import Readiness
-from queue_proxy.settings import Address, Config
+from queue_proxy.settings import Config
 
-_BACKLOG = 4_096
 _QUIET_SECONDS = 0.25
 _LONGEST_WELCOME_SECONDS = 2.0
 _IDLE_PATIENCE_SECONDS = 1.0
 _CLOCK = time.monotonic
-
-
-class StartError(Exception):
-    """The proxy cannot start; the message says which flag asks for what cannot be had."""
 
 
 class QueueProxy:
@@ -72,19 +68,20 @@ class QueueProxy:
         """Listen, and begin to ask the model. The task that is returned never ends unless something is broken."""
         loop = asyncio.get_running_loop()
         for server, sock in zip((self._admin_server, self._server), reversed(self._sockets), strict=True):
-            self._listeners.append(await loop.create_server(server, sock=sock, backlog=_BACKLOG))
+            self._listeners.append(await loop.create_server(server, sock=sock, backlog=BACKLOG))
         watching = self._readiness.start()
         requests, admin = (sock.getsockname() for sock in self._sockets)
         sys.stderr.write(f"queue_proxy {self._config.name}: requests on {_text(requests)}, admin on {_text(admin)}\n")
         return watching
 
-    async def drain(self, seconds: float) -> None:
-        """Say that this replica is not ready, and let what is there end within `seconds`.
+    async def drain(self) -> None:
+        """Say that this replica is not ready, and let what is there end within the seconds that are configured.
 
         Who routes learns of it later than we do. So new connections are still taken until none has come for a moment,
         and idle ones are kept for longer than that: what comes on either is served, with an answer that says it is
         the last one.
         """
+        seconds = self._config.drain_seconds
         ends_at = _CLOCK() + seconds
         self._dispatcher.draining = True
         self._admin.drain()
@@ -116,33 +113,6 @@ class QueueProxy:
         await self._server.wait_closed(0)
         await self._admin_server.wait_closed(0)
         self._observability.close(at_once=at_once)
-
-
-def take_socket(flag: str, address: Address) -> socket.socket:
-    """A listening socket: a new one, or the one that was inherited. Raises StartError."""
-    if address.fd is None:
-        family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-        try:
-            sock = socket.create_server((address.host, address.port), family=family, backlog=_BACKLOG)
-        except socket.gaierror as error:
-            raise StartError(f"{flag} {address}: cannot listen there: {error.strerror}") from error
-        except OSError as error:
-            # The library's own text repeats the address.
-            why = os.strerror(error.errno) if error.errno else error
-            raise StartError(f"{flag} {address}: cannot listen there: {why}") from error
-        except UnicodeError as error:
-            raise StartError(f"{flag} {address}: cannot listen there: not a host name") from error
-        sock.setblocking(False)
-        return sock
-    try:
-        sock = socket.socket(fileno=address.fd)
-        listening = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
-    except OSError as error:
-        raise StartError(f"{flag} {address}: not an inherited socket: {error.strerror}") from error
-    if not listening or sock.type != socket.SOCK_STREAM:
-        raise StartError(f"{flag} {address}: a socket, but it does not listen")
-    sock.setblocking(False)
-    return sock
 
 
 def _text(name: object) -> str:

@@ -6,15 +6,15 @@ A wrong flag ends the process with status 2 and one line that names the flag, th
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NoReturn
 from urllib.parse import urlsplit
 
 from queue_proxy.client_limits import add_client_flags, client_limits
+from queue_proxy.flag_types import FlagParser, address, count, endpoint, seconds
 from queue_proxy.http import HttpLimits, UpstreamProtocol
 from queue_proxy.http_get import Request
+from queue_proxy.listening_sockets import Address
 from queue_proxy.observability import Flags, add_flags, flags_from
 from queue_proxy.probe_spec import ProbeSpec, ProbeSpecError, default_probe, parse_probe
 
@@ -22,19 +22,6 @@ DEPTH_PER_SLOT = 10
 """Requests that may wait for each that may run, unless told otherwise: Knative's breaker has the same."""
 DEPTH_WITHOUT_LIMIT = 1_000
 """Requests that may wait for the model's first readiness when there is no limit (afterwards nobody waits)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where to listen: `host:port`, or the listening socket that was inherited as descriptor `fd`."""
-
-    host: str = ""
-    port: int = 0
-    fd: int | None = None
-
-    def __str__(self) -> str:
-        """As on the command line."""
-        return f"{self.host}:{self.port}" if self.fd is None else f"fd:{self.fd}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +54,6 @@ class Config:
     drain_seconds: float
     observability: Flags
     clients: HttpLimits
-
-
-class _Parser(argparse.ArgumentParser):
-    """argparse, with the error alone: the usage of fourteen flags would hide it."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"queue_proxy: {message}\n")
 
 
 def parse(arguments: Sequence[str]) -> Config:
@@ -110,38 +90,38 @@ def parse(arguments: Sequence[str]) -> Config:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = FlagParser(
         prog="queue_proxy", description="Limits, queues and measures the requests of one model.", allow_abbrev=False
     )
     add = parser.add_argument
     add("--name", required=True, type=_name, help="of this replica, as it appears in its statistics")
     add("--service", type=_name, metavar="NAMESPACE/NAME", help="that it belongs to, for logs and spans")
-    add("--listen", required=True, type=_address, metavar="ADDR", help="for requests: HOST:PORT, or fd:N")
-    add("--admin", required=True, type=_address, metavar="ADDR", help="for /ready, /stats, /metrics, /healthz")
-    add("--upstream", required=True, type=_endpoint, metavar="HOST:PORT", help="the model")
+    add("--listen", required=True, type=address, metavar="ADDR", help="for requests: HOST:PORT, or fd:N")
+    add("--admin", required=True, type=address, metavar="ADDR", help="for /ready, /stats, /metrics, /healthz")
+    add("--upstream", required=True, type=endpoint, metavar="HOST:PORT", help="the model")
     add(
         "--upstream-protocol",
         choices=[protocol.value for protocol in UpstreamProtocol],
         default=UpstreamProtocol.HTTP1.value,
         help="what the model speaks; h2c (gRPC models do): HTTP/2 is forwarded as HTTP/2, HTTP/1 as HTTP/1",
     )
-    add("--limit", type=_count, default=0, metavar="N", help="requests at once in the model; 0: no limit")
+    add("--limit", type=count(0), default=0, metavar="N", help="requests at once in the model; 0: no limit")
     add(
         "--queue-requests",
-        type=_count,
+        type=count(0),
         default=0,
         metavar="N",
         help=f"requests that may wait; 0: {DEPTH_PER_SLOT} times the limit, {DEPTH_WITHOUT_LIMIT} without a limit",
     )
-    add("--queue-seconds", type=_seconds, default=300.0, metavar="S", help="how long one may wait; 0: no bound")
-    add("--timeout", type=_seconds, default=300.0, metavar="S", help="from forwarding to the end of the answer")
-    add("--response-start-timeout", type=_seconds, default=0.0, metavar="S", help="to the answer's first byte")
-    add("--idle-timeout", type=_seconds, default=0.0, metavar="S", help="between two bytes in either direction")
+    add("--queue-seconds", type=seconds, default=300.0, metavar="S", help="how long one may wait; 0: no bound")
+    add("--timeout", type=seconds, default=300.0, metavar="S", help="from forwarding to the end of the answer")
+    add("--response-start-timeout", type=seconds, default=0.0, metavar="S", help="to the answer's first byte")
+    add("--idle-timeout", type=seconds, default=0.0, metavar="S", help="between two bytes in either direction")
     add("--probe", metavar="JSON", help="the model's readinessProbe as in Kubernetes; default: it accepts connections")
     add("--engine-metrics", type=_page, metavar="URL", help="the engine's own metrics page (http)")
-    add("--drain-seconds", type=_seconds, default=30.0, metavar="S", help="how long SIGTERM waits for requests")
+    add("--drain-seconds", type=seconds, default=30.0, metavar="S", help="how long SIGTERM waits for requests")
     add_flags(parser)
-    add_client_flags(parser, _seconds)
+    add_client_flags(parser, seconds)
     return parser
 
 
@@ -149,46 +129,6 @@ def _name(text: str) -> str:
     if not 0 < len(text) <= 253 or not text.isprintable():
         raise argparse.ArgumentTypeError(f"must be 1 to 253 printable characters, not {text!r:.80}")
     return text
-
-
-def _address(text: str) -> Address:
-    if text.startswith("fd:"):
-        number = text[3:]
-        if not (number.isascii() and number.isdecimal()) or len(number) > 7:
-            raise argparse.ArgumentTypeError(f"must be fd:N with the number of a listening socket, not {text!r:.80}")
-        return Address(fd=int(number))
-    host, port = _host_port(text, lowest=0)
-    return Address(host, port)
-
-
-def _endpoint(text: str) -> tuple[str, int]:
-    return _host_port(text, lowest=1)
-
-
-def _host_port(text: str, lowest: int) -> tuple[str, int]:
-    host, colon, port = text.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not (colon and host and port.isascii() and port.isdecimal() and len(port) <= 5):
-        raise argparse.ArgumentTypeError(f"must be HOST:PORT, not {text!r:.80}")
-    if not lowest <= int(port) <= 65_535:
-        raise argparse.ArgumentTypeError(f"must have a port within {lowest}..65535, not {text!r:.80}")
-    return host, int(port)
-
-
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdecimal()) or len(text) > 9:
-        raise argparse.ArgumentTypeError(f"must be a whole number from 0, not {text!r:.80}")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not 0 <= seconds <= 1e9:  # also false for NaN
-        raise argparse.ArgumentTypeError(f"must be seconds within 0..1e9, not {text!r:.80}")
-    return seconds
 
 
 def _page(text: str) -> Request:

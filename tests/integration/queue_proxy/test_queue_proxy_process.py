@@ -249,7 +249,7 @@ async def test_the_engines_numbers_come_with_stats_while_somebody_asks() -> None
 @pytest.mark.parametrize(
     ("flags", "status", "words"),
     [
-        (("--limit", "-1"), 2, "argument --limit: must be a whole number from 0, not '-1'"),
+        (("--limit", "-1"), 2, "argument --limit: must be a whole number from 0"),
         (("--probe", "{"), 2, "argument --probe: the probe is not JSON"),
         (("--probe", '{"httpGet": {"port": "http1"}}'), 2, "httpGet.port must be a number here, not the name 'http1'"),
         (("--listen", "fd:99"), 1, "--listen fd:99: not an inherited socket"),

@@ -6,7 +6,7 @@ import pytest
 
 from activator.link import ControlTarget
 from activator.settings import parse
-from queue_proxy.settings import Address
+from queue_proxy.listening_sockets import Address
 
 NEEDED = ("--name", "one", "--control", "unix:/run/p/control.sock")
 

@@ -12,9 +12,10 @@ from queue_proxy.grpc_health import HealthError, ServingStatus, parse_reply
 from queue_proxy.histogram import Histogram
 from queue_proxy.http.head import parse_request
 from queue_proxy.http_get import Request
+from queue_proxy.listening_sockets import Address
 from queue_proxy.probe_requests import Purpose, purpose
 from queue_proxy.probe_spec import TcpProbe
-from queue_proxy.settings import Address, parse
+from queue_proxy.settings import parse
 
 NEEDED = ["--name", "chat-1", "--listen", "0.0.0.0:1", "--admin", "fd:7", "--upstream", "127.0.0.1:8080"]
 
@@ -44,7 +45,7 @@ def test_addresses_may_be_ipv6_and_pages_may_have_a_query() -> None:
 @pytest.mark.parametrize(
     ("flag", "value", "words"),
     [
-        ("--limit", "-1", "must be a whole number from 0, not '-1'"),
+        ("--limit", "-1", "must be a whole number from 0"),
         ("--limit", "1e3", "must be a whole number from 0"),
         ("--limit", "٣", "must be a whole number from 0"),
         ("--queue-seconds", "nan", "must be seconds within 0..1e9, not 'nan'"),
