@@ -240,3 +240,35 @@ def test_a_late_request_with_a_void_token_is_served_like_any_other(world: Sharin
     for _ in range(4):
         finish_one(world)
     assert late.served_by is not None
+
+
+def test_a_grant_that_cannot_be_used_goes_to_another_and_does_not_come_back() -> None:
+    world = SharingModel(activators=2, proxies=1, limit=1)
+    world.settle()
+    running, waiting, other = ask(world, 1), ask(world, 0), ask(world, 1)
+    assert running.served_by == 0
+    first = world.activators[0]
+    (load,) = first.endpoints.all()
+    first.endpoints.unreachable(load, world.clock.now)
+    finish_one(world)
+    assert (waiting.served_by, other.served_by) == (None, 0)
+    first.endpoints.retry(world.clock.now + 60.0)
+    first.endpoints.proven(load, world.clock.now + 60.0)
+    first.bidding.changed()
+    world.settle()
+    finish_one(world)
+    assert waiting.served_by == 0
+
+
+def test_tokens_of_an_endpoint_that_is_no_longer_ready_go_back() -> None:
+    world = SharingModel(activators=2, proxies=1, limit=2)
+    world.settle()
+    ask(world, 0)
+    finish_one(world)
+    assert world.proxies[0].sharing.tokens > 0
+    first = world.activators[0]
+    (load,) = first.endpoints.all()
+    first.endpoints.unreachable(load, world.clock.now)
+    first.bidding.return_unwanted()
+    world.settle()
+    assert world.proxies[0].sharing.tokens == 0
