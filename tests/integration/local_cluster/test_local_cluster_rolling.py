@@ -38,15 +38,20 @@ def names(replicas: tuple[Replica, ...]) -> set[str]:
     return {replica.name for replica in replicas}
 
 
-async def readiness_while(agent: LocalAgent, rolling: asyncio.Task[None]) -> tuple[int, int]:
-    """The fewest replicas that were ready at any time until `rolling` ends, and the most that were not draining."""
+async def readiness_until_rolled(agent: LocalAgent) -> tuple[int, int]:
+    """The fewest replicas that were ready at any time of a roll, and the most that were not draining."""
     fewest, most = 1_000, 0
-    watch = agent.watch()
-    while not rolling.done():
-        (view,) = await anext(watch)
-        phases = [replica.phase for replica in view.replicas]
-        fewest = min(fewest, phases.count(ReplicaPhase.READY))
-        most = max(most, len(phases) - phases.count(ReplicaPhase.DRAINING))
+
+    async def watch() -> None:
+        nonlocal fewest, most
+        async for (view,) in agent.watch():
+            phases = [replica.phase for replica in view.replicas]
+            fewest = min(fewest, phases.count(ReplicaPhase.READY))
+            most = max(most, len(phases) - phases.count(ReplicaPhase.DRAINING))
+
+    watching = asyncio.create_task(watch())
+    await agent.rolled()
+    watching.cancel()
     return fewest, most
 
 
@@ -55,7 +60,7 @@ async def test_a_roll_replaces_all_one_by_one_and_never_has_less_than_was_ordere
         agent.scale(SERVICE, 2, ())
         before = await until(agent, ready(2))
         agent.roll()
-        assert await readiness_while(agent, asyncio.create_task(agent.rolled())) == (2, 3)
+        assert await readiness_until_rolled(agent) == (2, 3)
         after = await until(agent, ready(2))
         assert not names(before) & names(after)
 
