@@ -24,7 +24,7 @@ def decided(
     """One decision on given averages."""
     seen = observation(at, wanted=ready, ready=ready, in_flight=Known(0.0))
     state = state or initial_state(policy, observation(at, wanted=min(ready, 1), ready=min(ready, 1)))
-    assert track_backlog(policy, Backlog(), seen, at) == Backlog()
+    assert track_backlog(policy, Backlog(), seen, at, at) == Backlog()
     readings = Readings(seen, Known(stable), Known(panic), Missing(""), None, Backlog())
     return decide(policy, readings, state, at, "default/chat")
 

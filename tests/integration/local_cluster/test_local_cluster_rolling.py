@@ -23,7 +23,7 @@ from tests.integration.local_cluster.tiny_cluster import (
     until,
 )
 
-GPU = {"resources": {"limits": {"nvidia.com/gpu": 1}}}
+ONE_GPU = {"limits": {"nvidia.com/gpu": 1}}
 
 
 def specs(folder: Path, *inference_services: Mapping[str, object]) -> tuple[ServiceSpec, ...]:
@@ -67,7 +67,7 @@ async def test_a_roll_replaces_all_one_by_one_and_never_has_less_than_was_ordere
 
 async def test_where_no_gpu_is_free_for_one_more_the_old_replica_goes_first(tmp_path: Path) -> None:
     machine = replace(MACHINE, gpus=("0",))
-    async with running_agent(tmp_path, tiny(**GPU), machine=machine) as agent:
+    async with running_agent(tmp_path, tiny(resources=ONE_GPU), machine=machine) as agent:
         agent.scale(SERVICE, 1, ())
         (before,) = await until(agent, ready(1))
         agent.roll()

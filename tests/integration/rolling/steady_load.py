@@ -93,6 +93,7 @@ class Connection(asyncio.Protocol):
     def _write(self) -> None:
         body = b'{"inputs": [1, 2, 3]}'
         close = b"Connection: close\r\n" if self._alone else b""
+        assert self._request is not None
         self.transport.write(
             b"POST /infer HTTP/1.1\r\nHost: load\r\nX-Request-Id: %d\r\n%bContent-Length: %d\r\n\r\n%b"
             % (self._request, close, len(body), body)

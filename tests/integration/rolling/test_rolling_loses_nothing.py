@@ -82,7 +82,7 @@ def test_no_request_of_a_steady_load_is_lost_while_everything_is_replaced(tmp_pa
                 roll(up, signal.SIGUSR2, REPLICAS_NEW)
                 rolls["replicas"] += 1
                 up.manifest.write_text(
-                    yaml.safe_dump(lean_service(**{"pilotlight.dev/stable-window": f"{60 + rolls['policies']}s"}))
+                    yaml.safe_dump(lean_service(2, **{"pilotlight.dev/stable-window": f"{60 + rolls['policies']}s"}))
                 )
                 roll(up, signal.SIGHUP, "read the files again")
                 rolls["policies"] += 1

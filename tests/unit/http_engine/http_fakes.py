@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from queue_proxy.http import Outcome, Upstream
+from queue_proxy.http import Exchange, Outcome, Upstream
 from queue_proxy.http.client import ClientConnection
-from queue_proxy.http.exchange import Exchange
+from queue_proxy.http.exchange import Exchange as Http1Exchange
 from queue_proxy.http.upstream import Attempt, UpstreamConnection
 
 
@@ -119,11 +119,12 @@ class FakeDispatcher:
 
     def __init__(self) -> None:
         self.waiting: list[Exchange] = []
-        self.arrived: list[Exchange] = []
+        self.arrived: list[Http1Exchange] = []
         self.left: list[Exchange] = []
         self.leases: list[FakeLease] = []
 
     def arrive(self, exchange: Exchange) -> None:
+        assert isinstance(exchange, Http1Exchange)
         self.arrived.append(exchange)
         self.waiting.append(exchange)
 

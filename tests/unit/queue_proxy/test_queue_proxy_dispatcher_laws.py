@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from queue_proxy.dispatcher import QueueDispatcher
 from queue_proxy.http import HttpServer
+from queue_proxy.http.exchange import Exchange
 from queue_proxy.limiter import QueueBounds
 from queue_proxy.measurement import Measurement
 from queue_proxy.probe_spec import default_probe
@@ -206,7 +207,7 @@ def test_time_in_line_is_not_taken_from_the_models_time() -> None:
         await asyncio.sleep(100)
         await bench.happen("ready", 0)
         (exchange,) = {attempt.exchange for attempt in bench.upstream.attempts}
-        assert exchange is not None
+        assert isinstance(exchange, Exchange)
         assert exchange.clock_from - exchange.arrived_at >= 100
         await bench.end()
 
