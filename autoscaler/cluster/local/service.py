@@ -123,7 +123,8 @@ class LocalService:
             self._roll.cancel()
         for name in list(self._places):
             self._dismiss(name, drain_seconds)
-        while lives := [place.life for place in self._places.values()]:
+        # A life that was cancelled from outside leaves its place standing: waiting for it again would never end.
+        while lives := [place.life for place in self._places.values() if not place.life.done()]:
             await asyncio.wait(lives)
 
     def kill(self) -> None:

@@ -237,3 +237,14 @@ async def _in_flight(replica: Replica) -> None:
                     return
             await asyncio.sleep(0.01)
     raise AssertionError("the request never reached the model")
+
+
+async def test_an_agent_comes_to_its_end_also_when_a_replica_was_cancelled(tmp_path: Path) -> None:
+    async with running_agent(tmp_path, tiny()) as agent:
+        agent.scale(SERVICE, 1, ())
+        await until(agent, ready(1))
+        (life,) = [task for task in asyncio.all_tasks() if task.get_name().startswith("replica ")]
+        life.cancel()
+        await asyncio.wait({life})
+        await agent.stop(0.0)
+        assert members(agent.run) == []
