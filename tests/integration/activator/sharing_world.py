@@ -106,7 +106,7 @@ class SharedWorld:
         """Send one of the jobs now."""
         job = self.jobs[number]
         job.sent = time.monotonic()
-        reply = await self.activators[job.through].get(f"/v1/work/{number}")
+        reply = await self.activators[job.through].get(f"/v1/jobs/{number}")
         job.status = reply.status
 
     async def until_shared(self) -> None:

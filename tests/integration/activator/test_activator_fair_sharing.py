@@ -91,7 +91,7 @@ async def test_requests_that_come_directly_keep_the_limit_and_have_their_turn(tm
         world.jobs = [Job(0, n % 2, 0.02) for n in range(60)]
 
         async def directly(number: int) -> None:
-            reply = await request(world.proxies[number % 2].port, f"/v1/work/{number}")
+            reply = await request(world.proxies[number % 2].port, f"/v1/jobs/{number}")
             world.jobs[number].status = reply.status
 
         await asyncio.gather(*(world.send(n) for n in range(40)), *(directly(n) for n in range(40, 60)))

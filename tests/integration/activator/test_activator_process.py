@@ -107,11 +107,11 @@ async def test_held_requests_leave_in_order_of_arrival(controller: Controller, a
         await controller.route(replica.endpoint(STARTING), capacity=1)
         waiting = []
         for number in range(20):
-            waiting += activator.ask(path=f"/v1/work/{number}")
+            waiting += activator.ask(path=f"/v1/jobs/{number}")
             await controller_or_metrics_shows(activator, number + 1)
         replica.ready.set()
         await asyncio.gather(*waiting)
-        assert replica.model.paths == [f"/v1/work/{number}".encode() for number in range(20)]
+        assert replica.model.paths == [f"/v1/jobs/{number}".encode() for number in range(20)]
 
 
 async def controller_or_metrics_shows(activator: Activator, held: int) -> None:
