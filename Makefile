@@ -69,7 +69,9 @@ $(VENV)/.mlserver: requirements-mlserver.lock | $(VENV)/bin/python
 # Needs uv (pip install uv). No index address is written: whoever installs uses his own.
 lock:
 	uv pip compile --quiet --upgrade --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
-	  pyproject.toml --output-file requirements.lock
+	  --extra cluster --extra simulate --extra numba pyproject.toml --output-file requirements.lock
+	uv pip compile --quiet --upgrade --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+	  --extra cluster --extra otel --constraint requirements.lock pyproject.toml --output-file requirements-image.lock
 	uv pip compile --quiet --upgrade --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
 	  --extra dev --constraint requirements.lock pyproject.toml --output-file requirements-dev.lock
 	printf 'mlserver\nmlserver-sklearn\n' | uv pip compile --quiet --upgrade --python-version 3.11 --generate-hashes \
