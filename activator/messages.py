@@ -90,6 +90,8 @@ class Route:
     port              where clients connect; the activator listens there (0: listening sockets were handed over)
     endpoint_capacity how many requests one endpoint takes at a time, running and queued there; 0: no limit
     expected_wake_seconds  what a wake has taken here, None while none was measured
+    in_path           new connections are led here. False: the replicas take them themselves, so clients that are still
+                      connected here are moved over; whoever comes all the same is served
     """
 
     service: str
@@ -100,6 +102,7 @@ class Route:
     timeouts: Timeouts
     expected_wake_seconds: float | None
     precedence: Precedence = Precedence()
+    in_path: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +171,7 @@ def _route(fields: Mapping[str, object]) -> Route:
         expected_wake_seconds=None if wake is None else _seconds(fields, "expected_wake_seconds"),
         # A controller of an older version does not send it.
         precedence=_precedence(_object(fields.get("precedence", {}), "precedence")),
+        in_path=_flag(fields, "in_path", default=True),
     )
 
 
@@ -194,9 +198,7 @@ def _hold(fields: Mapping[str, object]) -> HoldBounds:
 
 
 def _precedence(fields: Mapping[str, object]) -> Precedence:
-    honoured = fields.get("priority_header", False)
-    if not isinstance(honoured, bool):
-        raise MessageError(f"priority_header must be true or false, not {honoured!r:.80}")
+    honoured = _flag(fields, "priority_header", default=False)
     header = fields.get("tenant_header", "")
     if header != "" and not (isinstance(header, str) and HEADER_NAME.fullmatch(header)):
         raise MessageError(f"tenant_header must be the name of a header in lower case, or empty, not {header!r:.80}")
@@ -231,6 +233,13 @@ def _text(body: Mapping[str, object], name: str) -> str:
     value = body.get(name)
     if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_TEXT or not value.isprintable():
         raise MessageError(f"{name} must be a printable text of 1 to {_LONGEST_TEXT} characters, not {value!r:.80}")
+    return value
+
+
+def _flag(body: Mapping[str, object], name: str, default: bool) -> bool:
+    value = body.get(name, default)
+    if not isinstance(value, bool):
+        raise MessageError(f"{name} must be true or false, not {value!r:.80}")
     return value
 
 

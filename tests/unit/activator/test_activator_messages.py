@@ -42,6 +42,7 @@ routes = st.builds(
     precedence=st.builds(
         Precedence, priority_header=st.booleans(), tenant_header=st.sampled_from(["", "x-tenant", "authorization"])
     ),
+    in_path=st.booleans(),
 )
 tables = st.builds(
     Routes,
@@ -108,6 +109,7 @@ GOOD = Routes(
         (("routes", 0, "precedence", "priority_header"), "on", "priority_header"),
         (("routes", 0, "precedence", "tenant_header"), "X Tenant", "tenant_header"),
         (("routes", 0, "precedence", "tenant_header"), None, "tenant_header"),
+        (("routes", 0, "in_path"), 1, "in_path"),
         (("routes", 0, "expected_wake_seconds"), "soon", "expected_wake_seconds"),
         (("routes", 0, "endpoints", 0, "state"), "asleep", "starting, ready, draining"),
         (("routes", 0, "endpoints", 0, "state"), [], "state"),
@@ -130,6 +132,12 @@ def test_a_table_of_an_older_controller_has_no_precedence() -> None:
     body = json.loads(json.dumps(GOOD))
     del body["routes"][0]["precedence"]
     assert parse_routes(body).routes[0].precedence == Precedence()
+
+
+def test_an_older_controller_leaves_the_activator_in_the_path() -> None:
+    body = json.loads(json.dumps(GOOD))
+    del body["routes"][0]["in_path"]
+    assert parse_routes(body).routes[0].in_path
 
 
 def test_a_service_listed_twice_is_refused() -> None:
