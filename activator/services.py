@@ -34,6 +34,9 @@ log = logging.getLogger(__name__)
 
 # The engine pauses once it holds `waiting_bytes`, and the read that brings it there may be as large as this.
 LARGEST_READ_BYTES = 256 * 1024
+# A client that is moved over keeps an idle connection for as long: who sends more often than that is told by an answer,
+# and never meets a connection that we are just closing.
+_MOVE_PATIENCE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,7 @@ class ServiceTable:
             service.dispatcher.route(route)
             if not self._draining:
                 service.listener.want(route.port)
+                self._lead_clients(service.server, route.in_path)
 
     async def listen_on(self, name: str, listening: socket.socket) -> None:
         """Serve `name` on a listening socket that was handed over."""
@@ -162,6 +166,17 @@ class ServiceTable:
         service = Service(dispatcher, server, listener, ReadinessWatch(self._clock, dispatcher.proven))
         self._services[name] = service
         return service
+
+    def _lead_clients(self, server: HttpServer, here: bool) -> None:
+        """Move clients over to the replicas, or keep them.
+
+        Kube-proxy leads new connections elsewhere, and leaves those that exist where they are. So who is connected is
+        told to connect again, and until kube-proxy has followed, everybody who still comes is served once.
+        """
+        if here and server.draining:
+            server.end_drain()
+        elif not here and not server.draining:
+            server.begin_drain(_MOVE_PATIENCE_SECONDS)
 
     def _leave_out(self, name: str) -> None:
         service = self._services[name]

@@ -95,6 +95,10 @@ class HttpServer:
         for connection in list(self._connections):
             connection.begin_drain()
 
+    def end_drain(self) -> None:
+        """Keep connections again. Who has been told already to go elsewhere goes."""
+        self.draining = False
+
     async def wait_closed(self, grace: float) -> None:
         """Until no connection is left; after `grace` seconds the rest is aborted. May be called again with less."""
         if self._connections and grace > 0:

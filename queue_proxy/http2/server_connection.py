@@ -63,7 +63,9 @@ class ServerConnection(Http2Protocol[StreamExchange, Head]):
         self.http.opened(self)
         self.look_at(self._idle_since + min(self.http.limits.head_seconds, self.http.limits.idle_seconds))
         if self.http.draining:
-            self.begin_drain()
+            # Told at once, it would come again and be told again, for as long as new connections are still led here:
+            # its first requests are served. If there are none, it has the patience that the drain has.
+            self.look_at(self._idle_until())
 
     def data_received(self, data: bytes) -> None:
         """asyncio: bytes from the client."""
@@ -124,7 +126,7 @@ class ServerConnection(Http2Protocol[StreamExchange, Head]):
             if stream.owner is not None:
                 due = min(due, stream.owner.expire(now))
         if not self.streams:
-            idle_until = self._idle_since + limits.idle_seconds
+            idle_until = self._idle_until()
             if now >= idle_until:
                 self.begin_drain()
                 return now + _LAST_CALL_SECONDS
@@ -183,6 +185,11 @@ class ServerConnection(Http2Protocol[StreamExchange, Head]):
             elif self.going_away_at != MOST_STREAM:
                 self._hang_up()
 
+    def _idle_until(self) -> float:
+        http = self.http
+        patience = http.limits.idle_seconds
+        return self._idle_since + (min(patience, http.drain_patience) if http.draining else patience)
+
     def connection_failed(self, fault: Http2Error) -> None:
         """See Connection."""
         self.http.malformed_total += 1
@@ -228,6 +235,8 @@ class ServerConnection(Http2Protocol[StreamExchange, Head]):
                 log.exception("a request could not be dispatched")
                 self.reset(exchange.client_stream, ErrorCode.INTERNAL_ERROR)
                 exchange.client_left()
+        if self.http.draining:
+            self.begin_drain()
 
     def _refuse(self, stream: Stream[StreamExchange], head: Unacceptable, ended: bool) -> None:
         if head.status == 431:
