@@ -1,0 +1,1 @@
+"""The plant: what happens between two decisions. Requests, holds, queues, engines, replicas, nodes."""

@@ -1,0 +1,1 @@
+"""Policies: who decides how many replicas. Pilotlight's own decision code, and those it is compared with."""

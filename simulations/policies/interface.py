@@ -1,0 +1,51 @@
+"""Policy: what decides in a simulation, and what it answers. One object for each service; it keeps its own state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from autoscaler.decide.decision import Decision
+from simulations.plant.interface import Observed
+from simulations.scenario import Scenario, ServiceSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is wanted from now on.
+
+    replicas   how many
+    activator_in_path  whether requests pass the activator while replicas are ready
+    again_at   when to ask again at the latest, seconds; None: after the policy's period
+    rests      nothing will change before a request arrives (or `again_at`, where it is given): do not ask until then
+    decision   the record of it, where the policy makes one
+    """
+
+    replicas: int
+    activator_in_path: bool = True
+    again_at: float | None = None
+    rests: bool = False
+    decision: Decision | None = None
+
+
+class Policy(Protocol):
+    """Decides for one service."""
+
+    @property
+    def period(self) -> float:
+        """Seconds between two steps, > 0."""
+        ...
+
+    @property
+    def urgent(self) -> bool:
+        """Asked at once when a request finds no endpoint (as an activator's push makes a controller do); else such a
+        request is seen at the next period."""
+        ...
+
+    def step(self, observed: Observed) -> Order:
+        """Decide. Called with growing `observed.at`."""
+        ...
+
+
+MakePolicy = Callable[[ServiceSpec, Scenario], Policy]
