@@ -41,7 +41,9 @@ class ServiceView:
     inference_service  the object as the user wrote it; the policy is read from it
     generation     grows when the object changes
     wanted         the number of replicas last ordered
-    activator_in_path  new connections reach the activator (locally: always)
+    activator_in_path  every new connection that no replica takes reaches the activator (locally: always)
+    activator_left     no new connection reaches the activator any more. While it goes in or out, neither is true: what
+                       leads connections learns of it one node after the other
     port           the activator's port for this service
     ever_ready     one replica of this generation has been ready: the cluster remembers it, a new controller cannot
     """
@@ -54,6 +56,7 @@ class ServiceView:
     activator_in_path: bool
     port: int
     ever_ready: bool = False
+    activator_left: bool = False
 
 
 class Cluster(Protocol):
@@ -67,6 +70,14 @@ class Cluster(Protocol):
         """Order `replicas` replicas; when that is fewer, those named in `go_first` go first, in that order.
 
         Raises ClusterError when the order could not be placed; the caller tries again.
+        """
+        ...
+
+    async def put_activator(self, service: str, in_path: bool) -> None:
+        """Lead new connections to the activator too, or to the replicas alone; views tell when that has spread.
+
+        The cluster keeps it so until it is told otherwise. Raises ClusterError when the order could not be placed; the
+        caller tries again.
         """
         ...
 

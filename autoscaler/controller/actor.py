@@ -1,4 +1,4 @@
-"""Places one service's orders with the cluster, until they are taken.
+"""Places one service's orders of one kind with the cluster, until they are taken.
 
 Deciding never waits for acting: an evaluation only says what is wanted now. While an order cannot be placed it is
 tried again with growing pauses, and always with the newest number: an order that waited must not undo a later one.
@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 from autoscaler.cluster.interface import Cluster, ClusterError
 
@@ -20,6 +21,24 @@ _LONGEST_PAUSE = 5.0
 _LONGEST_ORDER = 5.0
 
 
+class Placeable(Protocol):
+    """An order of any kind: what it wants, as far as two of them can be told apart, and how it is placed."""
+
+    @property
+    def service(self) -> str:
+        """`namespace/name`."""
+        ...
+
+    @property
+    def aim(self) -> int:
+        """Two orders with the same aim want the same thing."""
+        ...
+
+    async def place(self, cluster: Cluster) -> None:
+        """Ask the cluster for it. Raises ClusterError."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """So many replicas; when that is fewer than now, `go_first` go first."""
@@ -28,30 +47,60 @@ class Order:
     replicas: int
     go_first: tuple[str, ...] = ()
 
+    @property
+    def aim(self) -> int:
+        """See Placeable."""
+        return self.replicas
 
-class Actor:
-    """Carries out the newest order of one service. `placed` and `failed` are called with what came of each try."""
+    async def place(self, cluster: Cluster) -> None:
+        """See Placeable."""
+        await cluster.scale(self.service, self.replicas, self.go_first)
+
+
+@dataclass(frozen=True, slots=True)
+class PathOrder:
+    """The activator in the path of new connections, or not."""
+
+    service: str
+    in_path: bool
+
+    @property
+    def aim(self) -> int:
+        """See Placeable."""
+        return int(self.in_path)
+
+    async def place(self, cluster: Cluster) -> None:
+        """See Placeable."""
+        await cluster.put_activator(self.service, self.in_path)
+
+
+AnyOrder = TypeVar("AnyOrder", bound=Placeable)
+
+
+class Actor(Generic[AnyOrder]):
+    """Carries out the newest order of one kind for one service. `placed` and `failed` are called with what came of
+    each try."""
 
     def __init__(
         self,
         cluster: Cluster,
-        placed: Callable[[Order], None],
-        failed: Callable[[Order, str], None],
+        placed: Callable[[AnyOrder], None],
+        failed: Callable[[AnyOrder, str], None],
     ) -> None:
         self._cluster = cluster
         self._placed = placed
         self._failed = failed
-        self._wanted: Order | None = None
+        self._wanted: AnyOrder | None = None
         self._changed = asyncio.Event()
 
     @property
-    def pending(self) -> Order | None:
+    def pending(self) -> AnyOrder | None:
         """The order that is not placed yet."""
         return self._wanted
 
-    def order(self, order: Order) -> None:
+    def order(self, order: AnyOrder) -> None:
         """Want this from now on; it replaces what has not been placed."""
-        news = self._wanted is None or self._wanted.replicas != order.replicas
+        news = self._wanted is None or self._wanted.aim != order.aim
         self._wanted = order
         if news:
             self._changed.set()
@@ -71,17 +120,17 @@ class Actor:
                 pause = _FIRST_PAUSE
             elif await self._place(order):
                 pause = _FIRST_PAUSE
-                if self._wanted is not None and self._wanted.replicas == order.replicas:
+                if self._wanted is not None and self._wanted.aim == order.aim:
                     self._wanted = None
             elif await self._heard_of_another(pause):
                 pause = _FIRST_PAUSE
             else:
                 pause = min(_LONGEST_PAUSE, 2 * pause)
 
-    async def _place(self, order: Order) -> bool:
+    async def _place(self, order: AnyOrder) -> bool:
         try:
             async with asyncio.timeout(_LONGEST_ORDER):
-                await self._cluster.scale(order.service, order.replicas, order.go_first)
+                await order.place(self._cluster)
         except TimeoutError:
             self._failed(order, f"the cluster did not answer an order within {_LONGEST_ORDER:g} s")
             return False

@@ -24,13 +24,15 @@ _LONGEST_MESSAGE = 2_000
 class FaultKind(Enum):
     """Which step went wrong.
 
-    POLICY and SCRAPE are what somebody else got wrong, ORDER is what the cluster did not take; EVALUATION, VIEW,
+    POLICY and SCRAPE are what somebody else got wrong, ORDER is what the cluster did not take and PATH the same for
+    where the activator shall be; EVALUATION, VIEW,
     NUMBERS (of a source) and RECORDING are faults of ours in dealing with one service, and then disturb only that.
     """
 
     POLICY = "policy"
     EVALUATION = "evaluation"
     ORDER = "order"
+    PATH = "path"
     VIEW = "view"
     NUMBERS = "numbers"
     RECORDING = "recording"

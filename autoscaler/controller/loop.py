@@ -2,7 +2,7 @@
 
 Three things feed it: the cluster's views, the scrapes of replicas, the pushes of activators. Each is put where it
 belongs at once. Each service has one task that decides (every two seconds, and at once when somebody waits for a
-service that sleeps) and one that places orders, so that a service which fails, or whose orders are not taken,
+service that sleeps) and two that place orders, so that a service which fails, or whose orders are not taken,
 disturbs no other. Nothing is decided on what is not known yet: see `warmup`.
 
 `run` may be cancelled at any time and leaves nothing behind: whoever leads runs it, whoever does not, does not.
@@ -22,7 +22,7 @@ import aiohttp
 
 from activator.messages import StatsPush
 from autoscaler.cluster.interface import Cluster, ServiceView
-from autoscaler.controller.actor import Actor, Order
+from autoscaler.controller.actor import Actor, Order, PathOrder
 from autoscaler.controller.clock import Clock
 from autoscaler.controller.exposition import service_samples
 from autoscaler.controller.faults import FaultKind
@@ -48,7 +48,8 @@ class _Running:
     """One service and its tasks."""
 
     control: ServiceControl
-    actor: Actor
+    actor: Actor[Order]
+    path: Actor[PathOrder]
     urgent: asyncio.Event = field(default_factory=asyncio.Event)
     news: asyncio.Event = field(default_factory=asyncio.Event)
     tasks: tuple[asyncio.Task[None], ...] = ()
@@ -156,6 +157,7 @@ class Controller:
             measured = running.control.viewed(view, now)
             self._metrics.measured(view.service, measured.starts, measured.wakes)
             self._table.put(running.control.route())
+            self._lead_connections(running)
 
     def _publish(self) -> None:
         """Tell the activators what is new. An empty table is told too, but none before the cluster was seen: it
@@ -175,10 +177,19 @@ class Controller:
         def failed(order: Order, why: str) -> None:
             control.order_failed(order.replicas, why, self._clock())
 
-        running = _Running(control, Actor(self._cluster, placed, failed))
+        def path_placed(order: PathOrder) -> None:
+            control.path_placed(order.in_path, self._clock())
+
+        def path_failed(order: PathOrder, why: str) -> None:
+            control.path_failed(order.in_path, why, self._clock())
+
+        running = _Running(
+            control, Actor(self._cluster, placed, failed), Actor(self._cluster, path_placed, path_failed)
+        )
         running.tasks = (
             asyncio.create_task(self._decide_for_ever(running), name=f"decide {view.service}"),
             asyncio.create_task(running.actor.run(), name=f"act {view.service}"),
+            asyncio.create_task(running.path.run(), name=f"lead {view.service}"),
         )
         self._running[view.service] = running
         return running
@@ -225,6 +236,7 @@ class Controller:
                 running.actor.withdraw()
             else:
                 self._carry_out(running, evaluation)
+            self._lead_connections(running)
         self._metrics.evaluated(perf_counter() - began)
 
     def _carry_out(self, running: _Running, evaluation: Evaluation) -> None:
@@ -243,6 +255,13 @@ class Controller:
         if evaluation.changed:
             made = evaluation.decision
             _log.info("%s: %s, %d replicas: %s", made.service, made.reason.value, made.desired, made.explanation)
+
+    def _lead_connections(self, running: _Running) -> None:
+        order = running.control.path_order(self._clock())
+        if order is None:
+            running.path.withdraw()
+        else:
+            running.path.order(order)
 
     # Replicas' numbers
 

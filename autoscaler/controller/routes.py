@@ -40,6 +40,7 @@ def route_for(view: ServiceView, policy: ScalingPolicy, expected_wake_seconds: f
         precedence=Precedence(policy.hold.priority_header is Switch.ON, policy.hold.tenant_header),
         # Tenths of a second: a client rounds to seconds anyway, and noise would make new versions.
         expected_wake_seconds=None if expected_wake_seconds is None else round(expected_wake_seconds, 1),
+        in_path=not view.activator_left,
     )
 
 

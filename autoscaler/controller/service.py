@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from activator.messages import Route
 from autoscaler.cluster.interface import Replica, ReplicaPhase, ServiceView
-from autoscaler.controller.actor import Order
+from autoscaler.controller.actor import Order, PathOrder
 from autoscaler.controller.faults import FaultKind, Faults
 from autoscaler.controller.history import DecisionHistory
 from autoscaler.controller.policy_in_force import PolicyInForce
@@ -32,6 +32,8 @@ from queue_proxy.messages import Stats
 
 # How long an order that was taken may be ahead of the cluster's view of it, before it is placed again.
 _ORDER_SHOWS_WITHIN = 2.0
+# Excess burst capacity goes up and down with the load, and with it the wish for the activator.
+_IN_PATH_AT_LEAST = 10.0
 # Of two replicas, the one that goes first is of the phase named first; one that is ready is worth the most.
 _GOES_FIRST = (ReplicaPhase.FAILED, ReplicaPhase.PENDING, ReplicaPhase.STARTING, ReplicaPhase.READY)
 
@@ -77,6 +79,7 @@ class ServiceControl:
         self._policy_records: list[Record] = []
         self._ever_ready = False
         self._placed: tuple[int, float] | None = None
+        self._path_placed: tuple[bool, float] | None = None
         self._replicas_warm = ReplicasHeard(cadence, set(_able_to_serve(view)), now)
 
     # What comes in
@@ -137,6 +140,16 @@ class ServiceControl:
     def order_failed(self, replicas: int, why: str, now: float) -> None:
         """The cluster did not take an order; it is tried again."""
         self.faults.add(FaultKind.ORDER, f"{replicas} replicas could not be ordered: {why}", now)
+
+    def path_placed(self, in_path: bool, now: float) -> None:
+        """The cluster took it that the activator shall be in the path, or out of it."""
+        self._path_placed = (in_path, now)
+        self.faults.clear(FaultKind.PATH)
+
+    def path_failed(self, in_path: bool, why: str, now: float) -> None:
+        """The cluster did not do that; it is tried again."""
+        what = "put in the path" if in_path else "taken out of the path"
+        self.faults.add(FaultKind.PATH, f"the activator could not be {what}: {why}", now)
 
     # What goes out
 
@@ -207,6 +220,28 @@ class ServiceControl:
         )
         self._policy_records = []
         return Evaluation(decision, records, changed, order)
+
+    def path_order(self, now: float) -> PathOrder | None:
+        """Where the activator shall be, as long as the cluster was not told.
+
+        In the path as soon as nothing is ready, decided or not: until it is, connections are refused. Otherwise as the
+        last decision says; but not out again at once, because each way costs writes and moves every client.
+        """
+        if self._decider is None or self.policy.mode is not ScalingMode.ON:
+            self._path_placed = None
+            return None
+        decision = self.history.latest
+        if not _able_to_serve(self.view):
+            in_path = True
+        elif decision is not None:
+            in_path = decision.activator_in_path
+        else:
+            return None
+        if self._path_placed is not None:
+            placed, since = self._path_placed
+            if in_path is placed or (placed and now - since < _IN_PATH_AT_LEAST):
+                return None
+        return PathOrder(self.view.service, in_path)
 
     def route(self) -> Route:
         """How activators shall serve it."""

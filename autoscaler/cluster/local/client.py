@@ -69,6 +69,9 @@ class LocalCluster:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ClusterError(f"{service}: {replicas} replicas could not be ordered: {error!r}") from error
 
+    async def put_activator(self, service: str, in_path: bool) -> None:
+        """See Cluster.put_activator. Nothing to do: on one machine every connection goes through the activator."""
+
     async def _watch_once(self) -> AsyncIterator[tuple[ServiceView, ...]]:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=_ORDER_SECONDS)
         async with self._session().get("http://agent/watch", timeout=timeout) as answer:

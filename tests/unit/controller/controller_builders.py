@@ -81,6 +81,7 @@ class MemoryCluster:
     def __init__(self, *views: ServiceView) -> None:
         self.views = {view.service: view for view in views}
         self.orders: list[tuple[float, str, int, tuple[str, ...]]] = []
+        self.paths: list[tuple[str, bool]] = []
         self.refuse: str | None = None
         self._changed = asyncio.Event()
 
@@ -104,3 +105,8 @@ class MemoryCluster:
         if self.refuse is not None:
             raise ClusterError(self.refuse)
         self.orders.append((asyncio.get_running_loop().time(), service, replicas, tuple(go_first)))
+
+    async def put_activator(self, service: str, in_path: bool) -> None:
+        if self.refuse is not None:
+            raise ClusterError(self.refuse)
+        self.paths.append((service, in_path))
