@@ -1,0 +1,325 @@
+"""The connection to the API server: one place for credentials, retries and patience.
+
+The official client knows how to find the server and how to prove who we are; of its calls only the one that hands out
+an answer as it came is used, because objects are reduced to a few facts and building a model of each would cost more
+memory and time than all the rest of the controller.
+
+Credentials change while we run: the client reads a projected token again every minute, and when the server says 401 or
+its certificate does not verify, everything is loaded anew, so a rotated CA or client certificate needs no restart.
+
+A server that is busy says so with 429 and Retry-After, and is obeyed. Everything else that may pass is tried again with
+growing pauses of random length, so that many clients of a server that comes back do not come back at the same moment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import cast
+
+import aiohttp
+from kubernetes.aio.client.api_client import ApiClient
+from kubernetes.aio.client.configuration import Configuration
+from kubernetes.aio.client.rest import RESTClientObject
+from kubernetes.aio.config import load_incluster_config, load_kube_config
+
+from autoscaler.cluster.kubernetes.json_object import JsonObject, inner, text
+
+MERGE_PATCH = "application/merge-patch+json"
+IN_CLUSTER = "in-cluster"
+
+_FIRST_PAUSE = 0.05
+_LONGEST_PAUSE = 2.0
+_LONGEST_RETRY_AFTER = 60.0
+_CONNECT_SECONDS = 5.0
+_LONGEST_ERROR = 300
+# The client's own functions have no types; these say what they are.
+_in_cluster: Callable[[Configuration], None] = load_incluster_config
+_from_file: Callable[..., Awaitable[object]] = load_kube_config
+
+_PASSING = frozenset({429, 500, 502, 503, 504})
+# What a peer that has gone without a word is noticed by, on a connection on which nothing has to be said.
+_KEEPALIVE = ((socket.TCP_KEEPIDLE, 10), (socket.TCP_KEEPINTVL, 5), (socket.TCP_KEEPCNT, 3))
+
+
+class ConnectionSettingsError(ValueError):
+    """There is no usable way to an API server: says where it was looked for and what is wrong there."""
+
+
+class ApiError(Exception):
+    """The API server refused or did not answer.
+
+    status   of HTTP; 0 when there was no answer
+    reason   the server's own word, such as "Conflict"; empty when it gave none
+    retry_after  seconds that the server asked to wait, None when it did not
+    sent     the request may have reached the server
+    """
+
+    def __init__(
+        self, status: int, reason: str, message: str, *, retry_after: float | None = None, sent: bool = True
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason
+        self.message = message
+        self.retry_after = retry_after
+        self.sent = sent
+
+
+Loader = Callable[[], Awaitable[Configuration]]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request to the API server. `path` begins with `/api`; `body` is sent as JSON."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    body: JsonObject | None = None
+    content_type: str = "application/json"
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+class Connection:
+    """Calls to one API server. Close it; `open_connection` does."""
+
+    def __init__(self, load: Loader, uniform: Callable[[], float] = random.random) -> None:
+        """`load` gives the configuration, again each time the credentials turn out to be old."""
+        self._load = load
+        self._uniform = uniform
+        self._client: ApiClient | None = None
+        self._loading = asyncio.Lock()
+        self.calls = 0
+        self.namespace = ""
+
+    async def close(self) -> None:
+        """End all connections."""
+        client, self._client = self._client, None
+        if client is not None:
+            await _close(client)
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: JsonObject | None = None,
+        content_type: str = "application/json",
+        within: float = 5.0,
+    ) -> JsonObject:
+        """The answer to one call, tried again until `within` seconds have passed.
+
+        A POST is tried again only where it cannot have been carried out. Raises ApiError.
+        """
+        call = Call(method, path, query or {}, body, content_type)
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + within
+        tries = 0
+        while True:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    return await self._answer(call)
+            except TimeoutError as error:
+                raise ApiError(0, "Timeout", f"{call}: no answer within {within:g} s") from error
+            except ApiError as error:
+                pause = self._pause(call, error, tries)
+                if pause is None or clock() + pause >= deadline:
+                    raise
+            tries += 1
+            await asyncio.sleep(pause)
+
+    @asynccontextmanager
+    async def stream(self, path: str, query: Mapping[str, str], idle: float) -> AsyncIterator[AsyncIterator[bytes]]:
+        """The lines of an answer that goes on. Raises ApiError, also when nothing comes for `idle` seconds."""
+        call = Call("GET", path, query)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS, sock_read=idle)
+        response = await self._send(call, timeout)
+        try:
+            yield _lines(call, response)
+        finally:
+            response.close()
+
+    async def _answer(self, call: Call) -> JsonObject:
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS)
+        response = await self._send(call, timeout)
+        try:
+            data = await response.read()
+            body: object = json.loads(data) if data else {}
+        except (aiohttp.ClientError, OSError) as error:
+            raise ApiError(0, "", f"{call}: the answer broke off: {_described(error)}") from error
+        except (ValueError, RecursionError) as error:
+            raise ApiError(response.status, "", f"{call}: the answer is not JSON: {error}") from error
+        finally:
+            response.release()
+        return inner(body)
+
+    async def _send(self, call: Call, timeout: aiohttp.ClientTimeout) -> aiohttp.ClientResponse:
+        """The answer's head. Raises ApiError for every status but success."""
+        for fresh in (False, True):
+            try:
+                response = await self._try(call, timeout, fresh=fresh)
+            except aiohttp.ClientConnectorCertificateError as error:
+                if not fresh:
+                    continue  # the CA may have been rotated
+                raise ApiError(0, "", f"{call}: {error}", sent=False) from error
+            except aiohttp.ClientConnectorError as error:
+                raise ApiError(0, "", f"{call}: {error}", sent=False) from error
+            except (aiohttp.ClientError, OSError, TimeoutError) as error:
+                raise ApiError(0, "", f"{call}: {_described(error)}") from error
+            if response.status == 401 and not fresh:
+                response.release()
+                continue  # the token may have been rotated
+            if not 200 <= response.status < 300:
+                raise await _refusal(call, response)
+            return response
+        raise AssertionError("the second try returns or raises")
+
+    async def _try(self, call: Call, timeout: aiohttp.ClientTimeout, *, fresh: bool) -> aiohttp.ClientResponse:
+        client = await self._ready_client(fresh=fresh)
+        self.calls += 1
+        prepared = await client.param_serialize(
+            call.method,
+            call.path,
+            query_params=list(call.query.items()),
+            header_params={"Accept": "application/json", "Content-Type": call.content_type},
+            body=call.body,
+            auth_settings=["BearerToken"],
+        )
+        answer = await client.call_api(*prepared, _request_timeout=timeout)
+        return cast(aiohttp.ClientResponse, answer.response)
+
+    async def _ready_client(self, *, fresh: bool) -> ApiClient:
+        """The client; a new one, with credentials read anew, when `fresh`."""
+        before = self._client
+        async with self._loading:
+            if self._client is None or (fresh and self._client is before):
+                configuration = await self._load()
+                old, self._client = self._client, _client(configuration)
+                if old is not None:
+                    await _close(old)
+            return self._client
+
+    def _pause(self, call: Call, error: ApiError, tries: int) -> float | None:
+        """Seconds until the next try; None when there is to be none."""
+        if error.status == 0:
+            again = call.method != "POST" or not error.sent
+        else:
+            again = error.status == 429 or (error.status in _PASSING and call.method != "POST")
+        if not again:
+            return None
+        grown = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0**tries)
+        pause = grown * (0.5 + 0.5 * self._uniform())
+        return pause if error.retry_after is None else max(pause, error.retry_after)
+
+
+@asynccontextmanager
+async def open_connection(target: str) -> AsyncIterator[Connection]:
+    """A connection to the cluster we run in (`in-cluster`) or that a kubeconfig file names.
+
+    Raises ConnectionSettingsError when there is none to be had from there.
+    """
+
+    async def load() -> Configuration:
+        return await _load(target)
+
+    await load()  # a wrong path must end the start, not be tried again for ever
+    connection = Connection(load)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def _load(target: str) -> Configuration:
+    configuration = Configuration()
+    try:
+        if target == IN_CLUSTER:
+            _in_cluster(configuration)
+        else:
+            await _from_file(target, client_configuration=configuration, persist_config=False)
+    except Exception as error:
+        # Whatever is odd in a kubeconfig comes out of the client as whatever it trips over.
+        where = "in this pod" if target == IN_CLUSTER else f"in {target}"
+        raise ConnectionSettingsError(f"no way to an API server {where}: {_described(error)}") from error
+    # Python 3.13 asks of a CA what RFC 5280 asks and many clusters' own CAs do not have. Chain and name are verified.
+    configuration.disable_strict_ssl_verification = True
+    return configuration
+
+
+def _client(configuration: Configuration) -> ApiClient:
+    client = ApiClient(configuration)
+    client.rest_client = _RestClient(configuration)
+    client.user_agent = "pilotlight"
+    return client
+
+
+async def _close(client: ApiClient) -> None:
+    closing: Callable[[], Awaitable[None]] = client.close
+    await closing()
+
+
+class _RestClient(RESTClientObject):
+    """The client's own, with connections that notice when the other side is gone."""
+
+    def _create_connector(self) -> aiohttp.TCPConnector:
+        return aiohttp.TCPConnector(limit=0, ssl=self.ssl_context, socket_factory=_socket)
+
+
+def _socket(address: tuple[object, ...]) -> socket.socket:
+    family, kind, protocol = address[:3]
+    made = socket.socket(cast(int, family), cast(int, kind), cast(int, protocol))
+    made.setblocking(False)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in _KEEPALIVE:
+        made.setsockopt(socket.IPPROTO_TCP, option, value)
+    return made
+
+
+async def _refusal(call: Call, response: aiohttp.ClientResponse) -> ApiError:
+    """What the server said, in its own words."""
+    try:
+        data = await response.read()
+        status = inner(json.loads(data))
+    except (aiohttp.ClientError, OSError, ValueError, RecursionError, TimeoutError):
+        status = {}
+    finally:
+        response.release()
+    said = text(status, "message") or response.reason or ""
+    message = f"{call}: {response.status} {said[:_LONGEST_ERROR]}".rstrip()
+    return ApiError(response.status, text(status, "reason"), message, retry_after=_retry_after(response))
+
+
+def _retry_after(response: aiohttp.ClientResponse) -> float | None:
+    wanted: str = response.headers.get("Retry-After", "")
+    if not (wanted.isascii() and wanted.isdigit()):
+        return None
+    return min(_LONGEST_RETRY_AFTER, float(wanted))
+
+
+def _described(error: Exception) -> str:
+    return str(error) or type(error).__name__
+
+
+async def _lines(call: Call, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """Whole lines as they come; what stands behind the last newline is half an event and is dropped."""
+    rest = bytearray()
+    try:
+        async for chunk in response.content.iter_any():
+            *whole, tail = chunk.split(b"\n")
+            for part in whole:
+                line = bytes(rest) + part
+                rest.clear()
+                if line:
+                    yield line
+            rest += tail
+    except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        raise ApiError(0, "", f"{call}: the stream broke off: {_described(error)}") from error
