@@ -118,7 +118,7 @@ class Dispatcher:
         load, visit.load = visit.load, None
         if visit.token is not None:
             visit.token = None
-            exchange.head.without(SLOT_HEADER)
+            exchange.drop_lines(SLOT_HEADER)
         if load is not None and load.standing in (Standing.READY, Standing.TRIAL):
             log.warning("%s: %s: %s", self.service, load.endpoint.name, why)
             self.endpoints.unreachable(load, now)
@@ -300,7 +300,7 @@ class Dispatcher:
         visit.load = load
         if load.shared and (token := self.endpoints.token(load)) is not None:
             visit.token = token
-            visit.exchange.head.with_line(SLOT_HEADER, token)
+            visit.exchange.add_line(SLOT_HEADER, token)
         visit.forwarded_at = now
         self.measurement.start(now)
         self.recorder.forwarded[load.standing] += 1

@@ -159,8 +159,7 @@ class Answering:
         if self._events:
             self._splice = splice_into_events(head, self._chunks_to_client)
         elif head.chunked and not self._chunks_to_client:
-            head.without(b"transfer-encoding")
-            head.without(b"trailer")
+            head = head.without(b"transfer-encoding", b"trailer")
             self._splice = PlainSplice()
         if self._splice is not None:
             self._begin_splice(head, data[start:])

@@ -65,6 +65,14 @@ class Exchange(Protocol):
         """Bytes of the request's body that are held in memory now."""
         ...
 
+    def add_line(self, name: bytes, value: bytes) -> None:
+        """Forward one header line more; `name` in lower case, and both known to be valid."""
+        ...
+
+    def drop_lines(self, *names: bytes) -> None:
+        """Do not forward headers of these names (in lower case)."""
+        ...
+
     def forward(self, upstream: Upstream, lease: Lease) -> None:
         """Send it to `upstream`; from here the exchange owns `lease` and releases it exactly once."""
         ...

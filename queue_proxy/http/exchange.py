@@ -59,6 +59,14 @@ class Exchange(Answering):
 
     # What a dispatcher does
 
+    def add_line(self, name: bytes, value: bytes) -> None:
+        """Forward one header line more; `name` in lower case, and both known to be valid."""
+        self.head = self.head.with_line(name, value)
+
+    def drop_lines(self, *names: bytes) -> None:
+        """Do not forward headers of these names (in lower case)."""
+        self.head = self.head.without(*names)
+
     def forward(self, upstream: Upstream, lease: Lease) -> None:
         """Send it to `upstream`; from here the exchange owns `lease` and releases it exactly once.
 
@@ -121,7 +129,7 @@ class Exchange(Answering):
         if self.state is not WAITING or self._events or self.head.method == b"HEAD" or self.head.is_upgrade:
             return
         self._events = True
-        self.head.without(b"accept-encoding")
+        self.drop_lines(b"accept-encoding")
         self.client.write(events_head(self._chunks_to_client))
 
     def comment(self, text: bytes) -> None:

@@ -2,14 +2,16 @@
 
 Most lines of a head are the same from request to request. So a line that was valid is remembered with what it
 means, in a bounded table, and the next head costs one dictionary lookup a line. Lines whose names are unique
-per request or secret are never remembered: they would only push the others out, or stay in memory.
+per request or secret are never remembered: they would only push the others out, or stay in memory. A short head
+of which every line may be remembered is remembered as a whole, too, and then costs one lookup altogether.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _LINE = re.compile(rb"(" + TOKEN + rb"):([\t -~\x80-\xff]*)").fullmatch
@@ -39,6 +41,12 @@ _LONGEST_LIST = 64
 _LONGEST_REMEMBERED = 256
 _LONGEST_NAME_REMEMBERED = 64
 _VALUES_PER_NAME = 64
+_HEADS_REMEMBERED = 256
+_LONGEST_HEAD_REMEMBERED = 1_024
+_SAME_FOR_A_SECOND = b"date"
+"""Neither secret nor worth remembering by itself, but all answers of one second have it."""
+
+Head = TypeVar("Head")
 
 
 class HeadError(ValueError):
@@ -85,8 +93,9 @@ class _Name:
         self.room = _VALUES_PER_NAME if is_remembered else 0
 
 
-class FieldTable:
-    """Maps raw header lines to Fields. `known` may be read directly; on a miss call `read`.
+class FieldTable(Generic[Head]):
+    """Maps raw header lines to Fields. `known` may be read directly; on a miss call `read`. `heads` are whole heads by
+    their bytes, for who parses them: read it directly, add with `remember`, and never change a head that is in it.
 
     noted    names that are forwarded and whose Field is wanted
     dropped  names that are never forwarded
@@ -95,7 +104,7 @@ class FieldTable:
     refused  names that are not accepted
     """
 
-    __slots__ = ("_bound", "_dropped", "_hidden", "_names", "_noted", "_refused", "known", "passing")
+    __slots__ = ("_bound", "_dropped", "_hidden", "_names", "_noted", "_refused", "heads", "known", "passing")
 
     def __init__(
         self,
@@ -112,9 +121,17 @@ class FieldTable:
         self._bound = bound
         self._names: dict[bytes, _Name] = {}
         self.known: dict[bytes, Field] = {}
-        self.passing: set[bytes] = set()
+        self.heads: dict[bytes, Head] = {}
+        self.passing: dict[bytes, bool] = {}
         """Names, as spelt, whose lines mean nothing and are not remembered: all that is left to check is their
-        bytes, and `has_only_lines` does that for a whole head at once."""
+        bytes, and `has_only_lines` does that for a whole head at once. True: a head that has it may be remembered."""
+
+    def remember(self, raw: bytes, head: Head) -> None:
+        """Have `heads` know a head; when that is full it starts anew."""
+        if len(raw) <= _LONGEST_HEAD_REMEMBERED:
+            if len(self.heads) >= _HEADS_REMEMBERED:
+                self.heads.clear()
+            self.heads[raw] = head
 
     def read(self, line: bytes) -> Field:
         """Validate a line and say what it means. Raises HeadError."""
@@ -130,7 +147,7 @@ class FieldTable:
             name.room -= 1
             self.known[line] = field
         elif name.plain and not name.room and len(spelling) <= _LONGEST_NAME_REMEMBERED:
-            self.passing.add(spelling)
+            self.passing[spelling] = name.name == _SAME_FOR_A_SECOND
         return field
 
     def _learn(self, spelling: bytes) -> _Name:
@@ -148,13 +165,17 @@ class FieldTable:
         return name
 
 
-def read_fields(raw: bytes, lines: list[bytes], table: FieldTable) -> tuple[dict[bytes, Field], list[bytes]]:
-    """The fields that mean something, by name, and the lines that are not forwarded."""
+def read_fields(
+    raw: bytes, lines: list[bytes], table: FieldTable[Head]
+) -> tuple[dict[bytes, Field], list[bytes], bool]:
+    """The fields that mean something, by name, the lines that are not forwarded, and whether all that is there may be
+    remembered."""
     fields: dict[bytes, Field] = {}
     dropped: list[bytes] = []
     known = table.known.get
-    passing = table.passing
+    passing = table.passing.get
     clean = False
+    rememberable = True
     remaining = iter(lines)
     next(remaining)
     for line in remaining:
@@ -163,10 +184,13 @@ def read_fields(raw: bytes, lines: list[bytes], table: FieldTable) -> tuple[dict
             continue
         if field is None:
             name, colon, _ = line.partition(b":")
-            if name in passing and colon and (clean or has_only_lines(raw, len(lines))):
+            recurs = passing(name)
+            if recurs is not None and colon and (clean or has_only_lines(raw, len(lines))):
                 clean = True
+                rememberable = rememberable and recurs
                 continue
             field = table.read(line)
+            rememberable = False
             if field is PLAIN:
                 continue
         name = field.name
@@ -175,7 +199,7 @@ def read_fields(raw: bytes, lines: list[bytes], table: FieldTable) -> tuple[dict
         if name in fields:
             field = _repeated(fields[name], field)
         fields[name] = field
-    return fields, dropped
+    return fields, dropped, rememberable
 
 
 def _repeated(earlier: Field, later: Field) -> Field:
@@ -187,6 +211,12 @@ def _repeated(earlier: Field, later: Field) -> Field:
 def has_only_lines(raw: bytes, lines: int) -> bool:
     """Whether a head that was split into `lines` has no control byte, and no CR or LF but between its lines."""
     return raw.translate(None, _NOT_IN_A_HEAD) is raw and raw.count(b"\n") == raw.count(b"\r") == lines - 1
+
+
+def lines_without(lines: Sequence[bytes], unwanted: Set[bytes]) -> list[bytes]:
+    """A head's lines without those of headers with these names (in lower case). One walk for all of them: a client may
+    name thousands in one Connection header."""
+    return [line for at, line in enumerate(lines) if at == 0 or name_of(line) not in unwanted]
 
 
 def name_of(line: bytes) -> bytes:

@@ -7,7 +7,10 @@ whatever stands before or behind this proxy may read it the other way (request s
 
 from __future__ import annotations
 
+import copy
 import re
+from collections.abc import Sequence
+from typing import Self
 
 from queue_proxy.http.fields import (
     KNOWN_CONNECTION_TOKENS,
@@ -18,12 +21,13 @@ from queue_proxy.http.fields import (
     Field,
     FieldTable,
     HeadError,
+    lines_without,
     name_of,
     read_fields,
     value_of,
 )
 
-REQUEST_FIELDS = FieldTable(
+REQUEST_FIELDS: FieldTable[RequestHead] = FieldTable(
     noted=frozenset({b"host", b"content-length", b"transfer-encoding", b"expect", b"user-agent"}),
     dropped=OF_ONE_CONNECTION | {b"te", b"proxy-authorization", b"http2-settings"},
     hidden=b"pilotlight-",
@@ -36,12 +40,12 @@ _request_lines: dict[bytes, tuple[bytes, bytes, bytes]] = {}
 
 
 class RequestHead:
-    """A request's head, valid by construction.
+    """A request's head, valid by construction and never changed: many requests may have the same one.
 
     method, target    as bytes; the target in origin form (or `*`)
     version           b"HTTP/1.1" or b"HTTP/1.0"
     host              value of Host, b"" when a 1.0 request has none
-    lines             request line and header lines to forward, raw; to be changed by `without` only
+    lines             request line and header lines to forward, raw
     raw               the same in one piece when nothing was changed, else None
     content_length    None when the request has none
     closes            the client wants, or its version means, that the connection ends after the answer
@@ -55,6 +59,7 @@ class RequestHead:
         "fields",
         "host",
         "is_upgrade",
+        "line_count",
         "lines",
         "method",
         "raw",
@@ -62,12 +67,17 @@ class RequestHead:
         "version",
     )
 
-    def __init__(self, method: bytes, target: bytes, version: bytes, lines: list[bytes], fields: dict[bytes, Field]):
+    lines: Sequence[bytes]
+
+    def __init__(
+        self, method: bytes, target: bytes, version: bytes, lines: Sequence[bytes], fields: dict[bytes, Field]
+    ):
         self.raw: bytes | None = None
         self.method = method
         self.target = target
         self.version = version
         self.lines = lines
+        self.line_count = len(lines)
         self.fields = fields
         self.host = b""
         self.content_length: int | None = None
@@ -95,17 +105,13 @@ class RequestHead:
                 return value_of(line)
         return None
 
-    def without(self, *names: bytes) -> None:
-        """Do not forward headers with these names (in lower case). One walk for all of them: a client may name
-        thousands in one Connection header."""
-        unwanted = frozenset(names)
-        self.lines = [line for at, line in enumerate(self.lines) if at == 0 or name_of(line) not in unwanted]
-        self.raw = None
+    def without(self, *names: bytes) -> Self:
+        """This head without headers of these names (in lower case)."""
+        return self._with(lines_without(self.lines, frozenset(names)))
 
-    def with_line(self, name: bytes, value: bytes) -> None:
-        """Forward one header line more; `name` in lower case, and both known to be valid."""
-        self.lines.append(name + b": " + value)
-        self.raw = None
+    def with_line(self, name: bytes, value: bytes) -> Self:
+        """This head with one header line more; `name` in lower case, and both known to be valid."""
+        return self._with([*self.lines, name + b": " + value])
 
     def to_bytes(self) -> bytes:
         """The head to send to an upstream, with its blank line."""
@@ -113,17 +119,28 @@ class RequestHead:
             return self.raw + b"\r\n\r\n"
         return b"\r\n".join(self.lines) + b"\r\n\r\n"
 
+    def _with(self, lines: Sequence[bytes]) -> Self:
+        """The same request with other lines to forward."""
+        head = copy.copy(self)
+        head.lines = lines
+        head.raw = None
+        return head
 
-def parse_request(raw: bytes, header_lines: int, table: FieldTable = REQUEST_FIELDS) -> RequestHead:
+
+def parse_request(raw: bytes, header_lines: int, table: FieldTable[RequestHead] = REQUEST_FIELDS) -> RequestHead:
     """Read a request head; `raw` ends before the blank line's first CRLF.
 
     Raises HeadError with the status that the client gets: 400, 405, 417, 431, 501 or 505.
     """
+    head = table.heads.get(raw)
+    if head is not None and head.line_count <= header_lines + 1:
+        return head
     lines = raw.split(b"\r\n")
     if len(lines) - 1 > header_lines:
         raise HeadError(431, f"more than {header_lines} header lines")
-    method, target, version = _request_lines.get(lines[0]) or _read_request_line(lines[0])
-    fields, dropped = read_fields(raw, lines, table)
+    first = _request_lines.get(lines[0])
+    method, target, version = first or _read_request_line(lines[0])
+    fields, dropped, rememberable = read_fields(raw, lines, table)
     head = RequestHead(method, target, version, lines, fields)
     host = fields.get(b"host")
     if host is not None:
@@ -140,11 +157,13 @@ def parse_request(raw: bytes, header_lines: int, table: FieldTable = REQUEST_FIE
         head.raw = None
         for line in dropped:
             lines.remove(line)
-        _request_connection(head)
+        head.lines = _request_connection(head, lines)
     if version == b"HTTP/1.0":
         head.closes = True
     elif b"expect" in fields:
         head.expects_continue = True
+    if rememberable and first is not None:
+        table.remember(raw, head)
     return head
 
 
@@ -195,8 +214,9 @@ def _request_framing(head: RequestHead) -> None:
         raise HeadError(405, "CONNECT is not served")
 
 
-def _request_connection(head: RequestHead) -> None:
-    """Apply Connection, Upgrade and TE: what they name is dropped, what may pass is put back."""
+def _request_connection(head: RequestHead, lines: list[bytes]) -> list[bytes]:
+    """Apply Connection, Upgrade and TE; returns the lines to forward: what they name is dropped, what may pass is put
+    back."""
     fields = head.fields
     connection = fields.get(b"connection")
     tokens = () if connection is None else connection.tokens
@@ -204,17 +224,17 @@ def _request_connection(head: RequestHead) -> None:
         raise HeadError(400, f"Connection names {token.decode()}")
     named = frozenset(tokens) - KNOWN_CONNECTION_TOKENS
     if named:
-        head.without(*named)
+        lines = lines_without(lines, named)
     head.closes = b"close" in tokens
     te = fields.get(b"te")
     if te is not None and b"trailers" in te.tokens:
-        head.lines.append(b"te: trailers")
+        lines.append(b"te: trailers")
     upgrade = fields.get(b"upgrade")
     if upgrade is None or b"upgrade" not in tokens or head.version == b"HTTP/1.0":
-        return
+        return lines
     # An upgrade to h2c would open a tunnel in which nothing of what follows is checked; and one with a body
     # leaves open where the tunnel begins. Both are served as ordinary requests, as RFC 9110 allows.
     if any(token.partition(b"/")[0] == b"h2c" for token in upgrade.tokens) or head.chunked or head.content_length:
-        return
+        return lines
     head.is_upgrade = True
-    head.lines += (b"connection: upgrade", b"upgrade: " + upgrade.value)
+    return [*lines, b"connection: upgrade", b"upgrade: " + upgrade.value]

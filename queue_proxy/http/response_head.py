@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import re
+from collections.abc import Sequence
+from typing import Self
 
 from queue_proxy.http.fields import (
     KNOWN_CONNECTION_TOKENS,
@@ -12,11 +15,11 @@ from queue_proxy.http.fields import (
     Field,
     FieldTable,
     HeadError,
-    name_of,
+    lines_without,
     read_fields,
 )
 
-RESPONSE_FIELDS = FieldTable(
+RESPONSE_FIELDS: FieldTable[ResponseHead] = FieldTable(
     noted=frozenset({b"content-length", b"transfer-encoding", b"content-type", b"content-encoding"}),
     dropped=OF_ONE_CONNECTION | {b"proxy-authenticate"},
     hidden=b"pilotlight-",
@@ -33,60 +36,88 @@ _status_lines: dict[bytes, tuple[bytes, int]] = {}
 
 
 class ResponseHead:
-    """An upstream's answer head, valid by construction. `closes`: its connection ends after it."""
+    """An upstream's answer head, valid by construction and never changed: many answers may have the same one.
 
-    __slots__ = ("chunked", "closes", "content_length", "fields", "lines", "status", "untouched", "version")
+    lines      status line and header lines to forward, raw
+    untouched  those are all that came
+    closes     its connection ends after it
+    """
 
-    def __init__(self, status: int, version: bytes, lines: list[bytes], fields: dict[bytes, Field]):
+    __slots__ = (
+        "_open",
+        "chunked",
+        "closes",
+        "content_length",
+        "fields",
+        "line_count",
+        "lines",
+        "may_have_body",
+        "status",
+        "untouched",
+        "version",
+    )
+
+    lines: Sequence[bytes]
+
+    def __init__(self, status: int, version: bytes, lines: Sequence[bytes], fields: dict[bytes, Field]):
         self.status = status
         self.version = version
         self.lines = lines
+        self.line_count = len(lines)
         self.fields = fields
+        self.may_have_body = status >= 200 and status not in (204, 304)
+        """Whether its status allows one."""
+        self._open: bytes | None = None
         self.content_length: int | None = None
         self.chunked = False
         self.closes = False
         self.untouched = True
 
-    @property
-    def may_have_body(self) -> bool:
-        """Whether its status allows one."""
-        return self.status != 204 and self.status != 304 and self.status >= 200
-
-    def without(self, *names: bytes) -> None:
-        """Do not forward headers with these names (in lower case). One walk for all of them: a client may name
-        thousands in one Connection header."""
-        unwanted = frozenset(names)
-        self.lines = [line for at, line in enumerate(self.lines) if at == 0 or name_of(line) not in unwanted]
-        self.untouched = False
+    def without(self, *names: bytes) -> Self:
+        """This head without headers of these names (in lower case)."""
+        head = copy.copy(self)
+        head.lines = lines_without(self.lines, frozenset(names))
+        head.untouched = False
+        head._open = None
+        return head
 
     def to_bytes(self, closing: bool) -> bytes:
         """The head to send to a client, with its blank line; always ours in version."""
-        return b"\r\n".join(self.lines) + (b"\r\nconnection: close\r\n\r\n" if closing else b"\r\n\r\n")
+        if closing:
+            return b"\r\n".join((*self.lines, b"connection: close\r\n\r\n"))
+        if self._open is None:
+            self._open = b"\r\n".join(self.lines) + b"\r\n\r\n"
+        return self._open
 
 
-def parse_response(raw: bytes, header_lines: int, table: FieldTable = RESPONSE_FIELDS) -> ResponseHead:
+def parse_response(raw: bytes, header_lines: int, table: FieldTable[ResponseHead] = RESPONSE_FIELDS) -> ResponseHead:
     """Read an answer's head; `raw` ends before the blank line's first CRLF. Raises HeadError with status 502."""
+    head = table.heads.get(raw)
+    if head is not None and head.line_count <= header_lines + 1:
+        return head
     try:
         lines = raw.split(b"\r\n")
         if len(lines) - 1 > header_lines:
             raise HeadError(502, f"more than {header_lines} header lines")
-        version, status = _status_lines.get(lines[0]) or _read_status_line(lines[0])
-        fields, dropped = read_fields(raw, lines, table)
+        first = _status_lines.get(lines[0])
+        version, status = first or _read_status_line(lines[0])
+        fields, dropped, rememberable = read_fields(raw, lines, table)
         head = ResponseHead(status, version, lines, fields)
         _response_framing(head)
         if dropped:
             head.untouched = False
             for line in dropped:
                 lines.remove(line)
-            _response_connection(head)
+            lines = head.lines = _response_connection(head, lines)
         elif version == b"HTTP/1.0":
             head.closes = True
     except HeadError as error:
         raise HeadError(502, error.why) from error
     if version == b"HTTP/1.0":
-        lines = head.lines
         lines[0] = b"HTTP/1.1" + lines[0][8:]
         head.untouched = False
+    if rememberable and first is not None:
+        table.remember(raw, head)
     return head
 
 
@@ -117,7 +148,8 @@ def _response_framing(head: ResponseHead) -> None:
         head.chunked = True
 
 
-def _response_connection(head: ResponseHead) -> None:
+def _response_connection(head: ResponseHead, lines: list[bytes]) -> list[bytes]:
+    """Apply Connection and Upgrade; returns the lines to forward."""
     fields = head.fields
     connection = fields.get(b"connection")
     tokens = () if connection is None else connection.tokens
@@ -125,8 +157,9 @@ def _response_connection(head: ResponseHead) -> None:
         raise HeadError(502, f"Connection names {token.decode()}")
     named = frozenset(tokens) - KNOWN_CONNECTION_TOKENS
     if named:
-        head.without(*named)
+        lines = lines_without(lines, named)
     head.closes = b"close" in tokens or (head.version == b"HTTP/1.0" and b"keep-alive" not in tokens)
     upgrade = fields.get(b"upgrade")
     if head.status == 101 and upgrade is not None:
-        head.lines += (b"connection: upgrade", b"upgrade: " + upgrade.value)
+        return [*lines, b"connection: upgrade", b"upgrade: " + upgrade.value]
+    return lines

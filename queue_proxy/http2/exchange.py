@@ -69,6 +69,14 @@ class StreamExchange:
 
     # What a dispatcher does
 
+    def add_line(self, name: bytes, value: bytes) -> None:
+        """Forward one header line more; `name` in lower case, and both known to be valid."""
+        self.head = self.head.with_line(name, value)
+
+    def drop_lines(self, *names: bytes) -> None:
+        """Do not forward headers of these names (in lower case)."""
+        self.head = self.head.without(*names)
+
     def forward(self, upstream: Upstream, lease: Lease) -> None:
         """Send it to `upstream`; from here the exchange owns `lease` and releases it exactly once.
 
@@ -114,7 +122,7 @@ class StreamExchange:
         if self.state is not WAITING or self._events or request.grpc or request.method == b"HEAD":
             return
         self._events = True
-        self.head.without(b"accept-encoding")
+        self.drop_lines(b"accept-encoding")
         self.client.send_headers(self.client_stream, _EVENTS_HEAD, False)
 
     def comment(self, text: bytes) -> None:

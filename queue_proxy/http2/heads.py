@@ -8,6 +8,7 @@ head is complete, with the encoded block that goes to the other side, so that a 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -95,7 +96,7 @@ class StreamHead(RequestHead):
 
     def __init__(self, request: Request) -> None:
         super().__init__(request.method, request.target, VERSION, [], request.fields)
-        self._lines: list[bytes] | None = None
+        self._lines: Sequence[bytes] | None = None
         self.request = request
         self.raw = request.block
         self.host = request.host
@@ -110,16 +111,16 @@ class StreamHead(RequestHead):
         return next((value for its_name, value in self.forwarded() if its_name == name), None)
 
     @property
-    def lines(self) -> list[bytes]:
+    def lines(self) -> Sequence[bytes]:
         """See RequestHead."""
         if self._lines is None:
             request = self.request
-            self._lines = [b"%b %b %b" % (request.method, request.target, VERSION)]
-            self._lines += [b"%b: %b" % pair for pair in request.pairs[_PSEUDO_HEADERS:]]
+            first = b"%b %b %b" % (request.method, request.target, VERSION)
+            self._lines = [first, *(b"%b: %b" % pair for pair in request.pairs[_PSEUDO_HEADERS:])]
         return self._lines
 
     @lines.setter
-    def lines(self, lines: list[bytes]) -> None:
+    def lines(self, lines: Sequence[bytes]) -> None:
         self._lines = lines
 
     def forwarded(self) -> tuple[Pair, ...]:

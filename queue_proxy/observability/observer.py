@@ -51,7 +51,7 @@ class RequestObserver:
         # Empty for a request that is neither recorded nor part of a trace: that too is decided once.
         exchange.trace = _NO_TRACE if trace is None else trace
         if trace is not None and trace.span_id:
-            tell_next(exchange.head, trace)
+            tell_next(exchange, trace)
 
     def ended(self, exchange: Observed) -> None:
         """It has ended, and its client has what it will get."""

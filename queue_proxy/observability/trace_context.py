@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from queue_proxy.http import RequestHead
 from queue_proxy.http.fields import value_of
@@ -78,7 +78,19 @@ def begin(head: RequestHead, samples: Samples) -> Trace | None:
     return Trace(trace_id, caller_span_id, secrets.token_hex(8), state)
 
 
-def tell_next(head: RequestHead, trace: Trace) -> None:
+class Forwarded(Protocol):
+    """What is changed of an exchange. See `queue_proxy.http.Exchange`."""
+
+    def add_line(self, name: bytes, value: bytes) -> None:
+        """Forward one header line more."""
+        ...
+
+    def drop_lines(self, *names: bytes) -> None:
+        """Do not forward headers of these names."""
+        ...
+
+
+def tell_next(exchange: Forwarded, trace: Trace) -> None:
     """Have the next hop see our span as its caller. A state that came without a valid caller belongs to nobody."""
-    head.without(*((TRACEPARENT,) if trace.caller_span_id else (TRACEPARENT, TRACESTATE)))
-    head.lines.append(b"traceparent: 00-%b-%b-01" % (trace.trace_id.encode(), trace.span_id.encode()))
+    exchange.drop_lines(*((TRACEPARENT,) if trace.caller_span_id else (TRACEPARENT, TRACESTATE)))
+    exchange.add_line(TRACEPARENT, b"00-%b-%b-01" % (trace.trace_id.encode(), trace.span_id.encode()))

@@ -130,8 +130,7 @@ def test_a_head_may_be_changed_before_it_is_sent() -> None:
     head = StreamHead(valid(*GET, (b"a", b"1"), (b"b", b"2")))
     untouched = head.block()
     assert untouched is head.request.block
-    head.without(b"a")
-    head.with_line(b"pilotlight-slot", b"token")
+    head = head.without(b"a").with_line(b"pilotlight-slot", b"token")
     assert Decoder(9_999, 99).decode(head.block()).pairs == [*GET, (b"b", b"2"), (b"pilotlight-slot", b"token")]
     assert head.value(b"a") is None
 

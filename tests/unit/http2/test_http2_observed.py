@@ -24,7 +24,7 @@ class Watching:
         self.bytes: list[tuple[int, int]] = []
 
     def forwarding(self, exchange: Observed) -> None:
-        exchange.head.lines.append(b"traceparent: 00-1")
+        exchange.add_line(b"traceparent", b"00-1")
 
     def ended(self, exchange: Observed) -> None:
         self.said.append((exchange.status, exchange.outcome, exchange.upstream is not None))

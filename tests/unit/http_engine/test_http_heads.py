@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 
 from queue_proxy.http.fields import FieldTable, HeadError
 from queue_proxy.http.head import REQUEST_FIELDS, RequestHead, parse_request
-from queue_proxy.http.response_head import parse_response
+from queue_proxy.http.response_head import ResponseHead, parse_response
 
 
 def request(*lines: bytes, first: bytes = b"GET /x HTTP/1.1") -> RequestHead:
     return parse_request(b"\r\n".join((first, *lines)), 100)
 
 
-def table() -> FieldTable:
+def table() -> FieldTable[RequestHead]:
     return FieldTable(noted=frozenset({b"host"}), dropped=frozenset({b"connection"}), hidden=b"pilotlight-", bound=8)
 
 
@@ -108,6 +108,62 @@ def test_secret_and_unique_lines_are_never_remembered(line: bytes) -> None:
         parse_request(b"GET / HTTP/1.1\r\nHost: m\r\n" + line, 100, fields)
     assert line not in fields.known
     assert b"Host: m" in fields.known
+    assert (not fields.heads) is (line != b"Date: a")
+
+
+def test_a_head_is_remembered_once_all_of_its_lines_are_and_means_the_same() -> None:
+    fields = table()
+    raw = b"GET /known HTTP/1.1\r\nHost: m\r\nConnection: x, close\r\nX: 1\r\nY: 2"
+    heads = [parse_request(raw, 100, fields) for _ in range(3)]
+    assert heads[1] is heads[2] is fields.heads[raw]
+    assert len({(head.to_bytes(), head.closes, head.host, head.target) for head in heads}) == 1
+    with pytest.raises(HeadError):
+        parse_request(raw, 3, fields)
+
+
+def test_a_head_with_a_query_is_never_remembered() -> None:
+    fields = table()
+    for _ in range(3):
+        parse_request(b"GET /known?key=secret HTTP/1.1\r\nHost: m", 100, fields)
+    assert not fields.heads
+
+
+def test_a_head_that_many_requests_share_is_not_changed_by_one_of_them() -> None:
+    fields = table()
+    raw = b"GET /known HTTP/1.1\r\nHost: m\r\nAccept-Encoding: br"
+    before = [parse_request(raw, 100, fields) for _ in range(3)][-1]
+    changed = before.without(b"accept-encoding").with_line(b"pilotlight-slot", b"7")
+    assert changed.to_bytes() == b"GET /known HTTP/1.1\r\nHost: m\r\npilotlight-slot: 7\r\n\r\n"
+    assert parse_request(raw, 100, fields) is before
+    assert before.to_bytes() == raw + b"\r\n\r\n"
+
+
+def test_what_is_remembered_of_whole_heads_is_bounded() -> None:
+    fields = FieldTable[RequestHead](noted=frozenset({b"host"}), dropped=frozenset())
+    for n in range(2_000):
+        for _ in range(2):
+            parse_request(b"GET /known HTTP/1.1\r\nHost: m\r\nA: %d\r\nB: %d" % (n % 60, n // 60), 100, fields)
+        assert len(fields.heads) <= 256
+    longest = b"GET /known HTTP/1.1\r\nHost: m" + b"".join(b"\r\nX-%03d: %0200d" % (n, n) for n in range(6))
+    for _ in range(3):
+        parse_request(longest, 100, fields)
+    assert longest not in fields.heads
+
+
+def test_answers_of_one_second_are_remembered_as_a_whole() -> None:
+    fields = FieldTable[ResponseHead](noted=frozenset({b"content-length"}), dropped=frozenset({b"connection"}))
+    raw = b"HTTP/1.1 200 OK\r\nDate: now\r\nContent-Length: 5\r\nConnection: keep-alive"
+    heads = [parse_response(raw, 100, fields) for _ in range(3)]
+    assert heads[1] is heads[2]
+    assert {head.to_bytes(False) for head in heads} == {raw.rpartition(b"\r\n")[0] + b"\r\n\r\n"}
+    assert heads[2].without(b"date").to_bytes(True) == (
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nconnection: close\r\n\r\n"
+    )
+    assert b"Date" in heads[2].to_bytes(False)
+    with_cookie = raw + b"\r\nSet-Cookie: a"
+    for _ in range(3):
+        parse_response(with_cookie, 100, fields)
+    assert with_cookie not in fields.heads
 
 
 def test_the_table_of_known_lines_is_bounded() -> None:
@@ -119,7 +175,7 @@ def test_the_table_of_known_lines_is_bounded() -> None:
 
 
 def test_a_name_with_ever_new_values_stops_being_remembered() -> None:
-    fields = FieldTable(noted=frozenset(), dropped=frozenset(), bound=10_000)
+    fields: FieldTable[RequestHead] = FieldTable(noted=frozenset(), dropped=frozenset(), bound=10_000)
     for n in range(500):
         fields.read(b"X-Custom: %d" % n)
     assert len(fields.known) < 100
