@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from autoscaler.cluster.local.fields import LaunchError
+from autoscaler.cluster.local.launch_error import LaunchError
 from autoscaler.cluster.local.launch_plan import plan_launch
 from autoscaler.policy.check import check
 from autoscaler.policy.manifest import load_manifests

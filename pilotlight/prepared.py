@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from autoscaler.cluster.local.fields import LaunchError
+from autoscaler.cluster.local.launch_error import LaunchError
 from autoscaler.cluster.local.machine import Machine, read_machine
 from autoscaler.cluster.local.service_spec import ServiceSpec, read_services
 from autoscaler.policy.check import check

@@ -12,9 +12,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from autoscaler.cluster.local.fields import Fields, LaunchError
+from autoscaler.cluster.local.launch_error import LaunchError
 from autoscaler.cluster.local.placeholders import ObjectMeta, fill_templates, has_templates
-from autoscaler.cluster.local.runtimes import choose_runtime, merge_container, serving_container
+from autoscaler.serving.fields import Fields
+from autoscaler.serving.runtimes import choose_runtime, merge_container, serving_container
 
 # Short forms of `model` from before KServe had runtimes.
 _FRAMEWORKS = (

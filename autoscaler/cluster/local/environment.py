@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from autoscaler.cluster.local.fields import Fields, LaunchError
+from autoscaler.cluster.local.launch_error import LaunchError
 from autoscaler.cluster.local.placeholders import ObjectMeta, expand, place_model, place_port_value
+from autoscaler.serving.fields import Fields
 
 _KEYED = re.compile(r"metadata\.(labels|annotations)\['([^']+)'\]")
 _LOOPBACK_FIELDS = ("status.podIP", "status.hostIP")

@@ -13,11 +13,12 @@ from decimal import Decimal
 
 from autoscaler.cluster.local.container_choice import ServingContainer, choose_container, read_meta
 from autoscaler.cluster.local.environment import Variable, read_environment
-from autoscaler.cluster.local.fields import Fields, LaunchError
+from autoscaler.cluster.local.launch_error import LaunchError
 from autoscaler.cluster.local.machine import GPU_RESOURCE
 from autoscaler.cluster.local.placeholders import expand, names_model_mount, place_model, place_port
 from autoscaler.cluster.local.ports import PortPlan, plan_ports
 from autoscaler.cluster.local.quantities import parse_quantity
+from autoscaler.serving.fields import FieldError, Fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,10 @@ def plan_launch(inference_service: Mapping[str, object], runtimes: Sequence[Mapp
     Raises LaunchError: no command to run locally, something this machine cannot do, or a field of the wrong form.
     """
     root = Fields(inference_service, "")
-    meta = read_meta(root)
+    try:
+        meta = read_meta(root)
+    except FieldError as error:
+        raise LaunchError(str(error)) from None
     service = f"{meta.namespace}/{meta.name}"
     try:
         container = choose_container(root, meta, runtimes)
@@ -100,7 +104,7 @@ def plan_launch(inference_service: Mapping[str, object], runtimes: Sequence[Mapp
         model_directory = _model_directory(container)
         resources = _resources(fields)
         drain = root.within("spec").within("predictor").number("terminationGracePeriodSeconds")
-    except LaunchError as error:
+    except FieldError as error:
         raise LaunchError(f"{service}: {error}") from None
     texts = (*command, *(variable.value for variable in variables))
     warnings = [*container.warnings, *ports.warnings]

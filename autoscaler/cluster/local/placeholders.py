@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from autoscaler.cluster.local.fields import LaunchError
+from autoscaler.cluster.local.launch_error import LaunchError
 
 MODEL_MOUNT = "/mnt/models"
 _MOUNT = re.compile(r"(?<![\w.\-])/mnt/models(?![\w.\-])")

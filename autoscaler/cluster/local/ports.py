@@ -1,4 +1,4 @@
-"""The ports of a container: which it declares, where each is written, and where it is probed and measured."""
+"""The ports of a container where many replicas share one loopback: which get a number of their own in each replica."""
 
 from __future__ import annotations
 
@@ -6,21 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from autoscaler.cluster.local.environment import Variable
-from autoscaler.cluster.local.fields import Fields, LaunchError
 from autoscaler.cluster.local.placeholders import ports_named
-
-DEFAULT_PORT = 8080
-_METRICS_PREFIXES = ("prometheus.kserve.io", "prometheus.io")
-_H2C_WORDS = ("grpc", "h2c")
-_PROBE_KINDS = ("httpGet", "tcpSocket", "grpc", "exec")
-
-
-@dataclass(frozen=True, slots=True)
-class MetricsEndpoint:
-    """Where the engine shows its own metrics, in the container's port numbers."""
-
-    port: int
-    path: str
+from autoscaler.serving.fields import Fields
+from autoscaler.serving.ports import MetricsEndpoint, probe_port, read_metrics, read_ports
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +40,16 @@ class PortPlan:
 def plan_ports(
     container: Fields, arguments: Sequence[str], variables: Sequence[Variable], annotations: Mapping[str, str]
 ) -> PortPlan:
-    """Read ports, probe and metrics endpoint of a container. Raises LaunchError."""
-    named, declared = _declared(container)
+    """Read ports, probe and metrics endpoint of a container. Raises FieldError."""
+    ports = read_ports(container)
+    declared = list(ports.declared)
     written = _written(arguments, variables)
-    probe = _probe(container, named, declared[0])
-    metrics = _metrics(annotations, declared[0])
+    metrics = read_metrics(annotations, ports.serving)
     warnings = []
     # Kubernetes treats containerPorts as information: a port that only a probe or an annotation names counts too,
     # provided that we can tell the model its number.
-    for purpose, port in (("readinessProbe", _probe_port(probe)), ("metrics annotation", metrics and metrics.port)):
+    asked = (("readinessProbe", probe_port(ports.probe)), ("metrics annotation", metrics and metrics.port))
+    for purpose, port in asked:
         if port is None or port in declared:
             continue
         if port in written:
@@ -75,22 +64,7 @@ def plan_ports(
             f"{container.where}: port {declared[0]} is written nowhere in args or env, so the model cannot be told its "
             "port that way; it gets it in the variable PORT and must listen there"
         )
-    serving_names = [name for name, port in named.items() if port == declared[0]]
-    speaks_h2c = any(word in name for name in serving_names for word in _H2C_WORDS)
-    return PortPlan(tuple(declared), speaks_h2c, probe, metrics, tuple(warnings))
-
-
-def _declared(container: Fields) -> tuple[dict[str, int], list[int]]:
-    named: dict[str, int] = {}
-    declared: list[int] = []
-    for entry in container.objects("ports"):
-        port = _port(entry.number("containerPort"), entry.at("containerPort"))
-        name = entry.text("name")
-        if name:
-            named[name] = port
-        if port not in declared:
-            declared.append(port)
-    return named, declared or [DEFAULT_PORT]
+    return PortPlan(tuple(declared), ports.speaks_h2c, ports.probe, metrics, tuple(warnings))
 
 
 def _written(arguments: Sequence[str], variables: Sequence[Variable]) -> set[int]:
@@ -102,66 +76,6 @@ def _written(arguments: Sequence[str], variables: Sequence[Variable]) -> set[int
 def _reads_port(arguments: Sequence[str]) -> bool:
     """`$(PORT)` in an argument, or the shell's $PORT, tells the model its port as well."""
     return any(form in argument for argument in arguments for form in ("$(PORT)", "$PORT", "${PORT"))
-
-
-def _probe(container: Fields, named: Mapping[str, int], serving: int) -> dict[str, object] | None:
-    """The readinessProbe with port names resolved; the startupProbe when that is the only one."""
-    name = "readinessProbe" if "readinessProbe" in container else "startupProbe"
-    if name not in container:
-        return None
-    probe = container.within(name)
-    kinds = [kind for kind in _PROBE_KINDS if kind in probe]
-    if len(kinds) != 1:
-        raise LaunchError(f"{probe.where} must have exactly one of {', '.join(_PROBE_KINDS)}, not {kinds or 'none'}")
-    kind = kinds[0]
-    handler = probe.within(kind)
-    resolved: dict[str, object] = {field: handler.raw(field) for field in handler}
-    if kind == "exec":
-        resolved["command"] = list(handler.texts("command"))
-    else:
-        resolved["port"] = _probe_target(handler, named, serving)
-    return {**{field: probe.raw(field) for field in probe}, kind: resolved}
-
-
-def _probe_target(handler: Fields, named: Mapping[str, int], serving: int) -> int:
-    port = handler.raw("port")
-    if port is None:
-        return serving
-    if isinstance(port, str):
-        if port in named:
-            return named[port]
-        known = ", ".join(sorted(named)) or "none"
-        raise LaunchError(f"{handler.at('port')}: there is no container port named {port!r} (there: {known})")
-    return _port(handler.number("port"), handler.at("port"))
-
-
-def _probe_port(probe: Mapping[str, object] | None) -> int | None:
-    for kind in ("httpGet", "tcpSocket", "grpc"):
-        handler = (probe or {}).get(kind)
-        if isinstance(handler, Mapping):
-            port = handler.get("port")
-            return port if isinstance(port, int) else None
-    return None
-
-
-def _metrics(annotations: Mapping[str, str], serving: int) -> MetricsEndpoint | None:
-    for prefix in _METRICS_PREFIXES:
-        port, path = annotations.get(f"{prefix}/port"), annotations.get(f"{prefix}/path")
-        if port is None and path is None:
-            continue
-        if port is not None and not (port.isascii() and port.isdigit()):
-            raise LaunchError(f"annotation {prefix}/port must be a port number, not {port!r:.40}")
-        path = path or "/metrics"
-        if not path.startswith("/") or any(character.isspace() for character in path):
-            raise LaunchError(f"annotation {prefix}/path must begin with / and have no spaces, not {path!r:.80}")
-        return MetricsEndpoint(_port(int(port), f"annotation {prefix}/port") if port else serving, path)
-    return None
-
-
-def _port(port: int | None, where: str) -> int:
-    if port is None or not 0 < port < 65_536:
-        raise LaunchError(f"{where} must be a port number within 1..65535, not {port}")
-    return port
 
 
 def _placed(value: object, ports: Mapping[int, int], fill: Callable[[str], str]) -> object:

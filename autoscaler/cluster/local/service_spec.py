@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from autoscaler.cluster.local.fields import LaunchError
+from autoscaler.cluster.local.launch_error import LaunchError
 from autoscaler.cluster.local.launch_plan import Launch, LaunchPlan, plan_launch
 from autoscaler.cluster.local.machine import Machine
 from autoscaler.cluster.local.preflight import Footing, check_launch
 from autoscaler.policy.parse import read_policy
 from autoscaler.policy.scaling_policy import ScalingPolicy
-
-# How long a draining replica may finish what it has begun when neither the manifest nor the policy bounds it.
-# Kubernetes' 30 s would cut a long generation; waiting costs nothing but a GPU that is at work anyway.
-_DRAIN_SECONDS = 300.0
+from autoscaler.serving.queue_proxy_flags import DRAIN_SECONDS, model_flags, policy_flags
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +45,7 @@ class ServiceSpec:
         """How long a replica that goes may work on what it has accepted: what the manifest says, else its timeout."""
         if self.plan.drain_seconds is not None:
             return self.plan.drain_seconds
-        return self.policy.timeouts.total or _DRAIN_SECONDS
+        return self.policy.timeouts.total or DRAIN_SECONDS
 
 
 def read_services(
@@ -83,25 +79,10 @@ def read_services(
 
 def queue_proxy_command(spec: ServiceSpec, replica: str, launch: Launch, listen: int, admin: int) -> tuple[str, ...]:
     """The command line of the queue proxy in front of one replica; `listen` and `admin` are inherited sockets."""
-    policy = spec.policy
     # -P: nothing in the folder that the user happens to be in may pose as one of our modules.
-    command = [sys.executable, "-P", "-m", "queue_proxy", "--name", replica, "--service", spec.plan.service]
-    command += ["--listen", f"fd:{listen}", "--admin", f"fd:{admin}", "--upstream", f"127.0.0.1:{launch.port}"]
-    numbers = {
-        "--limit": policy.container_concurrency,
-        "--queue-requests": policy.queue.requests,
-        "--queue-seconds": policy.queue.seconds,
-        "--timeout": policy.timeouts.total,
-        "--response-start-timeout": policy.timeouts.response_start,
-        "--idle-timeout": policy.timeouts.idle,
-        "--drain-seconds": spec.drain_seconds,
-    }
-    for flag, number in numbers.items():
-        command += [flag, f"{number:g}" if isinstance(number, float) else str(number)]
-    if launch.speaks_h2c:
-        command += ["--upstream-protocol", "h2c"]
-    if launch.probe is not None:
-        command += ["--probe", json.dumps(launch.probe, separators=(",", ":"))]
-    if launch.metrics_url is not None:
-        command += ["--engine-metrics", launch.metrics_url]
-    return tuple(command)
+    return (
+        *(sys.executable, "-P", "-m", "queue_proxy", "--name", replica, "--service", spec.plan.service),
+        *("--listen", f"fd:{listen}", "--admin", f"fd:{admin}"),
+        *model_flags(launch.port, speaks_h2c=launch.speaks_h2c, probe=launch.probe, metrics_url=launch.metrics_url),
+        *policy_flags(spec.policy, spec.drain_seconds),
+    )

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from autoscaler.cluster.local.fields import LaunchError
+from autoscaler.cluster.local.launch_error import LaunchError
 from autoscaler.cluster.local.launch_plan import Launch, LaunchPlan, plan_launch
 
 COMMAND = ["python", "-m", "model"]

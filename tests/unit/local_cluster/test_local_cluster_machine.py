@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoscaler.cluster.local.fields import LaunchError
 from autoscaler.cluster.local.gpus import GpuPool
+from autoscaler.cluster.local.launch_error import LaunchError
 from autoscaler.cluster.local.launch_plan import LaunchPlan, plan_launch
 from autoscaler.cluster.local.machine import Machine, read_machine, select_visible
 from autoscaler.cluster.local.preflight import check_launch, search_path

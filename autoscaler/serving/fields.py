@@ -1,8 +1,8 @@
 """Fields: typed reading of objects that a person wrote in YAML, with errors that say where.
 
-An InferenceService arrives as nested dictionaries in which anything may stand anywhere. Every other module of this
-folder reads them through `Fields`, so that a list where a text belongs becomes one sentence that names the place
-(`spec.predictor.containers[0].args[2]`) and not a traceback.
+An InferenceService arrives as nested dictionaries in which anything may stand anywhere. Whoever reads containers,
+probes and runtimes reads them through `Fields`, so that a list where a text belongs becomes one sentence that names
+the place (`spec.predictor.containers[0].args[2]`) and not a traceback.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 
-class LaunchError(ValueError):
-    """A replica of this object cannot be started on this machine: says what, where, and what is allowed."""
+class FieldError(ValueError):
+    """Something in an object is not what it has to be there: says what, where, and what is allowed."""
 
 
 class Fields:
@@ -19,7 +19,7 @@ class Fields:
 
     def __init__(self, body: object, where: str) -> None:
         if not isinstance(body, Mapping):
-            raise LaunchError(f"{where} must be an object, not {_kind(body)}")
+            raise FieldError(f"{where} must be an object, not {_kind(body)}")
         self._body: Mapping[object, object] = body
         self.where = where
 
@@ -51,14 +51,14 @@ class Fields:
         value = self._body.get(name)
         if value is None or isinstance(value, str):
             return value
-        raise LaunchError(f"{self.at(name)} must be a text, not {_kind(value)}{_quote_hint(value)}")
+        raise FieldError(f"{self.at(name)} must be a text, not {_kind(value)}{_quote_hint(value)}")
 
     def texts(self, name: str) -> tuple[str, ...]:
         """The list of texts under `name`; empty when absent."""
         values = self._list(name)
         for index, value in enumerate(values):
             if not isinstance(value, str):
-                raise LaunchError(f"{self.at(name)}[{index}] must be a text, not {_kind(value)}{_quote_hint(value)}")
+                raise FieldError(f"{self.at(name)}[{index}] must be a text, not {_kind(value)}{_quote_hint(value)}")
         return tuple(str(value) for value in values)
 
     def number(self, name: str) -> int | None:
@@ -66,7 +66,7 @@ class Fields:
         value = self._body.get(name)
         if value is None or (isinstance(value, int) and not isinstance(value, bool)):
             return value
-        raise LaunchError(f"{self.at(name)} must be a whole number, not {_kind(value)}")
+        raise FieldError(f"{self.at(name)} must be a whole number, not {_kind(value)}")
 
     def flag(self, name: str, default: bool = False) -> bool:
         """The boolean under `name`."""
@@ -75,7 +75,7 @@ class Fields:
             return default
         if isinstance(value, bool):
             return value
-        raise LaunchError(f"{self.at(name)} must be true or false, not {_kind(value)}")
+        raise FieldError(f"{self.at(name)} must be true or false, not {_kind(value)}")
 
     def table(self, name: str) -> dict[str, str]:
         """A mapping of texts to texts, such as labels and annotations; empty when absent."""
@@ -87,7 +87,7 @@ class Fields:
         if value is None:
             return []
         if not isinstance(value, list | tuple):
-            raise LaunchError(f"{self.at(name)} must be a list, not {_kind(value)}")
+            raise FieldError(f"{self.at(name)} must be a list, not {_kind(value)}")
         return list(value)
 
 

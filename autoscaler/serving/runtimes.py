@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from autoscaler.cluster.local.fields import Fields, LaunchError
+from autoscaler.serving.fields import FieldError, Fields
 
 # Fields of `spec.predictor.model` that are not the container's.
 _MODEL_FIELDS = frozenset(
@@ -23,7 +23,7 @@ _SERVING_CONTAINER = "kserve-container"
 def choose_runtime(model: Fields, namespace: str, runtimes: Sequence[Mapping[str, object]]) -> Fields:
     """The ServingRuntime or ClusterServingRuntime for `model` (the object at spec.predictor.model).
 
-    Raises LaunchError when none fits: names those that were looked at.
+    Raises FieldError when none fits: names those that were looked at.
     """
     candidates = [runtime for runtime in map(_named, runtimes) if _visible(runtime, namespace)]
     candidates.sort(key=lambda runtime: (runtime.raw("kind") != "ServingRuntime", _name(runtime)))
@@ -33,13 +33,13 @@ def choose_runtime(model: Fields, namespace: str, runtimes: Sequence[Mapping[str
         for runtime in candidates:
             if _name(runtime) == wanted:
                 return _usable(runtime)
-        raise LaunchError(
+        raise FieldError(
             f"{model.at('runtime')}: there is no ServingRuntime {wanted!r} in the given files (there: {known}); "
             "add its manifest with -f"
         )
     fitting = [runtime for runtime in candidates if _supports(runtime, model)]
     if not fitting:
-        raise LaunchError(
+        raise FieldError(
             f"{model.at('modelFormat')}: no ServingRuntime in the given files selects itself for the format "
             f"{_format(model)} with protocol {_protocol(model)} (there: {known}); add one with -f, name one in "
             f"{model.at('runtime')}, or write a container with a command in spec.predictor.containers"
@@ -57,7 +57,7 @@ def serving_container(runtime: Fields) -> Fields:
             return container
     if len(containers) == 1:
         return containers[0]
-    raise LaunchError(f"{runtime.at('spec.containers')} must have a container named {_SERVING_CONTAINER}")
+    raise FieldError(f"{runtime.at('spec.containers')} must have a container named {_SERVING_CONTAINER}")
 
 
 def merge_container(runtime: Fields, model: Fields) -> dict[str, object]:
@@ -85,7 +85,7 @@ def _merge_by_key(below: Sequence[Fields], above: Sequence[Fields], key: str) ->
     merged: dict[object, dict[str, object]] = {}
     for item in (*below, *above):
         if key not in item:
-            raise LaunchError(f"{item.at(key)} is missing")
+            raise FieldError(f"{item.at(key)} is missing")
         # A variable that takes its value from elsewhere and one that states it exclude each other.
         own = {name: item.raw(name) for name in item}
         kept = {} if key == "name" else merged.get(item.raw(key), {})
@@ -102,7 +102,7 @@ def _named(body: Mapping[str, object]) -> Fields:
 def _name(runtime: Fields) -> str:
     name = runtime.within("metadata").text("name")
     if not name:
-        raise LaunchError(f"{runtime.at('metadata.name')} is missing")
+        raise FieldError(f"{runtime.at('metadata.name')} is missing")
     return name
 
 
@@ -134,12 +134,12 @@ def _priority(runtime: Fields, format_name: str | None) -> int:
 def _usable(runtime: Fields) -> Fields:
     spec = runtime.within("spec")
     if spec.flag("disabled"):
-        raise LaunchError(f"{runtime.at('spec.disabled')} is true: this runtime may not be used")
+        raise FieldError(f"{runtime.at('spec.disabled')} is true: this runtime may not be used")
     for name in ("workerSpec", "builtInAdapter"):
         if name in spec:
-            raise LaunchError(f"{runtime.at('spec')}.{name} is not supported on one machine")
+            raise FieldError(f"{runtime.at('spec')}.{name} is not supported")
     if spec.flag("multiModel"):
-        raise LaunchError(f"{runtime.at('spec.multiModel')} is not supported: one replica serves one model here")
+        raise FieldError(f"{runtime.at('spec.multiModel')} is not supported: one replica serves one model here")
     return runtime
 
 
@@ -151,6 +151,6 @@ def _format(model: Fields) -> str:
     model_format = model.within("modelFormat")
     name = model_format.text("name")
     if not name:
-        raise LaunchError(f"{model_format.at('name')} is missing")
+        raise FieldError(f"{model_format.at('name')} is missing")
     version = model_format.text("version")
     return f"{name} {version}" if version else name

@@ -1,0 +1,1 @@
+"""Puts the queue proxy into InferenceServices: the injection that `pilotlight inject` and the webhooks share."""
