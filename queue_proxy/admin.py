@@ -5,6 +5,7 @@
     /ready?wait=S     held until it is ready and answered at once; 503 after S seconds, or when draining
     /stats            Stats (`queue_proxy.messages`); with ?seconds=N also the last N whole seconds
     /metrics          Prometheus' text format
+    /drained          begins the drain, and answers when it is over: the preStop hook of the model's container
     /slots            an upgrade: the connection on which an activator bids for slots (`queue_proxy.slot_messages`)
 
 It is the proxy's own HTTP engine with a dispatcher that only answers, so there is no second server to maintain.
@@ -20,6 +21,7 @@ from collections.abc import Callable
 from urllib.parse import parse_qsl
 
 from queue_proxy import slot_messages
+from queue_proxy.drain import Drain
 from queue_proxy.engine_metrics import EngineReader
 from queue_proxy.http import Answer, Exchange, Upstream, error_answer
 from queue_proxy.http.exchange import Exchange as HttpExchange
@@ -30,7 +32,7 @@ _LONGEST_WAIT = 3_600.0
 _MOST_WAITERS = 1_000
 _TEXT = ((b"content-type", b"text/plain; charset=utf-8"),)
 _JSON = ((b"content-type", b"application/json"),)
-_PATHS = ("/healthz", "/ready", "/stats", "/metrics", slot_messages.PATH)
+_PATHS = ("/healthz", "/ready", "/stats", "/metrics", "/drained", slot_messages.PATH)
 _SLOTS = slot_messages.PROTOCOL.encode()
 _UPGRADED = b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: " + _SLOTS + b"\r\n\r\n"
 
@@ -42,13 +44,16 @@ class QueryError(ValueError):
 class AdminDispatcher:
     """Implements `queue_proxy.http.Dispatcher` for the admin port."""
 
-    def __init__(self, sources: Sources, engine: EngineReader | None) -> None:
-        """Answers from what `sources` and `engine` know."""
+    def __init__(self, sources: Sources, engine: EngineReader | None, drain: Drain) -> None:
+        """Answers from what `sources` and `engine` know, and begins `drain` when the model is to end."""
         dispatcher = sources.dispatcher
         self._dispatcher = dispatcher
         self._sources = sources
         self._engine = engine
+        self._drain = drain
         self._render: Callable[[Sources], Answer] | None = None
+        self._leaving: dict[Exchange, asyncio.Task[None]] = {}
+        self.models_let_go = 0
         self._held: dict[Exchange, asyncio.TimerHandle] = {}
         self._answers: dict[str, Callable[[dict[str, str]], Answer]] = {
             "/healthz": lambda query: Answer(200, _TEXT, b"alive\n"),
@@ -73,6 +78,8 @@ class AdminDispatcher:
                 self._ready(exchange, parameters)
             elif target == "/metrics":
                 self._metrics(exchange)
+            elif target == "/drained":
+                self._drained(exchange)
             elif target == slot_messages.PATH:
                 self._slots(exchange)
             elif target in self._answers:
@@ -83,10 +90,10 @@ class AdminDispatcher:
             exchange.answer(error_answer(400, str(error)))
 
     def abandoned(self, exchange: Exchange) -> None:
-        """Somebody who waited for readiness has gone."""
-        timer = self._held.pop(exchange, None)
-        if timer is not None:
-            timer.cancel()
+        """Somebody who waited has gone. A drain that was begun goes on."""
+        waiting = self._held.pop(exchange, None) or self._leaving.pop(exchange, None)
+        if waiting is not None:
+            waiting.cancel()
 
     def unreachable(self, exchange: Exchange, upstream: Upstream, why: str) -> None:
         """Nothing is forwarded from here."""
@@ -96,7 +103,20 @@ class AdminDispatcher:
         """Tell everybody who waits that this replica will not serve."""
         for exchange in tuple(self._held):
             self._settle(exchange)
-        self._dispatcher.slots.drain()
+
+    def _drained(self, exchange: Exchange) -> None:
+        if exchange.head.method != b"GET" or len(self._leaving) >= _MOST_WAITERS:
+            exchange.answer(error_answer(405, "the drain is begun by GET, and by few"))
+            return
+        letting_go = asyncio.create_task(self._drain.let_model_go())
+        self._leaving[exchange] = letting_go
+        letting_go.add_done_callback(functools.partial(self._let_go, exchange))
+
+    def _let_go(self, exchange: Exchange, ended: asyncio.Task[None]) -> None:
+        self._leaving.pop(exchange, None)
+        if not ended.cancelled():
+            self.models_let_go += 1
+            exchange.answer(Answer(200, _TEXT, b"drained\n", close=True))
 
     def _slots(self, exchange: Exchange) -> None:
         upgrade = exchange.head.value(b"upgrade") if exchange.head.is_upgrade else None

@@ -9,6 +9,7 @@ import time
 
 from queue_proxy.admin import AdminDispatcher
 from queue_proxy.dispatcher import QueueDispatcher
+from queue_proxy.drain import Drain, DrainTimes
 from queue_proxy.engine_metrics import EngineReader
 from queue_proxy.http import HttpServer, Timeouts, Upstream
 from queue_proxy.http.listening import stop_listening
@@ -17,14 +18,14 @@ from queue_proxy.limiter import QueueBounds
 from queue_proxy.listening_sockets import BACKLOG, take_socket
 from queue_proxy.measurement import Measurement
 from queue_proxy.metrics import Sources
+from queue_proxy.notice import HANDED_OVER
 from queue_proxy.observability import Observability, ObservabilityError
 from queue_proxy.process import StartError
 from queue_proxy.readiness import Readiness
 from queue_proxy.settings import Config
 
-_QUIET_SECONDS = 0.25
-_LONGEST_WELCOME_SECONDS = 2.0
-_IDLE_PATIENCE_SECONDS = 1.0
+# After the drain, for the word that the model may end to leave.
+_FAREWELL_SECONDS = 0.5
 _CLOCK = time.monotonic
 
 
@@ -60,7 +61,17 @@ class QueueProxy:
             self._dispatcher, config.clients, timeouts, _CLOCK, http2=ServerConnection, observer=observer
         )
         self._engine = None if config.engine_metrics is None else EngineReader(config.engine_metrics, _CLOCK)
-        self._admin = AdminDispatcher(Sources(self._dispatcher, self._server, self._observability), self._engine)
+        inherited = config.listen.fd is not None
+        self._drain = Drain(
+            DrainTimes(config.drain_seconds, HANDED_OVER if inherited else config.notice),
+            self._dispatcher,
+            self._server,
+            _CLOCK,
+            self._announce_drain,
+            self._close_door,
+        )
+        sources = Sources(self._dispatcher, self._server, self._observability)
+        self._admin = AdminDispatcher(sources, self._engine, self._drain)
         self._admin_server = HttpServer(self._admin, clock=_CLOCK)
         self._listeners: list[asyncio.Server] = []
 
@@ -77,34 +88,26 @@ class QueueProxy:
     async def drain(self) -> None:
         """Say that this replica is not ready, and let what is there end within the seconds that are configured.
 
-        Who routes learns of it later than we do. So new connections are still taken until none has come for a moment,
-        and idle ones are kept for longer than that: what comes on either is served, with an answer that says it is
-        the last one.
+        Who routes learns of it later than we do. So new connections are still taken for a while, and idle ones are kept
+        for longer than that: what comes on either is served, with an answer that says it is the last one.
         """
-        seconds = self._config.drain_seconds
-        ends_at = _CLOCK() + seconds
-        self._dispatcher.draining = True
-        self._admin.drain()
-        self._server.begin_drain(seconds)
-        await self._until_nobody_comes(min(_LONGEST_WELCOME_SECONDS, seconds))
-        listening = self._sockets[0]
-        await stop_listening(self._listeners[1], listening, self._server, shared=self._config.listen.fd is not None)
-        left = max(0.0, ends_at - _CLOCK())
-        self._server.begin_drain(min(_IDLE_PATIENCE_SECONDS, left))
-        await self._server.wait_closed(left)
+        await self._drain.run()
+        if self._admin.models_let_go:
+            self._admin_server.begin_drain()
+            await self._admin_server.wait_closed(_FAREWELL_SECONDS)
 
-    async def _until_nobody_comes(self, seconds: float) -> None:
-        """Until no connection has come for a moment, or `seconds` have passed."""
-        until = _CLOCK() + seconds
-        seen = -1
-        while seen != self._server.connections_total and (left := until - _CLOCK()) > 0:
-            seen = self._server.connections_total
-            await asyncio.sleep(min(_QUIET_SECONDS, left))
+    def _announce_drain(self) -> None:
+        self._admin.drain()
+
+    async def _close_door(self) -> None:
+        inherited = self._config.listen.fd is not None
+        await stop_listening(self._listeners[1], self._sockets[0], self._server, shared=inherited)
 
     async def stop(self, *, at_once: bool = False) -> None:
         """End everything now. `at_once`: without the moment that logs and spans need to be written."""
         for listener in self._listeners:
             listener.close()
+        await self._drain.cancel()
         await self._readiness.stop()
         if self._engine is not None:
             await self._engine.stop()

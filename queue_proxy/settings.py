@@ -15,6 +15,7 @@ from queue_proxy.flag_types import FlagParser, address, count, endpoint, seconds
 from queue_proxy.http import HttpLimits, UpstreamProtocol
 from queue_proxy.http_get import Request
 from queue_proxy.listening_sockets import Address
+from queue_proxy.notice import Notice, add_notice_flags, notice_from
 from queue_proxy.observability import Flags, add_flags, flags_from
 from queue_proxy.probe_spec import ProbeSpec, ProbeSpecError, default_probe, parse_probe
 
@@ -52,6 +53,7 @@ class Config:
     probe: ProbeSpec
     engine_metrics: Request | None
     drain_seconds: float
+    notice: Notice
     observability: Flags
     clients: HttpLimits
 
@@ -84,6 +86,7 @@ def parse(arguments: Sequence[str]) -> Config:
         probe=probe,
         engine_metrics=given.engine_metrics,
         drain_seconds=given.drain_seconds,
+        notice=notice_from(given),
         observability=flags_from(given),
         clients=client_limits(given),
     )
@@ -120,6 +123,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--probe", metavar="JSON", help="the model's readinessProbe as in Kubernetes; default: it accepts connections")
     add("--engine-metrics", type=_page, metavar="URL", help="the engine's own metrics page (http)")
     add("--drain-seconds", type=seconds, default=30.0, metavar="S", help="how long SIGTERM waits for requests")
+    add_notice_flags(parser)
     add_flags(parser)
     add_client_flags(parser, seconds)
     return parser

@@ -175,7 +175,7 @@ async def proxy_before(upstream_port: int, *flags: str) -> AsyncIterator[Proxy]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "queue_proxy", "--name", "chat-1"),
         *("--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--upstream", f"127.0.0.1:{upstream_port}"),
-        *flags,
+        *("--notice-seconds", "0", "--longest-notice-seconds", "2", *flags),
         stderr=asyncio.subprocess.PIPE,
     )
     assert process.stderr is not None
