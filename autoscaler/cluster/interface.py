@@ -21,7 +21,11 @@ class ReplicaPhase(Enum):
 @dataclass(frozen=True, slots=True)
 class Replica:
     """One replica. Times are seconds since 1970; `reason` says why it is pending or failed, with the exit code
-    and the last log lines of a model that did not start. Address fields are None while it has none."""
+    and the last log lines of a model that did not start. Address fields are None while it has none.
+
+    Where a cluster tells of the steps of a start: `scheduled_at` it has a node, `prepared_at` what comes before its
+    containers is done (its model was fetched), `started_at` the model's process runs.
+    """
 
     name: str
     phase: ReplicaPhase
@@ -31,6 +35,17 @@ class Replica:
     admin_port: int | None = None
     ready_at: float | None = None
     reason: str | None = None
+    scheduled_at: float | None = None
+    prepared_at: float | None = None
+    started_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a service may not be scaled: `code` for a graph or an event, `message` one sentence that says what to do."""
+
+    code: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +61,7 @@ class ServiceView:
                        leads connections learns of it one node after the other
     port           the activator's port for this service
     ever_ready     one replica of this generation has been ready: the cluster remembers it, a new controller cannot
+    refused        why it may not be scaled: nothing is ever ordered for it while there is one
     """
 
     service: str
@@ -57,6 +73,7 @@ class ServiceView:
     port: int
     ever_ready: bool = False
     activator_left: bool = False
+    refused: tuple[Refusal, ...] = ()
 
 
 class Cluster(Protocol):

@@ -52,13 +52,19 @@ class InferenceServiceFacts:
 
 @dataclass(frozen=True, slots=True)
 class DeploymentFacts:
-    """A predictor's Deployment. `template` tells one pod template from another; `proxied`: it has a queue proxy."""
+    """A predictor's Deployment.
+
+    autoscaler_class  as KServe merged it from the runtime, the InferenceService and its predictor
+    current           all its pods are of the newest template
+    proxied           its pods have a queue proxy
+    """
 
     namespace: str
     name: str
     inference_service: str
     replicas: int
-    template: str
+    autoscaler_class: str
+    current: bool
     proxied: bool
 
 

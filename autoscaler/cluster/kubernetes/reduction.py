@@ -5,8 +5,6 @@ Pure, and forgiving: an object without a schema may hold anything, and then has 
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Mapping
 from sys import intern
@@ -72,15 +70,16 @@ def inference_service_facts(item: JsonObject) -> InferenceServiceFacts | None:
 
 def deployment_facts(item: JsonObject) -> DeploymentFacts | None:
     """Facts of a Deployment that KServe made."""
-    metadata, spec = inner(item, "metadata"), inner(item, "spec")
-    template = inner(spec, "template")
+    metadata, spec, status = inner(item, "metadata"), inner(item, "spec"), inner(item, "status")
     return DeploymentFacts(
         namespace=intern(text(metadata, "namespace")),
         name=intern(text(metadata, "name")),
         inference_service=intern(text(inner(metadata, "labels"), INFERENCE_SERVICE_LABEL)),
         replicas=number(spec, "replicas", otherwise=1),
-        template=hashlib.sha256(json.dumps(template, sort_keys=True).encode()).hexdigest()[:16],
-        proxied=proxy_ports(inner(template, "spec")) is not None,
+        autoscaler_class=_word(inner(metadata, "annotations"), AUTOSCALER_CLASS),
+        current=number(status, "observedGeneration") >= number(metadata, "generation")
+        and number(status, "updatedReplicas") == number(status, "replicas"),
+        proxied=proxy_ports(inner(spec, "template", "spec")) is not None,
     )
 
 
