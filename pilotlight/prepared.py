@@ -16,6 +16,7 @@ from autoscaler.cluster.local.machine import Machine, read_machine
 from autoscaler.cluster.local.service_spec import ServiceSpec, read_services
 from autoscaler.policy.check import check
 from autoscaler.policy.manifest import load_manifests
+from autoscaler.policy.parse import spelled_out
 from pilotlight.arguments import host_and_port
 from pilotlight.errors import CommandError
 from pilotlight.listeners import Listener, bind_services, check_free
@@ -74,7 +75,7 @@ def bind_and_read(
     known |= {listener.service: listener for listener in new}
     try:
         specs = read_services(
-            [manifest.body for manifest in manifests.services],
+            [spelled_out(manifest.body, manifests.profiles) for manifest in manifests.services],
             [manifest.body for manifest in manifests.runtimes],
             machine,
             {service: listener.port for service, listener in known.items()},

@@ -59,4 +59,7 @@ def _policies(path: Path) -> Mapping[str, ScalingPolicy]:
     if mistakes:
         raise CommandError("\n".join(map(str, mistakes)))
     manifests = load_manifests([path])
-    return {manifest.service: read_policy(manifest.body, manifest.source) for manifest in manifests.services}
+    return {
+        manifest.service: read_policy(manifest.body, manifest.source, manifests.profiles)
+        for manifest in manifests.services
+    }

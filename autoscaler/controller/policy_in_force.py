@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from autoscaler.policy.errors import PolicyErrors
-from autoscaler.policy.parse import read_policy
+from autoscaler.policy.parse import read_policy, settings_in_force
+from autoscaler.policy.profiles import NO_PROFILES, Profiles
 from autoscaler.policy.scaling_policy import ScalingMode, ScalingPolicy
-from autoscaler.policy.settings import gather
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +40,19 @@ class PolicyInForce:
     origins: tuple[Origin, ...] = ()
     mistakes: tuple[str, ...] = ()
 
-    def following(self, inference_service: Mapping[str, object], generation: int) -> PolicyInForce:
-        """What counts once the object reads like this."""
+    def following(
+        self, inference_service: Mapping[str, object], generation: int, profiles: Profiles = NO_PROFILES
+    ) -> PolicyInForce:
+        """What counts once the object, or its profile, reads like this."""
         try:
-            policy = read_policy(inference_service)
+            policy = read_policy(inference_service, profiles=profiles)
         except PolicyErrors as errors:
             mistakes = tuple(str(error) for error in errors.errors)
         except Exception as error:
             # The object comes from outside, and whatever is in it is this service's own trouble.
             mistakes = (f"the policy cannot be read: {type(error).__name__}: {error}",)
         else:
-            return PolicyInForce(policy, generation, _origins(inference_service))
+            return PolicyInForce(policy, generation, _origins(inference_service, profiles))
         return PolicyInForce(self.policy, self.generation, self.origins, mistakes)
 
     @property
@@ -64,8 +66,8 @@ class PolicyInForce:
         return ScalingPolicy() if self.policy is None else self.policy
 
 
-def _origins(inference_service: Mapping[str, object]) -> tuple[Origin, ...]:
-    settings, _ = gather(inference_service, None)
+def _origins(inference_service: Mapping[str, object], profiles: Profiles) -> tuple[Origin, ...]:
+    settings = settings_in_force(inference_service, profiles)
     return tuple(
         Origin(setting.key.field or setting.name, setting.name, setting.text, str(setting.source))
         for field in sorted(settings.said)

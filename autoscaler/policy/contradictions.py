@@ -12,7 +12,8 @@ from autoscaler.policy.errors import PolicyError
 from autoscaler.policy.key import PANIC_WINDOW_SECONDS
 from autoscaler.policy.notation import write_seconds
 from autoscaler.policy.scaling_policy import ScalingPolicy
-from autoscaler.policy.settings import Setting, Settings
+from autoscaler.policy.setting import Setting
+from autoscaler.policy.settings import Settings
 
 
 def contradictions(settings: Settings, policy: ScalingPolicy) -> Iterator[PolicyError]:
@@ -21,7 +22,8 @@ def contradictions(settings: Settings, policy: ScalingPolicy) -> Iterator[Policy
     yield from _panic_window(settings, policy)
     yield from _replicas(settings, policy)
     yield from _timeouts(settings, policy)
-    yield from _without_effect(settings, policy)
+    for setting, other, message in without_effect(settings, policy):
+        yield _against(setting, other, message)
 
 
 def _said_twice(settings: Settings) -> Iterator[PolicyError]:
@@ -77,23 +79,24 @@ def _timeouts(settings: Settings, policy: ScalingPolicy) -> Iterator[PolicyError
             yield _against(setting, settings.setting("timeouts.total"), longer)
 
 
-def _without_effect(settings: Settings, policy: ScalingPolicy) -> Iterator[PolicyError]:
+def without_effect(settings: Settings, policy: ScalingPolicy) -> Iterator[tuple[Setting, Setting | None, str]]:
+    """Settings that change nothing: each with the one that keeps it from having an effect, and what to say of it."""
     for field in ("queue.requests", "queue.seconds"):
         queue = settings.setting(field)
         if queue and not policy.container_concurrency:
             limit = settings.setting("container_concurrency")
             nothing = "has no effect without a limit: set spec.predictor.containerConcurrency to at least 1"
-            yield _against(queue, limit, nothing)
+            yield queue, limit, nothing
     drain = settings.setting("backlog_drain_seconds")
     if drain and not policy.improvements.backlog_sizing:
         switch = settings.setting("improvements.backlog_sizing")
         nothing = 'has no effect while pilotlight.dev/backlog-sizing is off: set that to "true"'
-        yield _against(drain, switch, nothing)
+        yield drain, switch, nothing
     grace = settings.setting("scale_to_zero_grace_seconds")
     off = settings.setting("scale_to_zero")
     for setting in (grace, settings.setting("scale_to_zero_retention_seconds")):
         if setting and off and not policy.scale_to_zero:
-            yield _against(setting, off, "has no effect while scale-to-zero is off, as in")
+            yield setting, off, "has no effect while scale-to-zero is off, as in"
 
 
 def _against(setting: Setting, other: Setting | None, message: str) -> PolicyError:

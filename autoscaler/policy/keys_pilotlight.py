@@ -5,6 +5,7 @@ from __future__ import annotations
 from autoscaler.policy.key import PANIC_WINDOW_SECONDS, SEMANTICS, Key, Vocabulary
 from autoscaler.policy.scaling_policy import Aggregation, Metric, ScalingMode, Switch
 from autoscaler.policy.values import (
+    PROFILE_NAME,
     Boolean,
     Choice,
     Duration,
@@ -44,6 +45,14 @@ _WHAT = (
         "mode",
         "on",
         "`on` acts; `shadow` decides and records but leaves replicas alone; `off` does not look.",
+    ),
+    _key(
+        "profile",
+        PROFILE_NAME,
+        "",
+        "",
+        "A named set of settings that counts where the object itself says nothing.",
+        otherwise="none",
     ),
     _key(
         "metric",

@@ -13,6 +13,7 @@ from enum import Enum
 from pathlib import Path
 
 from autoscaler.policy.errors import PolicyError, PolicyErrors, Source, SourceMap, shown
+from autoscaler.policy.profiles import CONFIG_MAP, NO_PROFILES, Profiles, read_profiles
 from autoscaler.policy.yaml_documents import Document, read_documents
 
 _GROUP = "serving.kserve.io"
@@ -30,12 +31,15 @@ class ManifestKind(Enum):
     INFERENCE_SERVICE = "InferenceService"
     SERVING_RUNTIME = "ServingRuntime"
     CLUSTER_SERVING_RUNTIME = "ClusterServingRuntime"
+    PROFILES = "ConfigMap"
 
 
+_RUNTIMES = (ManifestKind.SERVING_RUNTIME, ManifestKind.CLUSTER_SERVING_RUNTIME)
 _VERSIONS = {
     ManifestKind.INFERENCE_SERVICE: f"{_GROUP}/v1beta1",
     ManifestKind.SERVING_RUNTIME: f"{_GROUP}/v1alpha1",
     ManifestKind.CLUSTER_SERVING_RUNTIME: f"{_GROUP}/v1alpha1",
+    ManifestKind.PROFILES: "v1",
 }
 
 
@@ -66,6 +70,7 @@ class Manifests:
 
     services: tuple[Manifest, ...]
     runtimes: tuple[Manifest, ...]
+    profiles: Profiles = NO_PROFILES
 
 
 @dataclass(slots=True)
@@ -75,9 +80,15 @@ class Collected:
     manifests: list[Manifest] = field(default_factory=list)
     errors: list[PolicyError] = field(default_factory=list)
 
+    @property
+    def profiles(self) -> Profiles:
+        """Those of the ConfigMap among the files; none when there is no such ConfigMap."""
+        config_maps = (m for m in self.manifests if m.kind is ManifestKind.PROFILES)
+        return next((read_profiles(m.body, m.source) for m in config_maps), NO_PROFILES)
+
 
 def load_manifests(paths: Sequence[Path]) -> Manifests:
-    """Every InferenceService, ServingRuntime and ClusterServingRuntime in `paths`.
+    """Every InferenceService, ServingRuntime and ClusterServingRuntime in `paths`, and the profiles.
 
     Raises PolicyErrors with everything that is wrong: files that cannot be read, text that is not YAML, objects of
     other kinds, names that Kubernetes would not take, the same object twice, no service at all.
@@ -86,10 +97,10 @@ def load_manifests(paths: Sequence[Path]) -> Manifests:
     if collected.errors:
         raise PolicyErrors(collected.errors)
     services = tuple(m for m in collected.manifests if m.kind is ManifestKind.INFERENCE_SERVICE)
-    runtimes = tuple(m for m in collected.manifests if m.kind is not ManifestKind.INFERENCE_SERVICE)
+    runtimes = tuple(m for m in collected.manifests if m.kind in _RUNTIMES)
     if not services:
         raise PolicyErrors([_flaw(Source(", ".join(map(str, paths))), "there is no InferenceService in it")])
-    return Manifests(services, runtimes)
+    return Manifests(services, runtimes, collected.profiles)
 
 
 def collect_manifests(paths: Sequence[Path]) -> Collected:
@@ -102,7 +113,9 @@ def collect_manifests(paths: Sequence[Path]) -> Collected:
                 collected.errors.append(found)
                 continue
             collected.manifests.append(found)
-            identity = (found.kind, found.namespace, found.name)
+            # There is one set of profiles, wherever the ConfigMap is said to belong.
+            namespace = "" if found.kind is ManifestKind.PROFILES else found.namespace
+            identity = (found.kind, namespace, found.name)
             if found.name and identity in seen:
                 name = shown(found.name)
                 message = f"{found.kind.value} {name} is here a second time; the first is at {seen[identity]}"
@@ -210,6 +223,9 @@ def _names(kind: ManifestKind, metadata: Mapping[str, object], source: SourceMap
         yield PolicyError("metadata.name", shown(name), where, allowed, "is not text; put it in quotes")
     elif len(name) > longest or not pattern.fullmatch(name):
         yield PolicyError("metadata.name", shown(name), where, allowed, "is not a name that Kubernetes takes")
+    elif kind is ManifestKind.PROFILES and name != CONFIG_MAP:
+        message = "is a ConfigMap that is not read here; profiles are in the one named so"
+        yield PolicyError("metadata.name", shown(name), where, CONFIG_MAP, message)
     namespace = metadata.get("namespace")
     if namespace is not None and not (
         isinstance(namespace, str) and _LABEL.fullmatch(namespace) and len(namespace) < 64
@@ -221,6 +237,8 @@ def _names(kind: ManifestKind, metadata: Mapping[str, object], source: SourceMap
 
 
 def _spec(kind: ManifestKind, body: Mapping[str, object], source: SourceMap) -> Iterator[PolicyError]:
+    if kind is ManifestKind.PROFILES:
+        return
     spec = body.get("spec")
     if not isinstance(spec, Mapping):
         yield PolicyError("spec", "", source.where(("spec",)), "a mapping", "is missing or not a mapping")

@@ -2,7 +2,7 @@
 
 Order of precedence: `pilotlight.dev/*`, `autoscaling.knative.dev/*`, `serving.kserve.io/*`, then the fields of the
 spec. As the same quantity may not be given two different values, precedence decides only which place is named as the
-source, never silently which value counts.
+source, never silently which value counts. A profile counts where the object says nothing at all.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from autoscaler.policy.canonical import policy_from_json, policy_to_json
-from autoscaler.policy.contradictions import contradictions
+from autoscaler.policy.contradictions import contradictions, without_effect
 from autoscaler.policy.errors import PolicyError, PolicyErrors, SourceMap
-from autoscaler.policy.key import PANIC_WINDOW_SECONDS, SEMANTICS
+from autoscaler.policy.key import PANIC_WINDOW_SECONDS, SEMANTICS, Vocabulary
+from autoscaler.policy.profiles import NO_PROFILES, PROFILE, Profiles
 from autoscaler.policy.scaling_policy import Metric, ScalingPolicy
 from autoscaler.policy.settings import Settings, gather, name_of
 from autoscaler.policy.values import Value
@@ -24,18 +25,69 @@ DEFAULT_TARGET = {Metric.CONCURRENCY: 100.0, Metric.RPS: 200.0}
 _IMPROVEMENTS = ("starting_replicas_count", "backlog_sizing", "one_before_zero")
 
 
-def read_policy(inference_service: Mapping[str, object], source: SourceMap | None = None) -> ScalingPolicy:
-    """The policy that `inference_service` asks for.
+def read_policy(
+    inference_service: Mapping[str, object], source: SourceMap | None = None, profiles: Profiles = NO_PROFILES
+) -> ScalingPolicy:
+    """The policy that `inference_service` asks for; `profiles` are those that it may name.
 
     Raises PolicyErrors with every mistake at once: values that cannot be, unknown keys, contradictions. `source` tells
     the lines of the file the object came from; without it errors name the object.
     """
-    settings, errors = gather(inference_service, source)
-    policy = _build(settings, name_of(inference_service))
+    settings, policy, errors = _read(inference_service, source, profiles)
     errors.extend(contradictions(settings, policy))
     if errors:
         raise PolicyErrors(sorted(errors, key=_place))
     return policy
+
+
+def settings_in_force(inference_service: Mapping[str, object], profiles: Profiles = NO_PROFILES) -> Settings:
+    """What is said about `inference_service`, by itself or by its profile, as far as it can be read."""
+    return _read(inference_service, None, profiles)[0]
+
+
+def spelled_out(inference_service: Mapping[str, object], profiles: Profiles) -> Mapping[str, object]:
+    """The same object with what its profile says written on it, for a place that has no profiles."""
+    settings = settings_in_force(inference_service, profiles)
+    if settings.setting("") is None or not any(s.key.name == PROFILE for s in settings.said[""]):
+        return inference_service
+    metadata, spec = _mapping(inference_service, "metadata"), _mapping(inference_service, "spec")
+    predictor = _mapping(spec, "predictor")
+    annotations = _mapping(metadata, "annotations")
+    own = _mapping(predictor, "annotations")
+    for setting in (s for said in settings.said.values() for s in said if s.of_a_profile):
+        if setting.key.vocabulary is Vocabulary.SPEC:
+            value = setting.value
+            predictor[setting.key.path[-1]] = int(value) if isinstance(value, float) else value
+        else:
+            annotations[setting.name] = setting.text
+    for written in (annotations, own):
+        written.pop(PROFILE, None)
+    if own:
+        predictor["annotations"] = own
+    return {
+        **inference_service,
+        "metadata": {**metadata, "annotations": annotations},
+        "spec": {**spec, "predictor": predictor},
+    }
+
+
+def _mapping(body: Mapping[str, object], name: str) -> dict[str, object]:
+    """A copy of the mapping under `name`, empty when there is none."""
+    inner = body.get(name)
+    return dict(inner) if isinstance(inner, Mapping) else {}
+
+
+def _read(
+    inference_service: Mapping[str, object], source: SourceMap | None, profiles: Profiles
+) -> tuple[Settings, ScalingPolicy, list[PolicyError]]:
+    settings, errors = gather(inference_service, source, profiles)
+    policy = _build(settings, name_of(inference_service))
+    # A profile is written for many: that one of its settings is of no use to a service is no mistake of anybody's.
+    useless = [setting for setting, _, _ in without_effect(settings, policy) if setting.of_a_profile]
+    if useless:
+        settings = settings.without(useless)
+        policy = _build(settings, name_of(inference_service))
+    return settings, policy, errors
 
 
 def resolve_target(metric: Metric, wanted: float | None, container_concurrency: int) -> float:

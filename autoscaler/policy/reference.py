@@ -35,6 +35,23 @@ spec:
         name: huggingface
 """
 
+PROFILES = """\
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: pilotlight-profiles
+  namespace: pilotlight-system
+data:
+  interactive: |
+    stable-window: 2m
+    scale-to-zero-retention: 10m
+    backlog-drain-objective: 5s
+    containerConcurrency: 8
+  batch: |
+    scale-to-zero-retention: 0s
+    hold-no-endpoint: 30m
+"""
+
 _INTRODUCTION = """\
 # Scaling policy: every key
 
@@ -76,6 +93,21 @@ These are refused too, because they cannot both be meant:
 A key of `pilotlight.dev/` or `autoscaling.knative.dev/` that is not on this page is refused, with the nearest one that
 is. Other annotations belong to others and are left alone.
 
+## Profiles
+
+A platform team can name sets of settings, for others to use: entries of the ConfigMap `pilotlight-profiles` in the
+namespace `pilotlight-system`. Keys of `pilotlight.dev/` stand there without their domain, fields of the predictor by
+their last part; values need no quotes.
+
+```yaml
+{profiles}```
+
+`pilotlight.dev/profile: interactive` on an InferenceService then means all of it, except for what the object says
+itself in whatever words: **the object, then its profile, then the defaults**. A setting of a profile that can have no
+effect on some service is not refused there, since a profile is written for many. Locally the ConfigMap stands in one
+of the files, or in the one that `--profiles` names. Editing a profile restarts no pod; see [inject.md](inject.md) for
+the few settings that pods carry with them.
+
 ## How values are written
 
 | type | written | examples |
@@ -85,6 +117,7 @@ is. Other annotations belong to others and are left alone.
 | fraction | a number, or a percentage with its sign | `0.7` `70%` |
 | percentage | a number of percent without the sign, as in Knative | `70` |
 | boolean | `true` or `false`, in quotes | `"true"` |
+| name | of something that stands elsewhere | `interactive` |
 | header name | the name of an HTTP request header, in any case | `x-tenant` |
 | quantity | bytes, as in Kubernetes: `Ki` `Mi` `Gi` `Ti` are powers of 1024, `k` `M` `G` `T` of 1000 | `64Mi` `1G` |
 
@@ -126,7 +159,10 @@ Numbers without quotes, as KServe has them.
 
 def render() -> str:
     """The whole page."""
-    parts = [_INTRODUCTION.format(example=EXAMPLE), "## Pilotlight's annotations: `pilotlight.dev/*`\n"]
+    parts = [
+        _INTRODUCTION.format(example=EXAMPLE, profiles=PROFILES),
+        "## Pilotlight's annotations: `pilotlight.dev/*`\n",
+    ]
     for title, keys in keys_pilotlight.SECTIONS:
         parts.append(f"### {title}\n\n{_table(keys, keys_pilotlight.DOMAIN)}")
     parts.append(f"{_FIELDS}\n{_table(keys_kserve.FIELDS, 'spec.predictor.')}")

@@ -7,31 +7,19 @@ has to doubt a value.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from autoscaler.policy import keys, keys_knative
 from autoscaler.policy.errors import KeyPath, PolicyError, Source, SourceMap, shown
 from autoscaler.policy.key import Key
 from autoscaler.policy.notation import NotAllowedError
+from autoscaler.policy.profiles import NO_PROFILES, PROFILE, Profiles, joined
+from autoscaler.policy.setting import Setting
 from autoscaler.policy.values import Choice, Value
 
 _ON_THE_OBJECT: KeyPath = ("metadata", "annotations")
 _ON_THE_PREDICTOR: KeyPath = ("spec", "predictor", "annotations")
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One key with a value that may stand there. `name` is the spelling used, `text` what stands there."""
-
-    key: Key
-    name: str
-    text: str
-    value: Value
-    source: Source
-
-    def __str__(self) -> str:
-        return f'{self.name}: "{self.text}" ({self.source})'
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +37,22 @@ class Settings:
         """What sets `field`, None when nothing does."""
         return next(iter(self.said.get(field, ())), None)
 
+    def without(self, dropped: Collection[Setting]) -> Settings:
+        """The same as if nobody had said those."""
+        kept = {field: [s for s in said if s not in dropped] for field, said in self.said.items()}
+        return replace(self, said={field: said for field, said in kept.items() if said})
+
     def value(self, field: str) -> Value | None:
         """The value that `field` was given, None when it was given none."""
         setting = self.setting(field)
         return None if setting is None else setting.value
 
 
-def gather(inference_service: Mapping[str, object], source_map: SourceMap | None) -> tuple[Settings, list[PolicyError]]:
-    """Read every key of the table that stands in `inference_service`; returns what could be read and what could not.
+def gather(
+    inference_service: Mapping[str, object], source_map: SourceMap | None, profiles: Profiles = NO_PROFILES
+) -> tuple[Settings, list[PolicyError]]:
+    """Read every key of the table that stands in `inference_service`, and what its profile adds; returns what could be
+    read and what could not.
 
     `source_map` tells where things stand in a file; without one, errors name the object instead.
     """
@@ -72,6 +68,8 @@ def gather(inference_service: Mapping[str, object], source_map: SourceMap | None
     for setting in sorted(
         reader.settings, key=lambda setting: (setting.key.vocabulary, setting.name != setting.key.name)
     ):
+        said.setdefault(setting.key.field, []).append(setting)
+    for setting in reader.profile(profiles, said):
         said.setdefault(setting.key.field, []).append(setting)
     in_knatives_terms = any(name.startswith(keys_knative.DOMAIN) for name in annotations)
     return Settings(said, in_knatives_terms), reader.errors
@@ -131,6 +129,19 @@ class _Reader:
             self._wrong(key.path, key.name, value, key.allowed, "is text; a field of the spec takes a number, unquoted")
         else:
             self._wrong(key.path, key.name, value, key.allowed, "is not a whole number")
+
+    def profile(self, profiles: Profiles, said: Mapping[str, object]) -> tuple[Setting, ...]:
+        """What the profile that the object names adds to what it has said itself."""
+        naming = next((setting for setting in self.settings if setting.key.name == PROFILE), None)
+        if naming is None:
+            return ()
+        profile = profiles.by_name.get(str(naming.value))
+        if profile is None:
+            message = profiles.unknown(str(naming.value))
+            self.errors.append(PolicyError(naming.name, naming.text, naming.source, "", message))
+            return ()
+        self.errors.extend(error for error in profile.errors if error not in self.errors)
+        return tuple(joined(profile, said))
 
     def _read(self, key: Key, name: str, text: str, path: KeyPath) -> None:
         try:

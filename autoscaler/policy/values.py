@@ -274,7 +274,35 @@ class Quantity:
         return _number_within(value, self.lowest, self.highest) and _is_whole(value)
 
 
-Kind = Duration | WholeNumber | Number | Fraction | Percentage | Boolean | Choice | HeaderName | Quantity
+_NAME = re.compile(r"[A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?")
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """The name of something that stands elsewhere; whether it is there is not asked here."""
+
+    of: str
+    name: ClassVar[str] = "name"
+
+    @property
+    def allowed(self) -> str:
+        """What may be written, for a person."""
+        return f"the name of {self.of}: 1 to 63 letters, digits, dashes, dots and underscores"
+
+    def parse(self, text: str) -> str:
+        """The name. Raises NotAllowedError."""
+        if not _NAME.fullmatch(checked(text)):
+            raise NotAllowedError("is not a name")
+        return text
+
+    def holds(self, value: object) -> bool:
+        """Whether `value` is such a name."""
+        return isinstance(value, str) and _NAME.fullmatch(value) is not None
+
+
+PROFILE_NAME = Name("a profile")
+
+Kind = Duration | WholeNumber | Number | Fraction | Percentage | Boolean | Choice | HeaderName | Quantity | Name
 
 
 def _within(number: Exact, lowest: float, highest: float, write: Callable[[float], str]) -> None:
