@@ -76,6 +76,16 @@ class ServiceView:
     refused: tuple[Refusal, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class News:
+    """What the people of a cluster should find on a service: `reason` and `action` are words in CamelCase."""
+
+    reason: str
+    action: str
+    message: str
+    warning: bool = False
+
+
 class Cluster(Protocol):
     """Observe and resize. Implementations reconnect by themselves; `watch` ends only when closed."""
 
@@ -96,6 +106,10 @@ class Cluster(Protocol):
         The cluster keeps it so until it is told otherwise. Raises ClusterError when the order could not be placed; the
         caller tries again.
         """
+        ...
+
+    def tell(self, service: str, news: News) -> None:
+        """Put it where people look for what becomes of this service. Never waits and never fails."""
         ...
 
 

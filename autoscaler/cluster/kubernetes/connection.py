@@ -20,7 +20,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import cast
+from typing import Protocol, cast
 
 import aiohttp
 from kubernetes.aio.client.api_client import ApiClient
@@ -88,6 +88,23 @@ class Call:
         return f"{self.method} {self.path}"
 
 
+class Requests(Protocol):
+    """Whatever takes calls to the API server."""
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: JsonObject | None = None,
+        content_type: str = "application/json",
+        within: float = 5.0,
+    ) -> JsonObject:
+        """See Connection.request."""
+        ...
+
+
 class Connection:
     """Calls to one API server. Close it; `open_connection` does."""
 
@@ -98,7 +115,6 @@ class Connection:
         self._client: ApiClient | None = None
         self._loading = asyncio.Lock()
         self.calls = 0
-        self.namespace = ""
 
     async def close(self) -> None:
         """End all connections."""

@@ -26,8 +26,9 @@ KSERVE_CONTROLLER_SELECTOR = "control-plane=kserve-controller-manager"
 
 @dataclass(frozen=True, slots=True)
 class InferenceServiceFacts:
-    """One InferenceService that asks for scaling.
+    """One InferenceService.
 
+    scaling    what its annotation says, "" where it has none: then it is none of ours, and little else is kept
     body       the part of the object that policies and reports are read from
     predictor  the name of its predictor's Deployment and Service
     """
@@ -36,6 +37,7 @@ class InferenceServiceFacts:
     name: str
     uid: str
     generation: int
+    scaling: str
     body: Mapping[str, object]
     predictor: str
     deployment_mode: str
@@ -48,6 +50,16 @@ class InferenceServiceFacts:
     def service(self) -> str:
         """`namespace/name`."""
         return f"{self.namespace}/{self.name}"
+
+    @property
+    def asked_for(self) -> bool:
+        """Its user wants something of us, be it to be left alone."""
+        return self.scaling != ""
+
+    @property
+    def managed(self) -> bool:
+        """We may act on it. A value that cannot be read does not take that away: the last policy that could stays."""
+        return self.scaling not in ("", "off", "shadow")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +136,10 @@ class ServicePort:
 
 @dataclass(frozen=True, slots=True)
 class ServiceFacts:
-    """A predictor's Service. `headless`: it has no address of its own, so nobody can stand in its path."""
+    """A predictor's Service. `headless`: it has no address of its own, so nobody can stand in its path.
+
+    `families` of its addresses: IPv4, IPv6, or both, its first one first.
+    """
 
     namespace: str
     name: str
@@ -132,6 +147,7 @@ class ServiceFacts:
     uid: str
     headless: bool
     ports: tuple[ServicePort, ...]
+    families: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,21 +158,6 @@ class ScalerFacts:
     namespace: str
     name: str
     target: str
-
-
-@dataclass(frozen=True, slots=True)
-class SliceFacts:
-    """An EndpointSlice of ours. `addresses` are those that are ready; `annotations` only our own."""
-
-    namespace: str
-    name: str
-    service_name: str
-    uid: str
-    owner_uid: str
-    resource_version: str
-    ports: tuple[tuple[str, int], ...]
-    addresses: tuple[str, ...]
-    annotations: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from autoscaler.cluster.kubernetes.facts import (
     ScalerFacts,
     ServiceFacts,
 )
+from autoscaler.cluster.kubernetes.slices import target_of
 from autoscaler.policy.errors import PolicyErrors
 from autoscaler.policy.parse import read_policy
 
@@ -106,12 +107,9 @@ def _old_kserve(kserve: Iterable[KServeFacts]) -> Iterator[Refusal]:
 def _no_way_in(
     inference_service: InferenceServiceFacts, deployment: DeploymentFacts | None, service: ServiceFacts | None
 ) -> Iterator[Refusal]:
-    if service is not None and service.headless:
-        yield Refusal(
-            "HeadlessService",
-            f"its Service {service.name} is headless, so clients dial pods and nobody can take requests while there"
-            " are none; set serviceClusterIPNone to false in the ConfigMap inferenceservice-config (key service)",
-        )
+    problem = "" if service is None else target_of(service).problem
+    if service is not None and problem:
+        yield Refusal("HeadlessService" if service.headless else "ServiceUnusable", problem)
     if deployment is not None and not deployment.proxied:
         yield Refusal(
             "NoQueueProxy",

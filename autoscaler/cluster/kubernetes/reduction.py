@@ -24,7 +24,6 @@ from autoscaler.cluster.kubernetes.facts import (
     ScalerFacts,
     ServiceFacts,
     ServicePort,
-    SliceFacts,
 )
 from autoscaler.cluster.kubernetes.json_object import JsonObject, inner, number, objects, seconds, text, texts
 
@@ -43,12 +42,11 @@ _KEPT_FIELDS = (
 
 
 def inference_service_facts(item: JsonObject) -> InferenceServiceFacts | None:
-    """Facts of an InferenceService; None for one that does not ask for scaling: it is none of ours."""
+    """Facts of an InferenceService. Of one that asks nothing of us only who it is: it may have asked before."""
     metadata, predictor = inner(item, "metadata"), inner(item, "spec", "predictor")
     on_object, on_predictor = _ours(metadata), _ours(predictor)
     annotations = {**on_object, **on_predictor}
-    if SCALING_ANNOTATION not in annotations:
-        return None
+    scaling = _word(annotations, SCALING_ANNOTATION)
     namespace, name = text(metadata, "namespace"), text(metadata, "name")
     part = text(predictor, "name")
     return InferenceServiceFacts(
@@ -56,7 +54,8 @@ def inference_service_facts(item: JsonObject) -> InferenceServiceFacts | None:
         name=intern(name),
         uid=text(metadata, "uid"),
         generation=number(metadata, "generation"),
-        body=_body(item, namespace, name, on_object, on_predictor),
+        scaling=scaling,
+        body=_body(item, namespace, name, on_object, on_predictor) if scaling else {},
         predictor=f"{name}-{part}-predictor" if part else f"{name}-predictor",
         deployment_mode=_word(annotations, DEPLOYMENT_MODE) or text(inner(item, "status"), "deploymentMode"),
         autoscaler_class=_word(annotations, AUTOSCALER_CLASS),
@@ -123,14 +122,15 @@ def service_facts(item: JsonObject) -> ServiceFacts | None:
         headless=text(spec, "clusterIP") in ("", "None"),
         ports=tuple(
             ServicePort(
-                name=text(port, "name"),
+                name=intern(text(port, "name")),
                 port=number(port, "port"),
-                target_port=str(port.get("targetPort", "")),
-                protocol=text(port, "protocol") or "TCP",
-                app_protocol=text(port, "appProtocol"),
+                target_port=intern(str(port.get("targetPort", ""))),
+                protocol=intern(text(port, "protocol") or "TCP"),
+                app_protocol=intern(text(port, "appProtocol")),
             )
             for port in objects(spec, "ports")
         ),
+        families=tuple(map(intern, texts(spec, "ipFamilies"))) or ("IPv4",),
     )
 
 
@@ -142,31 +142,6 @@ def scaler_facts(item: JsonObject) -> ScalerFacts | None:
     # KEDA's group is "keda.sh"; items of a list do not name their kind, but a ScaledObject has triggers.
     kind = "ScaledObject" if "triggers" in inner(item, "spec") else "HorizontalPodAutoscaler"
     return ScalerFacts(kind, text(metadata, "namespace"), text(metadata, "name"), text(target, "name"))
-
-
-def slice_facts(item: JsonObject) -> SliceFacts | None:
-    """Facts of an EndpointSlice of ours."""
-    metadata = inner(item, "metadata")
-    return SliceFacts(
-        namespace=intern(text(metadata, "namespace")),
-        name=text(metadata, "name"),
-        service_name=intern(text(inner(metadata, "labels"), "kubernetes.io/service-name")),
-        uid=text(metadata, "uid"),
-        owner_uid=next((text(owner, "uid") for owner in objects(metadata, "ownerReferences")), ""),
-        resource_version=text(metadata, "resourceVersion"),
-        ports=tuple((text(port, "name"), number(port, "port")) for port in objects(item, "ports")),
-        addresses=tuple(
-            address
-            for endpoint in objects(item, "endpoints")
-            if inner(endpoint, "conditions").get("ready") is not False
-            for address in texts(endpoint, "addresses")
-        ),
-        annotations={
-            name: value
-            for name, value in inner(metadata, "annotations").items()
-            if name.startswith("pilotlight.dev/") and isinstance(value, str)
-        },
-    )
 
 
 def kserve_facts(item: JsonObject) -> KServeFacts | None:

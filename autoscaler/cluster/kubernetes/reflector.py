@@ -59,6 +59,8 @@ class Patience:
     short_watch    one that ends sooner without an event is a failure: who ends each at once is not to be rushed
     unusable       so many answers in a row that cannot be used, then a new list is the better start
     look_again     how often to look for an optional definition that is absent
+    absent         how long one has to be absent until its objects count as gone: a server that has just started
+                   answers so for a moment
     """
 
     first_pause: float = 0.1
@@ -70,6 +72,7 @@ class Patience:
     short_watch: float = 1.0
     unusable: int = 3
     look_again: float = 60.0
+    absent: float = 30.0
 
 
 class _ExpiredError(Exception):
@@ -123,6 +126,7 @@ class Reflector(Generic[Fact]):
         self._uniform = uniform
         self._version = ""
         self._trouble = _Trouble()
+        self._absent_since: float | None = None
 
     @property
     def in_trouble(self) -> str:
@@ -154,13 +158,21 @@ class Reflector(Generic[Fact]):
 
     async def _refused(self, error: ApiError) -> None:
         if error.status == _NOT_FOUND and self.resource.optional:
-            self._replace({})
             self._version = ""
-            await asyncio.sleep(self._patience.look_again * (0.5 + self._uniform()))
+            await self._is_absent()
             return
         if error.status == _GONE:
             self._version = ""
         await self._failed(error.message, error.retry_after or 0.0)
+
+    async def _is_absent(self) -> None:
+        """Without its definition there are no objects; but those that there were must stay away for a while first."""
+        now, patience = asyncio.get_running_loop().time(), self._patience
+        self._absent_since = now if self._absent_since is None else self._absent_since
+        if not self.facts or now - self._absent_since >= patience.absent:
+            self._replace({})
+        settled = now - self._absent_since >= patience.absent
+        await asyncio.sleep((patience.look_again if settled else patience.absent / 10) * (0.5 + self._uniform()))
 
     async def _failed(self, why: str, at_least: float = 0.0) -> None:
         """Say it once, and pause: longer each time, of random length."""
@@ -201,6 +213,7 @@ class Reflector(Generic[Fact]):
         if not version:
             raise _UnusableError(f"{self.resource.path}: a list without a resourceVersion")
         self.counts.lists += 1
+        self._absent_since = None
         self._replace(found)
         self._version = version
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import aiohttp
 
-from autoscaler.cluster.interface import ClusterError, ServiceView
+from autoscaler.cluster.interface import ClusterError, News, ServiceView
 from autoscaler.cluster.local.view_codec import parse_views
 
 logger = logging.getLogger(__name__)
@@ -71,6 +71,9 @@ class LocalCluster:
 
     async def put_activator(self, service: str, in_path: bool) -> None:
         """See Cluster.put_activator. Nothing to do: on one machine every connection goes through the activator."""
+
+    def tell(self, service: str, news: News) -> None:
+        """See Cluster.tell. Nothing to do: on one machine people look at `pilotlight status` and the logs."""
 
     async def _watch_once(self) -> AsyncIterator[tuple[ServiceView, ...]]:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=_ORDER_SECONDS)
