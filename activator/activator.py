@@ -14,6 +14,7 @@ from activator.services import ServiceTable
 from activator.settings import Settings
 from queue_proxy.http import HttpServer
 from queue_proxy.listening_sockets import take_socket
+from queue_proxy.notice import until_nobody_comes
 from queue_proxy.observability import Observability, ObservabilityError
 from queue_proxy.process import StartError
 
@@ -50,7 +51,8 @@ class Activator:
             self._wake,
         )
         self.link = Link(settings.name, settings.control, self.table, _CLOCK)
-        self._admin_server = HttpServer(AdminDispatcher(self.table, self.link), clock=_CLOCK)
+        self.leaving = False
+        self._admin_server = HttpServer(AdminDispatcher(self.table, self.link, self._why_not_ready), clock=_CLOCK)
         self._admin: asyncio.Server | None = None
         self._dialling: asyncio.Task[None] | None = None
 
@@ -66,10 +68,25 @@ class Activator:
         self._dialling = asyncio.create_task(self.link.run())
 
     async def drain(self) -> None:
-        """Accept nobody any more and finish what is in flight and held, as long as the settings allow; the link stays,
-        since what is held needs to hear of endpoints."""
+        """Finish what is in flight and held, as long as the settings allow; the link stays, since what is held needs to
+        hear of endpoints.
+
+        Sockets that were handed over are given up at once: somebody else accepts from them. To ports of our own clients
+        are led until everybody has learned that we end.
+        """
         seconds = self._settings.drain_seconds
-        await self.table.stop_accepting(min(_IDLE_PATIENCE_SECONDS, seconds))
+        ends_at = _CLOCK() + seconds
+        self.leaving = True
+        notice = self._settings.notice.within(seconds)
+        own_ports = self.table.has_own_ports
+        self.table.begin_drain(seconds if own_ports else min(_IDLE_PATIENCE_SECONDS, seconds))
+        await self.table.stop_accepting(handed_over=True)
+        if own_ports:
+            await until_nobody_comes(notice, lambda: self.table.connections_total, _CLOCK)
+        await self.table.stop_accepting(handed_over=False)
+        if own_ports:
+            self.table.begin_drain(min(_IDLE_PATIENCE_SECONDS, max(0.0, ends_at - _CLOCK())))
+        seconds = max(0.0, ends_at - _CLOCK())
         refusing = asyncio.get_running_loop().call_later(seconds, self.table.dismiss)
         await self.table.wait_closed(seconds + _FAREWELL_SECONDS)
         refusing.cancel()
@@ -88,6 +105,11 @@ class Activator:
             self._dialling.cancel()
             await asyncio.gather(self._dialling, return_exceptions=True)
         self.table.observability.close(at_once=at_once)
+
+    def _why_not_ready(self) -> str:
+        if self.leaving:
+            return "this activator drains"
+        return "" if self.link.has_table else "no controller has sent a table yet"
 
     def _wake(self, service: str) -> None:
         self.link.urgent(service)

@@ -23,6 +23,8 @@ _SECONDS_PER_ENDPOINT = 0.0001
 _LONGEST_PAUSE_SECONDS = 0.004
 
 _NOBODY = (0, 1, 0)
+# What we said there before may have arrived after its queue proxy forgot us, so whatever holds now is said anew.
+_UNKNOWN = (-1, 1, 0)
 
 
 class Link(Protocol):
@@ -186,7 +188,7 @@ class Bidding:
             self._pump()
             return
         self._endpoints.share(load, True)
-        self._told.setdefault(load, _NOBODY)
+        self._told.setdefault(load, _UNKNOWN)
         self.changed()
 
     def _alone(self, load: EndpointLoad) -> None:

@@ -20,6 +20,7 @@ from urllib.parse import quote
 import aiohttp
 
 from activator.messages import Routes, StatsPush, parse_routes
+from activator.token_file import TokenError, TokenFile
 from queue_proxy.measurement import HISTORY_SECONDS
 from queue_proxy.messages import MessageError, Stats
 
@@ -29,9 +30,13 @@ PUSH_EVERY_SECONDS = 1.0
 COALESCE_SECONDS = 0.02
 _REDIAL_AT_FIRST = 0.05
 _REDIAL_AT_MOST = 2.0
+# With the look-up of its name, which is made anew each time: another controller may lead by now.
 _DIAL_SECONDS = 5.0
+_CONNECT_SECONDS = 1.0
 # A controller whose machine went away silently is noticed after this and half of it again.
-_HEARTBEAT_SECONDS = 5.0
+_HEARTBEAT_SECONDS = 1.2
+# One that does not answer a goodbye is not waited for.
+_TIMEOUTS = aiohttp.ClientWSTimeout(ws_close=0.5)
 _LARGEST_TABLE_BYTES = 64 * 1024 * 1024
 # Ten minutes of one service are some tens of kilobytes.
 _SERVICES_IN_ONE_PUSH_OF_HISTORY = 32
@@ -59,10 +64,11 @@ class Services(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ControlTarget:
-    """Where the controller is: `unix_path` of its socket, or None and `url` says it all."""
+    """Where the controller is: `unix_path` of its socket, or None and `url` says it all. `token`: who we are."""
 
     url: str
     unix_path: str | None = None
+    token: TokenFile | None = None
 
 
 class Link:
@@ -71,6 +77,8 @@ class Link:
     def __init__(self, name: str, target: ControlTarget, services: Services, clock: Callable[[], float]) -> None:
         self._url = f"{target.url}/activators/{quote(name, safe='')}"
         self._unix_path = target.unix_path
+        self._token = target.token
+        self._complaint = ""
         self._services = services
         self._clock = clock
         self._urgent: dict[str, None] = {}
@@ -110,26 +118,45 @@ class Link:
             began = self._clock()
             try:
                 await self._connect()
-            except (aiohttp.ClientError, OSError) as error:
-                log.debug("no connection to the controller: %s", error)
+            except (aiohttp.ClientError, OSError, TokenError) as error:
+                self._complain(error)
             if self._clock() - began > _REDIAL_AT_MOST:
                 pause = _REDIAL_AT_FIRST
             # Half of it by chance, so that activators do not dial a restarted controller in step.
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311
             pause = min(_REDIAL_AT_MOST, 2 * pause)
 
+    def _complain(self, error: Exception) -> None:
+        """What is refused will be refused again until somebody does something: that is said aloud, once. That nobody
+        is there passes by itself."""
+        refused = isinstance(error, TokenError | aiohttp.WSServerHandshakeError)
+        why = f"{error.status} {error.message}" if isinstance(error, aiohttp.WSServerHandshakeError) else str(error)
+        log.log(
+            logging.WARNING if refused and why != self._complaint else logging.DEBUG,
+            "no connection to the controller: %s",
+            why,
+        )
+        self._complaint = why
+
     async def _connect(self) -> None:
+        headers = {} if self._token is None else {"Authorization": self._token.authorization()}
         connector = aiohttp.UnixConnector(self._unix_path) if self._unix_path else aiohttp.TCPConnector()
-        async with aiohttp.ClientSession(connector=connector) as session:
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS)
+        async with aiohttp.ClientSession(connector=connector, timeout=timeout, headers=headers) as session:
             async with asyncio.timeout(_DIAL_SECONDS):
                 socket = await session.ws_connect(
-                    self._url, heartbeat=_HEARTBEAT_SECONDS, max_msg_size=_LARGEST_TABLE_BYTES, compress=0
+                    self._url,
+                    heartbeat=_HEARTBEAT_SECONDS,
+                    max_msg_size=_LARGEST_TABLE_BYTES,
+                    compress=0,
+                    timeout=_TIMEOUTS,
                 )
             async with socket:
                 await self._serve(socket)
 
     async def _serve(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         log.info("connected to the controller")
+        self._complaint = ""
         self.connections += 1
         self.connected = True
         self._socket = socket

@@ -122,13 +122,27 @@ class ServiceTable:
         service = self._services.get(name) or self._add(name)
         await service.listener.take_over(listening)
 
-    async def stop_accepting(self, patience: float) -> None:
-        """Close every listening socket; who is connected is served on and told to connect elsewhere next time. Idle
-        connections are kept for `patience` seconds."""
+    def begin_drain(self, patience: float) -> None:
+        """Serve on, and tell everybody to connect elsewhere next time. Idle connections are kept for `patience`
+        seconds. Follow it with `stop_accepting`."""
         self._draining = True
         for service in self._services.values():
             service.server.begin_drain(patience)
-        await asyncio.gather(*(service.listener.stop() for service in self._services.values()))
+
+    async def stop_accepting(self, *, handed_over: bool) -> None:
+        """Close the listening sockets that were handed over, or those that are our own."""
+        listeners = [service.listener for service in self._services.values()]
+        await asyncio.gather(*(each.stop() for each in listeners if each.handed_over is handed_over))
+
+    @property
+    def has_own_ports(self) -> bool:
+        """Whether clients come to ports that we have made."""
+        return any(each.listener.listening and not each.listener.handed_over for each in self._services.values())
+
+    @property
+    def connections_total(self) -> int:
+        """Connections that have come, of all services."""
+        return sum(service.server.connections_total for service in self._services.values())
 
     def dismiss(self) -> None:
         """Refuse everybody who waits, and hold nobody any more."""

@@ -6,16 +6,20 @@ A wrong flag ends the process with status 2 and one line that names the flag, th
 from __future__ import annotations
 
 import argparse
+import ipaddress
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from activator.link import ControlTarget
+from activator.token_file import TokenError, TokenFile
 from queue_proxy.client_limits import add_client_flags, client_limits
 from queue_proxy.flag_types import FlagParser, address, count, seconds
 from queue_proxy.http import HttpLimits
 from queue_proxy.listening_sockets import Address
+from queue_proxy.notice import Notice, add_notice_flags, notice_from
 from queue_proxy.observability import Flags, add_flags, flags_from
 
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,125}[A-Za-z0-9])?")
@@ -29,6 +33,7 @@ class Settings:
     listen           sockets that were handed over (or addresses), by service
     bind             where ports that the controller's table names are bound
     drain_seconds    how long SIGTERM waits for what is in flight and held
+    notice           how long after SIGTERM new connections are taken on ports that we made ourselves
     comment_seconds  between two comments to a client that waits and asked for them; 0: none
     hold_requests    requests that may wait, of all services together
     hold_bytes       bytes of memory that waiting requests may take, of all services together
@@ -42,6 +47,7 @@ class Settings:
     listen: tuple[tuple[str, Address], ...]
     bind: str
     drain_seconds: float
+    notice: Notice
     comment_seconds: float
     hold_requests: int
     hold_bytes: int
@@ -58,11 +64,12 @@ def parse(arguments: Sequence[str]) -> Settings:
         parser.error("argument --listen: one service is given twice")
     return Settings(
         name=given.name,
-        control=given.control,
+        control=replace(given.control, token=given.control_token),
         admin=given.admin,
         listen=tuple(given.listen),
         bind=given.bind,
         drain_seconds=given.drain_seconds,
+        notice=notice_from(given),
         comment_seconds=given.comment_seconds,
         hold_requests=given.hold_requests,
         hold_bytes=given.hold_bytes,
@@ -82,11 +89,23 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--control", required=True, type=_target, metavar="TARGET", help="the controller: unix:PATH or http://HOST:PORT"
     )
+    add(
+        "--control-token",
+        type=_token,
+        metavar="FILE",
+        help="with the bearer token that the controller asks for; read anew for each connection",
+    )
     add("--admin", type=address, metavar="ADDR", help="for /healthz and /metrics: HOST:PORT, or fd:N")
     add(
         "--listen", type=_listen, action="append", default=[], metavar="SERVICE=ADDR", help="for one service's requests"
     )
-    add("--bind", default="127.0.0.1", metavar="HOST", help="where ports that the controller names are bound")
+    add(
+        "--bind",
+        default="127.0.0.1",
+        type=_host,
+        metavar="HOST",
+        help="where ports that the controller names are bound",
+    )
     add("--drain-seconds", type=seconds, default=30.0, metavar="S", help="how long SIGTERM waits for requests")
     add("--comment-seconds", type=seconds, default=5.0, metavar="S", help="between comments to clients that wait")
     add("--hold-requests", type=count(1), default=20_000, metavar="N", help="that may wait, of all services together")
@@ -97,6 +116,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="BYTES",
         help="of memory that waiting requests of all services may take together",
     )
+    add_notice_flags(parser)
     add_client_flags(parser, seconds)
     add_flags(parser)
     return parser
@@ -106,6 +126,25 @@ def _name(text: str) -> str:
     if not _NAME.fullmatch(text):
         raise argparse.ArgumentTypeError(f"must be 1 to 127 letters, digits, dots, dashes, not {text!r:.80}")
     return text
+
+
+def _host(text: str) -> str:
+    """An address of this machine: every listening socket is made there, so a name would be looked up each time."""
+    host = text.removeprefix("[").removesuffix("]")
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be an IP address, 0.0.0.0 or :: for all, not {text!r:.80}") from None
+    return host
+
+
+def _token(text: str) -> TokenFile:
+    token = TokenFile(Path(text))
+    try:
+        token.authorization()
+    except TokenError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return token
 
 
 def _target(text: str) -> ControlTarget:

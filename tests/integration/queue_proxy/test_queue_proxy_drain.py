@@ -131,7 +131,7 @@ async def test_a_model_that_is_restarted_alone_is_let_go_and_the_proxy_serves_it
         reply, _ = await hooked
         assert reply.status == 200
         await model.stop()
-        await until_status(proxy, 503)
+        await until_seen_ended(proxy)
         successor = Model(quick, model.port)
         await successor.start()
         await until_status(proxy, 200)
@@ -143,4 +143,10 @@ async def test_a_model_that_is_restarted_alone_is_let_go_and_the_proxy_serves_it
 async def until_status(proxy: Proxy, status: int) -> None:
     async with asyncio.timeout(20):
         while (await request(proxy.admin, "/ready")).status != status:
+            await asyncio.sleep(0.01)
+
+
+async def until_seen_ended(proxy: Proxy) -> None:
+    async with asyncio.timeout(20):
+        while await proxy.metric("ready"):
             await asyncio.sleep(0.01)

@@ -272,3 +272,16 @@ def test_tokens_of_an_endpoint_that_is_no_longer_ready_go_back() -> None:
     first.bidding.return_unwanted()
     world.settle()
     assert world.proxies[0].sharing.tokens == 0
+
+
+def test_a_bid_that_crosses_the_word_that_its_activator_is_alone_idles_no_slot() -> None:
+    world = SharingModel(activators=2, proxies=1, limit=1)
+    world.settle()
+    world.activators[0].die()
+    staying = world.activators[1]
+    request = world.new(Band.NORMAL, staying)
+    staying.request(request)
+    world.join()
+    world.settle()
+    assert request.served_by == 0
+    assert world.proxies[0].sharing.tokens == 0
