@@ -1,0 +1,268 @@
+"""ServeGen's files: as published, and as one table of rates with one of token quantiles."""
+
+from __future__ import annotations
+
+import ast
+import csv
+import json
+import math
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from simulations.traces.counts import MOST_A_BIN
+from simulations.traces.options import Format, OpenedTrace, ReadOptions, input_digest
+from simulations.traces.renewal import LEAST_CV, MOST_CV
+from simulations.traces.rows import header_of
+from simulations.traces.servegen import ClientRates, Lengths, RatesTrace, TokenLengths
+from simulations.traces.source import BadRows, Source
+from simulations.traces.trace import TraceError
+
+_WIDTH = 600.0
+_RATES_HEADER = ("client", "bin_start_s", "rate_rps", "iat_cv", "iat_family")
+_CHUNK = re.compile(r"chunk-(\d{1,6})-trace\.csv(\.gz)?")
+_CHUNK_LINE = re.compile(r"[\d.eE+]+,[\d.eE+-]+,[\d.eE+-]*,(Gamma|Weibull|Exponential|)\b")
+_FAMILIES = {"G": False, "Gamma": False, "W": True, "Weibull": True, "Exponential": False, "": False}
+_MOST_RATE = 1e6
+_MOST_DATASET_BYTES = 256 << 20
+_MOST_PENDING = 5_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    begin: float
+    client: int
+    rate: float
+    cv: float
+    weibull: bool
+
+
+def recognise_rates(source: Source) -> bool:
+    """A header with client, bin, rate and variation."""
+    return tuple(header_of(source)[: len(_RATES_HEADER)]) == _RATES_HEADER
+
+
+def recognise_chunk(source: Source) -> bool:
+    """chunk-N-trace.csv: no header, six fields, a family in the fourth."""
+    first = source.first_lines(1)
+    return _CHUNK.fullmatch(source.path.name) is not None and bool(first) and bool(_CHUNK_LINE.match(first[0]))
+
+
+def open_rates(source: Source, options: ReadOptions) -> OpenedTrace:
+    """One table for all clients. Raises TraceError."""
+    bad = BadRows(str(source.path), options.skip_bad)
+    entries = list(_entries(source, bad, has_client=True, client=0))
+    inputs = {source.path.name: source.digest()}
+    named = options.tokens or source.path.with_name(
+        source.path.name.replace(".client_rates_600s.", ".token_quantiles.")
+    )
+    lengths, remarks = TokenLengths({}, {}), ("no token lengths: give them with --tokens FILE",)
+    if named != source.path and (named.exists() or options.tokens is not None):
+        lengths, remarks = (
+            _quantiles(Source.open(named), BadRows(str(named), options.skip_bad)),
+            (f"token lengths from {named}",),
+        )
+        inputs[named.name] = Source.open(named).digest()
+    model = source.name.removesuffix(".client_rates_600s")
+    return _opened(source.path, "servegen-rates", model, entries, lengths, inputs, options, bad, remarks)
+
+
+def open_directory(directory: Path, options: ReadOptions) -> OpenedTrace:
+    """ServeGen's own files of one model. Raises TraceError."""
+    found = sorted((int(match[1]), path) for path in directory.iterdir() if (match := _CHUNK.fullmatch(path.name)))
+    if not found:
+        raise TraceError(
+            f"{directory}: no chunk-N-trace.csv in it; a directory must hold ServeGen's files of one model"
+        )
+    return _open_chunks(directory, found, options)
+
+
+def _open_chunk(source: Source, options: ReadOptions) -> OpenedTrace:
+    match = _CHUNK.fullmatch(source.path.name)
+    return _open_chunks(source.path, [(int(match[1]) if match else 0, source.path)], options)
+
+
+def _open_chunks(place: Path, found: list[tuple[int, Path]], options: ReadOptions) -> OpenedTrace:
+    bad = BadRows(str(place), options.skip_bad)
+    entries: list[_Entry] = []
+    inputs: dict[str, str] = {}
+    lengths = TokenLengths({}, {})
+    for client, path in found:
+        source = Source.open(path)
+        bad.name = str(path)
+        entries += _entries(source, bad, has_client=False, client=client)
+        inputs[path.name] = source.digest()
+        dataset = path.with_name(f"chunk-{client}-dataset.json")
+        if dataset.exists():
+            _read_dataset(dataset, client, lengths)
+            inputs[dataset.name] = Source.open(dataset).digest()
+    model = place.name if place.is_dir() else place.parent.name or "servegen"
+    remarks = () if lengths.inputs else ("no token lengths: chunk-N-dataset.json is missing",)
+    return _opened(place, "servegen", model, entries, lengths, inputs, options, bad, remarks)
+
+
+def _opened(
+    place: Path,
+    form: str,
+    model: str,
+    entries: list[_Entry],
+    lengths: TokenLengths,
+    inputs: dict[str, str],
+    options: ReadOptions,
+    bad: BadRows,
+    remarks: tuple[str, ...],
+) -> OpenedTrace:
+    entries.sort(key=lambda entry: (entry.begin, entry.client))
+    if not entries:
+        raise TraceError(f"{place}: there is no rate in it")
+    first = math.floor(entries[0].begin / _WIDTH) * _WIDTH
+    rates = ClientRates(
+        np.array([entry.begin - first for entry in entries]),
+        np.array([entry.client for entry in entries], np.int32),
+        np.array([entry.rate for entry in entries]),
+        np.array([entry.cv for entry in entries]),
+        np.array([entry.weibull for entry in entries], np.bool_),
+    )
+    fullest = float(np.bincount((rates.begin // _WIDTH).astype(np.int64), rates.rate).max()) * _WIDTH * options.load
+    if fullest > MOST_A_BIN:
+        raise TraceError(f"{place}: {fullest:.3g} requests in {_WIDTH:g} s; {MOST_A_BIN} are allowed (see --load)")
+    bins = int((entries[-1].begin - first) // _WIDTH) + 1
+    trace = RatesTrace(
+        name=model,
+        services=(model,),
+        rates=rates,
+        width=_WIDTH,
+        bins=bins,
+        lengths=_moved(lengths, first),
+        seed=options.seed,
+        origin=input_digest(inputs, options, drawn=False),
+        load=options.load,
+    )
+    mean = float(rates.rate.sum()) * options.load / bins
+    made = f"requests are made from rates, mean {mean:.3g}/s with load {options.load:g}, seed {options.seed}"
+    clients = len(np.unique(rates.client))
+    return OpenedTrace(
+        trace=trace,
+        format=form,
+        recognised=f"{place}: ServeGen, rates of {clients} clients in bins of {_WIDTH:g} s",
+        skipped=bad.count,
+        first_bad=bad.first,
+        remarks=(made, *remarks),
+    )
+
+
+def _entries(source: Source, bad: BadRows, *, has_client: bool, client: int) -> Iterator[_Entry]:
+    for number, line in source.lines():
+        if has_client and number == 1:
+            continue
+        fields = line.strip().split(",")
+        try:
+            own = int(fields[0]) if has_client else client
+            entry = _entry(own, fields[1:] if has_client else fields)
+        except (ValueError, IndexError) as error:
+            bad.bad(number, f"not client, begin, rate, cv, family: {error}"[:200])
+            continue
+        bad.good += 1
+        if bad.good > _MOST_PENDING:
+            raise TraceError(f"{source.path}:{number}: more than {_MOST_PENDING} rates")
+        if entry.rate > 0:
+            yield entry
+
+
+def _entry(client: int, fields: list[str]) -> _Entry:
+    """begin, rate, cv, family[, shape, scale]; raises ValueError, IndexError. A cv that is left out is 1, Poisson."""
+    begin, rate, cv, family = float(fields[0]), float(fields[1]), float(fields[2] or 1.0), fields[3].strip()
+    if not 0 <= client < 1_000_000:
+        raise ValueError(f"client {client} is not a number from 0 to 999999")
+    if not 0 <= begin <= 1e8 or begin % _WIDTH:
+        raise ValueError(f"a bin begins at a multiple of {_WIDTH:g} s, not at {begin:g}")
+    if not 0 <= rate <= _MOST_RATE:
+        raise ValueError(f"a rate is from 0 to {_MOST_RATE:g} a second, not {rate:g}")
+    if not cv >= 0:
+        raise ValueError(f"cv is not negative, but {cv:g}")
+    if family not in _FAMILIES:
+        raise ValueError(f"the family is one of {', '.join(_FAMILIES)}, not {family!r:.40}")
+    return _Entry(begin, client, rate, min(max(cv, LEAST_CV), MOST_CV), _FAMILIES[family])
+
+
+def _quantiles(source: Source, bad: BadRows) -> TokenLengths:
+    """client,window_start_s,field,mean,p1,…,p100; several kinds of input (text and image) add up by quantile."""
+    header = header_of(source)
+    at = {index: int(name[1:]) / 100 for index, name in enumerate(header) if re.fullmatch(r"p\d{1,3}", name)}
+    if header[:3] != ["client", "window_start_s", "field"] or not at:
+        raise TraceError(f"{source.path}:1: is not a file of token quantiles: client,window_start_s,field,mean,p1,…")
+    found: dict[tuple[bool, int], dict[float, list[np.ndarray[tuple[int], np.dtype[np.float64]]]]]
+    found = defaultdict(lambda: defaultdict(list))
+    for number, line in source.lines():
+        if number == 1:
+            continue
+        fields = next(csv.reader([line]))
+        try:
+            values = np.maximum.accumulate([max(0.0, float(fields[index])) for index in at])
+            key = fields[2].strip() == "output_tokens", int(fields[0])
+            if not np.all(np.isfinite(values)):
+                raise ValueError("a quantile is not finite")
+            found[key][float(fields[1])].append(values)
+        except (ValueError, IndexError) as error:
+            bad.bad(number, f"not a row of quantiles: {error}"[:200])
+    places = np.array(list(at.values()))
+    windows: dict[bool, dict[int, tuple[Lengths, ...]]] = {False: {}, True: {}}
+    for (is_output, client), of_client in sorted(found.items()):
+        windows[is_output][client] = tuple(
+            Lengths(begin, places, np.sum(parts, axis=0)) for begin, parts in sorted(of_client.items())
+        )
+    return TokenLengths(windows[False], windows[True])
+
+
+def _read_dataset(path: Path, client: int, lengths: TokenLengths) -> None:
+    """{"WINDOW": {"input_tokens": "{length: probability, …}", "output_tokens": …}}. Raises TraceError."""
+    try:
+        body = json.loads(Source.open(path).everything(_MOST_DATASET_BYTES))
+        windows = sorted((float(begin), fields) for begin, fields in body.items())
+        for name, kept in (("input_tokens", lengths.inputs), ("output_tokens", lengths.outputs)):
+            kept[client] = tuple(_histogram(begin, fields[name]) for begin, fields in windows if fields.get(name))
+            if not kept[client]:
+                del kept[client]
+    except (ValueError, AttributeError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
+        raise TraceError(f"{path}: is not a ServeGen dataset: {error}"[:300]) from None
+
+
+def _histogram(begin: float, text: object) -> Lengths:
+    """Probabilities of lengths, as JSON or as the text of a Python dict, which is how they are published."""
+    table = ast.literal_eval(text) if isinstance(text, str) else text
+    if not isinstance(table, dict) or not table:
+        raise ValueError("a table of lengths and probabilities is needed")
+    pairs = sorted((float(length), float(share)) for length, share in table.items())
+    shares = np.array([share for _, share in pairs])
+    values = np.array([length for length, _ in pairs])
+    if not np.all(np.isfinite(values)) or not np.all(shares >= 0) or not 0 < shares.sum() < math.inf:
+        raise ValueError("lengths are finite, and probabilities not negative and not all zero")
+    upper = np.cumsum(shares) / shares.sum()
+    # Steps: each length holds from one probability to the next.
+    at = np.column_stack((np.concatenate(([0.0], upper[:-1])), upper)).ravel()
+    return Lengths(begin, at, np.repeat(values, 2))
+
+
+def _moved(lengths: TokenLengths, first: float) -> TokenLengths:
+    def moved(windows: dict[int, tuple[Lengths, ...]]) -> dict[int, tuple[Lengths, ...]]:
+        return {
+            client: tuple(Lengths(each.begin - first, each.at, each.values) for each in own)
+            for client, own in windows.items()
+        }
+
+    return TokenLengths(moved(lengths.inputs), moved(lengths.outputs))
+
+
+SERVEGEN_FORMATS = (
+    Format(
+        "servegen-rates",
+        "ServeGen as one table, client,bin_start_s,rate_rps,iat_cv,iat_family",
+        recognise_rates,
+        open_rates,
+    ),
+    Format("servegen", "ServeGen's own files, a directory with chunk-N-trace.csv", recognise_chunk, _open_chunk),
+)
