@@ -1,0 +1,175 @@
+"""Copies: all objects that views are made of, indexed by service, and who is told when one changes.
+
+Each object names its service in a label that KServe puts there, so that a change touches one service and nothing is
+searched for. What touches all services (KServe's own version) marks them all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from autoscaler.cluster.kubernetes.connection import Connection
+from autoscaler.cluster.kubernetes.facts import (
+    KSERVE_CONTROLLER_SELECTOR,
+    PREDICTOR_SELECTOR,
+    DeploymentFacts,
+    InferenceServiceFacts,
+    KServeFacts,
+    PodFacts,
+    ScalerFacts,
+    ServiceFacts,
+)
+from autoscaler.cluster.kubernetes.reduction import (
+    deployment_facts,
+    inference_service_facts,
+    kserve_facts,
+    pod_facts,
+    scaler_facts,
+    service_facts,
+)
+from autoscaler.cluster.kubernetes.reflector import Patience, Reflector, Resource
+
+_PATIENCE = Patience()
+
+INFERENCE_SERVICES = Resource("/apis/serving.kserve.io/v1beta1/inferenceservices")
+DEPLOYMENTS = Resource("/apis/apps/v1/deployments", label_selector=PREDICTOR_SELECTOR)
+SERVICES = Resource("/api/v1/services", label_selector=PREDICTOR_SELECTOR)
+PODS = Resource("/api/v1/pods", label_selector=PREDICTOR_SELECTOR)
+AUTOSCALERS = Resource("/apis/autoscaling/v2/horizontalpodautoscalers")
+SCALED_OBJECTS = Resource("/apis/keda.sh/v1alpha1/scaledobjects", optional=True)
+KSERVE_CONTROLLERS = Resource("/apis/apps/v1/deployments", label_selector=KSERVE_CONTROLLER_SELECTOR)
+
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """The objects of one service that are there."""
+
+    inference_service: InferenceServiceFacts
+    deployment: DeploymentFacts | None
+    service: ServiceFacts | None
+    pods: tuple[PodFacts, ...]
+    scalers: tuple[ScalerFacts, ...]
+    kserve: tuple[KServeFacts, ...]
+
+
+class Copies:
+    """`touched(service)` is called for each `namespace/name` of which an object changed."""
+
+    def __init__(self, connection: Connection, touched: Callable[[str], None], patience: Patience = _PATIENCE) -> None:
+        self._touched = touched
+        self._pods: dict[str, dict[str, PodFacts]] = {}
+        self._scalers: dict[str, dict[tuple[str, str], ScalerFacts]] = {}
+
+        self._inference_services: Reflector[InferenceServiceFacts] = Reflector(
+            connection, INFERENCE_SERVICES, inference_service_facts, lambda key, *_: touched(key), patience
+        )
+        self._deployments: Reflector[DeploymentFacts] = Reflector(
+            connection, DEPLOYMENTS, deployment_facts, self._deployment_changed, patience
+        )
+        self._services: Reflector[ServiceFacts] = Reflector(
+            connection, SERVICES, service_facts, self._service_changed, patience
+        )
+        self._pod_copies: Reflector[PodFacts] = Reflector(connection, PODS, pod_facts, self._pod_changed, patience)
+        self._autoscalers: Reflector[ScalerFacts] = Reflector(
+            connection, AUTOSCALERS, scaler_facts, self._scaler_changed, patience
+        )
+        self._scaled_objects: Reflector[ScalerFacts] = Reflector(
+            connection, SCALED_OBJECTS, scaler_facts, self._scaler_changed, patience
+        )
+        self._kserve: Reflector[KServeFacts] = Reflector(
+            connection, KSERVE_CONTROLLERS, kserve_facts, self._kserve_changed, patience
+        )
+        self._reflectors = (
+            self._inference_services,
+            self._deployments,
+            self._services,
+            self._pod_copies,
+            self._autoscalers,
+            self._scaled_objects,
+            self._kserve,
+        )
+
+    async def run(self) -> None:
+        """Keep them all, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for reflector in self._reflectors:
+                group.create_task(reflector.run(), name=f"reflect {reflector.resource.path}")
+
+    async def synced(self) -> None:
+        """Returns once everything was listed: a service of which some objects are not known yet looks like another."""
+        for reflector in self._reflectors:
+            await reflector.synced.wait()
+
+    @property
+    def in_trouble(self) -> tuple[str, ...]:
+        """Why which copies may be old."""
+        return tuple(reflector.in_trouble for reflector in self._reflectors if reflector.in_trouble)
+
+    @property
+    def names(self) -> Iterable[str]:
+        """All InferenceServices."""
+        return self._inference_services.facts.keys()
+
+    def inference_service(self, service: str) -> InferenceServiceFacts | None:
+        """The InferenceService of that name."""
+        return self._inference_services.facts.get(service)
+
+    def of(self, inference_service: InferenceServiceFacts) -> Objects:
+        """What is there of it."""
+        service = inference_service.service
+        predictor = f"{inference_service.namespace}/{inference_service.predictor}"
+        return Objects(
+            inference_service=inference_service,
+            deployment=self._deployments.facts.get(predictor),
+            service=self._services.facts.get(predictor),
+            pods=tuple(self._pods.get(service, {}).values()),
+            scalers=tuple(self._scalers.get(predictor, {}).values()),
+            kserve=tuple(self._kserve.facts.values()),
+        )
+
+    def _deployment_changed(self, key: str, before: DeploymentFacts | None, after: DeploymentFacts | None) -> None:
+        for facts in (before, after):
+            if facts is not None:
+                self._touched(f"{facts.namespace}/{facts.inference_service}")
+
+    def _service_changed(self, key: str, before: ServiceFacts | None, after: ServiceFacts | None) -> None:
+        for facts in (before, after):
+            if facts is not None:
+                self._touched(f"{facts.namespace}/{facts.inference_service}")
+
+    def _pod_changed(self, key: str, before: PodFacts | None, after: PodFacts | None) -> None:
+        if before is not None:
+            service = f"{before.namespace}/{before.inference_service}"
+            pods = self._pods.get(service, {})
+            pods.pop(before.name, None)
+            if not pods:
+                self._pods.pop(service, None)
+            self._touched(service)
+        if after is not None:
+            service = f"{after.namespace}/{after.inference_service}"
+            self._pods.setdefault(service, {})[after.name] = after
+            self._touched(service)
+
+    def _scaler_changed(self, key: str, before: ScalerFacts | None, after: ScalerFacts | None) -> None:
+        if before is not None:
+            target = f"{before.namespace}/{before.target}"
+            scalers = self._scalers.get(target, {})
+            scalers.pop((before.kind, before.name), None)
+            if not scalers:
+                self._scalers.pop(target, None)
+            self._touch_owner(target)
+        if after is not None:
+            target = f"{after.namespace}/{after.target}"
+            self._scalers.setdefault(target, {})[after.kind, after.name] = after
+            self._touch_owner(target)
+
+    def _touch_owner(self, deployment: str) -> None:
+        facts = self._deployments.facts.get(deployment)
+        if facts is not None:  # else the Deployment touches it when it comes
+            self._touched(f"{facts.namespace}/{facts.inference_service}")
+
+    def _kserve_changed(self, key: str, before: KServeFacts | None, after: KServeFacts | None) -> None:
+        for service in self.names:
+            self._touched(service)

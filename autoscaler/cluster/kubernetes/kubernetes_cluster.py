@@ -1,0 +1,204 @@
+"""KubernetesCluster: InferenceServices and what KServe made of them as ServiceViews, and orders as writes.
+
+Following and leading are two things. As long as it is open, copies of everything are kept, on every controller, so that
+one that takes over is warm. `watch` is called by the one that leads: only while it runs is anything written.
+
+Changes come in bursts: a wake touches a Deployment, its pods and our slice a dozen times within a second. The first
+change is told at once, because somebody may be waiting for it; those that follow are told together a moment later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from typing import Protocol
+
+from autoscaler.cluster.interface import ClusterError, News, Refusal, ReplicaPhase, ServiceView
+from autoscaler.cluster.kubernetes.copies import Copies, Objects
+from autoscaler.cluster.kubernetes.events import EventRecorder
+from autoscaler.cluster.kubernetes.ownership import refusals
+from autoscaler.cluster.kubernetes.path_state import Subject
+from autoscaler.cluster.kubernetes.scaling import Scaling, goes_first
+from autoscaler.cluster.kubernetes.slices import target_of
+from autoscaler.cluster.kubernetes.views import Path, ready_now, view_of
+
+_log = logging.getLogger(__name__)
+
+_GATHER_SECONDS = 0.02
+
+
+class LedPaths(Protocol):
+    """What leads connections to activators: `activation.Activation`."""
+
+    synced: asyncio.Event
+    leading: asyncio.Event
+
+    async def __aenter__(self) -> KubernetesCluster:
+        self._following = [asyncio.create_task(self._copies.run()), asyncio.create_task(self._paths.run())]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await _cancelled(self._following)
+
+    async def synced(self) -> None:
+        """Returns once everything has been seen: from then on this controller could lead."""
+        await _unless(self._following, self._copies.synced())
+        await _unless(self._following, self._paths.synced.wait())
+
+    # Showing
+
+    async def watch(self) -> AsyncIterator[tuple[ServiceView, ...]]:
+        """See Cluster.watch. Leads as long as it is iterated."""
+        await self.synced()
+        for service in tuple(self._copies.names):
+            self._touch(service)
+        self._rebuild()  # whoever leads allots ports, and has to know for whom
+        writing = [asyncio.create_task(self._paths.lead()), asyncio.create_task(self._events.run())]
+        self._watching = True
+        try:
+            needed = [*self._following, *writing]
+            await _unless(needed, self._paths.leading.wait())
+            self._rebuild()
+            yield self._shown
+            while True:
+                await asyncio.sleep(_GATHER_SECONDS)
+                await _unless(needed, self._news.wait())
+                if self._rebuild():
+                    yield self._shown
+        finally:
+            self._watching = False
+            await _cancelled([*writing, *self._clearing.values()])
+
+    def _touch(self, service: str) -> None:
+        self._touched[service] = None
+        self._news.set()
+
+    def _rebuild(self) -> bool:
+        """Make the views of what was touched anew; True when one of them is another."""
+        changed = False
+        self._news.clear()
+        touched, self._touched = self._touched, {}
+        for service in touched:
+            before = self._views.get(service)
+            try:
+                after = self._view(service)
+            except Exception:
+                # One odd object must not keep all others from being shown; its service stays as it was.
+                _log.exception("%s: its objects cannot be read", service)
+                continue
+            if before == after:
+                continue  # the object that was shown stays the same one
+            changed = True
+            if after is None:
+                del self._views[service]
+            else:
+                self._views[service] = after
+        if changed:
+            self._shown = tuple(self._views.values())
+        return changed
+
+    def _view(self, service: str) -> ServiceView | None:
+        facts = self._copies.inference_service(service)
+        if facts is None or (not facts.asked_for and self._paths.released(service)):
+            self._paths.service(service, None)
+            self._events.forget(self._uids.pop(service, ""))
+            return None
+        self._uids[service] = facts.uid
+        objects = self._copies.of(facts)
+        refused = _refused(objects) if facts.asked_for else ()
+        view = view_of(facts, objects.deployment, objects.pods, self._paths.path(service), refused)
+        self._paths.service(service, _subject(objects, view))
+        if self._watching:
+            self._clear_costs(service, objects)
+        return view
+
+    # Orders
+
+    async def scale(self, service: str, replicas: int, go_first: Sequence[str]) -> None:
+        """See Cluster.scale. Raises ClusterError."""
+        objects = self._objects(service)
+        refused = _refused(objects)
+        if refused:
+            raise ClusterError(f"{service} may not be scaled: {refused[0].message}")
+        if replicas == 0:
+            self._paths.check_may_sleep(service)
+        await self._write(objects, replicas, go_first)
+
+    async def put_activator(self, service: str, in_path: bool) -> None:
+        """See Cluster.put_activator. Raises ClusterError."""
+        await self._paths.put(service, in_path)
+
+    def tell(self, service: str, news: News) -> None:
+        """See Cluster.tell: an Event on the InferenceService."""
+        facts = self._copies.inference_service(service)
+        if facts is not None and self._watching:
+            self._events.tell(facts, news)
+
+    async def _hand_back(self, service: str) -> None:
+        """Start a service that we had put to sleep and that is ours no longer. Raises ClusterError."""
+        objects = self._objects(service)
+        if objects.deployment is not None and objects.deployment.replicas == 0:
+            await self._write(objects, 1, ())
+
+    async def _write(self, objects: Objects, replicas: int, go_first: Sequence[str]) -> None:
+        facts = objects.inference_service
+        if objects.deployment is None:
+            raise ClusterError(f"{facts.service}: there is no Deployment {facts.predictor}; has KServe reconciled it?")
+        own = [pod for pod in objects.pods if pod.owner.rpartition("-")[0] == facts.predictor]
+        await self._scaling.scale(objects.deployment, replicas, own, go_first)
+
+    def _objects(self, service: str) -> Objects:
+        facts = self._copies.inference_service(service)
+        if facts is None:
+            raise ClusterError(f"there is no InferenceService {service}")
+        return self._copies.of(facts)
+
+    def _clear_costs(self, service: str, objects: Objects) -> None:
+        """Who is still there when nobody has to go is not the first to go any more."""
+        live = [pod for pod in objects.pods if not pod.deleted]
+        over = objects.deployment is not None and len(live) <= objects.deployment.replicas
+        if over and service not in self._clearing and any(map(goes_first, live)):
+            task = asyncio.create_task(self._cleared(service, self._scaling.clear_costs(live)))
+            self._clearing[service] = task
+
+    async def _cleared(self, service: str, clearing: Coroutine[None, None, None]) -> None:
+        try:
+            await clearing
+        finally:
+            del self._clearing[service]
+
+
+def _refused(objects: Objects) -> tuple[Refusal, ...]:
+    return refusals(objects.inference_service, objects.deployment, objects.service, objects.scalers, objects.kserve)
+
+
+def _subject(objects: Objects, view: ServiceView) -> Subject:
+    """What leads connections has to know of a service."""
+    facts = objects.inference_service
+    return Subject(
+        target=None if objects.service is None else target_of(objects.service),
+        managed=facts.managed and not view.refused,
+        replicas=view.wanted,
+        ready=sum(replica.phase is ReplicaPhase.READY for replica in view.replicas),
+        ready_generation=facts.generation if ready_now(facts, objects.deployment, view.replicas) else -1,
+    )
+
+
+async def _unless(tasks: Sequence[asyncio.Task[None]], awaited: Coroutine[object, object, object]) -> None:
+    """Wait for it; raises what ended one of `tasks`, which shall not end by themselves."""
+    waiting = asyncio.ensure_future(awaited)
+    try:
+        await asyncio.wait((waiting, *tasks), return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            if task.done():
+                task.result()
+                raise ClusterError(f"{task.get_name()} has ended")
+    finally:
+        waiting.cancel()
+
+
+async def _cancelled(tasks: Sequence[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
