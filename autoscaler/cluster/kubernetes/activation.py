@@ -1,0 +1,342 @@
+"""Activation: who gets the connections of a service that cannot serve them all itself.
+
+For each managed service there is one slice of ours (see `slices`). Here it is decided what it shall say, and it is made
+to say so: level-triggered, that is from what is and what shall be, whatever happened in between; a slice that somebody
+deletes or edits is put right, a Service that KServe made anew gets its slice again. Nothing is written while all is as
+it shall be.
+
+The order of things is what this is about, so that no request meets a closed door:
+
+- The activator counts as in the path (`in_path`) only once the API server has taken the slice with the address of an
+  activator that is ready, and `spread` has passed, in which every node and gateway hears of it. Zero replicas before
+  that would be refusals; `check_may_sleep` stands in front of such an order.
+- It counts as gone (`left`) once it has been out for as long; only then are clients moved over.
+- A service that is no longer ours to scale, and that we have put to sleep, is started before its slice goes.
+
+Ports are allotted only by who leads, from all that slices record, which a follower has read long before it leads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from autoscaler.cluster.interface import ClusterError
+from autoscaler.cluster.kubernetes.activator_pods import Activators
+from autoscaler.cluster.kubernetes.connection import ApiError
+from autoscaler.cluster.kubernetes.path_state import PathState, Subject
+from autoscaler.cluster.kubernetes.ports import PortBook, PortRange, PortsExhaustedError
+from autoscaler.cluster.kubernetes.slices import SliceFacts, Wanted
+from autoscaler.cluster.kubernetes.views import Path
+from autoscaler.cluster.kubernetes.work_queue import WorkQueue
+
+_log = logging.getLogger(__name__)
+
+_CONFLICTS_IN_A_ROW = 4
+
+
+@dataclass(frozen=True, slots=True)
+class ActivationSettings:
+    """Seconds, where nothing else is said.
+
+    spread        from the API server's answer until every node and gateway leads connections accordingly
+    forget_after  how long a service must be gone before its slice is deleted: lists have been wrong before
+    first_pause, longest_pause  between tries of one service
+    writers       services that are written at the same time
+    """
+
+    ports: PortRange = field(default_factory=PortRange)
+    spread: float = 1.5
+    forget_after: float = 30.0
+    first_pause: float = 0.1
+    longest_pause: float = 10.0
+    writers: int = 16
+
+
+class Store(Protocol):
+    """Where slices are: see SliceStore."""
+
+    synced: asyncio.Event
+    slice_changed: Callable[[SliceFacts | None, SliceFacts | None], None]
+    activators_changed: Callable[[Activators], None]
+
+    async def run(self) -> None:
+        """Follow what is there, for ever."""
+        ...
+
+    async def write(self, namespace: str, wanted: Wanted, replaces: SliceFacts | None) -> SliceFacts | None:
+        """Create, or replace that version; what is there afterwards. Raises ApiError."""
+        ...
+
+    async def delete(self, namespace: str, facts: SliceFacts) -> None:
+        """Delete that version. Raises ApiError."""
+        ...
+
+
+@dataclass(eq=False, slots=True)
+class _Followed:
+    """One service, what was told of it, and what is under way."""
+
+    state: PathState
+    problem: str = ""
+    told: Path = field(default_factory=lambda: Path(left=True))
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    spreading: asyncio.TimerHandle | None = None
+
+
+class Activation:
+    """The activator's place in the path of every service. See the module."""
+
+    def __init__(
+        self,
+        store: Store,
+        hand_back: Callable[[str], Awaitable[None]],
+        changed: Callable[[str], None],
+        settings: ActivationSettings = ActivationSettings(),
+    ) -> None:
+        """`changed` is called with a service of which something that is shown here has changed; `hand_back` orders one
+        replica of a service. Raises nothing but ApiError and ClusterError."""
+        self._store = store
+        self._hand_back = hand_back
+        self._changed = changed
+        self._settings = settings
+        self._followed: dict[str, _Followed] = {}
+        self._activators = Activators()
+        self._book = PortBook(settings.ports)
+        self._queue = WorkQueue(settings.first_pause, settings.longest_pause)
+        self.leading = asyncio.Event()
+        self.synced = store.synced
+        store.slice_changed = self._slice_changed
+        store.activators_changed = self._activators_changed
+
+    # What is shown
+
+    def path(self, service: str) -> Path:
+        """How new connections of a service are led."""
+        followed = self._followed.get(service)
+        if followed is None:
+            return Path(left=True)
+        state = followed.state
+        return Path(
+            port=self._book.ports.get(service, 0),
+            in_path=state.in_path(self._activators, self._now(), self._settings.spread),
+            left=state.left(self._now(), self._settings.spread),
+            ready_generation=state.ready_generation,
+        )
+
+    def released(self, service: str) -> bool:
+        """Nothing of ours is in its path, nor will be: it may be forgotten."""
+        followed = self._followed.get(service)
+        return followed is None or (not followed.state.slices and self.path(service).left)
+
+    def problem(self, service: str) -> str:
+        """Why the activator cannot be in its path; empty when it can."""
+        followed = self._followed.get(service)
+        return "" if followed is None else followed.problem
+
+    def check_may_sleep(self, service: str) -> None:
+        """Raises ClusterError while connections to a service without replicas would be refused."""
+        if not self.path(service).in_path:
+            why = self.problem(service) or ("" if self._activators.ready else "no activator is ready")
+            raise ClusterError(f"the activator is not in the path of new connections{why and ': '}{why}")
+
+    # What comes in
+
+    def service(self, service: str, subject: Subject | None) -> None:
+        """A service is as told; None: there is no such InferenceService any more."""
+        followed = self._followed.get(service)
+        if followed is None:
+            if subject is None:
+                return
+            followed = self._follow(service)
+        elif followed.state.subject == subject:
+            return
+        if subject is None:
+            followed.state.gone_at = self._now()
+        followed.state.subject = subject
+        self._look(followed)
+        self._queue.mark(service)
+
+    async def put(self, service: str, in_path: bool) -> None:
+        """Lead connections to the activator too, or to the pods alone, until told otherwise.
+
+        Returns when the API server has taken it; it has then still to spread. Raises ClusterError.
+        """
+        followed = self._followed.get(service)
+        if followed is None or followed.state.subject is None:
+            raise ClusterError(f"there is no service {service}")
+        followed.state.wish = in_path
+        try:
+            await self._make_so(service, followed)
+        except ApiError as error:
+            raise ClusterError(error.message) from error
+        if followed.problem:
+            raise ClusterError(followed.problem)
+        if in_path and not self._activators.endpoints:
+            raise ClusterError("no activator is running")
+
+    def _slice_changed(self, before: SliceFacts | None, after: SliceFacts | None) -> None:
+        facts = after or before
+        if facts is None:
+            return
+        followed = self._followed.get(facts.service) or self._follow(facts.service)
+        if followed.state.hear(before, after):
+            self._look(followed)
+            self._queue.mark(facts.service)
+
+    def _activators_changed(self, activators: Activators) -> None:
+        if activators == self._activators:
+            return
+        self._activators = activators
+        for followed in self._followed.values():
+            self._look(followed)
+        self._mark_all()
+
+    def _follow(self, service: str) -> _Followed:
+        followed = self._followed[service] = _Followed(PathState(service, self._now()))
+        return followed
+
+    # Leading
+
+    async def run(self) -> None:
+        """Follow slices and activators, for ever, whoever leads."""
+        await self._store.run()
+
+    async def lead(self) -> None:
+        """Make it so, until cancelled."""
+        await self.synced.wait()
+        self._settle_ports()
+        for followed in self._followed.values():
+            followed.state.wish = None
+        self._mark_all()
+        self.leading.set()
+        try:
+            await self._queue.work(self._look_after, self._settings.writers)
+        finally:
+            self.leading.clear()
+
+    def _settle_ports(self) -> None:
+        """The book as the slices record it; what nobody has recorded is allotted."""
+        self._book = PortBook(self._settings.ports)
+        for service, followed in self._followed.items():
+            for facts in followed.state.slices:
+                if facts.port is not None:
+                    self._book.record(service, facts.port, facts.created)
+        for service, followed in self._followed.items():
+            if followed.state.subject is not None and followed.state.subject.managed:
+                self._allot(service, followed)
+            self._look(followed)
+
+    def _allot(self, service: str, followed: _Followed) -> int:
+        try:
+            return self._book.allot(service)
+        except PortsExhaustedError as error:
+            followed.problem = str(error)
+            return 0
+
+    async def _look_after(self, service: str) -> None:
+        followed = self._followed.get(service)
+        if followed is not None:
+            await self._make_so(service, followed)
+
+    async def _make_so(self, service: str, followed: _Followed) -> None:
+        """Write what is not as it shall be. Raises ApiError, ClusterError."""
+        if not self.leading.is_set():
+            raise ApiError(0, "NotLeading", "this controller does not lead", sent=False)
+        async with followed.lock:
+            for _ in range(_CONFLICTS_IN_A_ROW):
+                wanted = self._wanted(service, followed)
+                if wanted is None or await self._write(service, followed, wanted):
+                    break
+            else:
+                raise ApiError(409, "Conflict", f"{service}: its EndpointSlice keeps changing under our hands")
+            subject = followed.state.subject
+            if subject is not None and not subject.managed and followed.state.sleeps_by_us:
+                _log.info("%s: is ours no longer, and asleep: handed back awake", service)
+                await self._hand_back(service)
+
+    def _wanted(self, service: str, followed: _Followed) -> tuple[Wanted, ...] | None:
+        """What its slices shall say; nothing: there shall be none; None: they shall stay as they are."""
+        state = followed.state
+        followed.problem = ""
+        if state.subject is None:
+            rest = state.gone_at + self._settings.forget_after - self._now()
+            if rest > 0.0:
+                self._queue.mark_later(service, rest)
+                return None
+            return ()
+        if state.target is None:
+            return None  # the slice belongs to the Service, and goes with it
+        followed.problem = state.target.problem
+        if not state.subject.managed and not state.slices:
+            return ()
+        port = self._allot(service, followed)
+        return state.wanted(port, self._activators) if port else None
+
+    async def _write(self, service: str, followed: _Followed, wanted: tuple[Wanted, ...]) -> bool:
+        """One round of writing; False when another is needed, because something had changed. Raises ApiError."""
+        namespace = service.partition("/")[0]
+        there = {facts.name: facts for facts in followed.state.slices}
+        settled = True
+        for one in wanted:
+            facts = there.pop(one.name, None)
+            if facts is not None and one.said_by(facts):
+                continue
+            if facts is not None and facts.family != one.family:
+                await self._store.delete(namespace, facts)  # the family of a slice cannot be changed
+                facts = None
+            stored = await self._store.write(namespace, one, facts)
+            self._take(followed, one.name, stored)
+            settled = settled and stored is not None and one.said_by(stored)
+        for name, facts in there.items():
+            await self._store.delete(namespace, facts)
+            self._take(followed, name, None)
+        if followed.state.subject is None and not followed.state.slices:
+            self._forget(service, followed)
+        return settled
+
+    def _take(self, followed: _Followed, name: str, facts: SliceFacts | None) -> None:
+        """The API server's answer is as good as an event, and earlier."""
+        followed.state.take(name, facts)
+        self._look(followed)
+
+    def _forget(self, service: str, followed: _Followed) -> None:
+        if followed.spreading is not None:
+            followed.spreading.cancel()
+        self._queue.forget(service)
+        self._book.forget(service)
+        del self._followed[service]
+
+    def _look(self, followed: _Followed) -> None:
+        """Something may have changed: tell what is new, now and when it has spread."""
+        service = followed.state.service
+        followed.state.look(self._book.ports.get(service, 0), self._now())
+        self._tell(service)
+        if not (followed.told.in_path or followed.told.left):
+            if followed.spreading is not None:
+                followed.spreading.cancel()
+            # A hair later, so that what is due then is found to be due.
+            wait = self._settings.spread + 0.001
+            followed.spreading = asyncio.get_running_loop().call_later(wait, self._tell, service)
+
+    def _tell(self, service: str) -> None:
+        followed, path = self._followed[service], self.path(service)
+        if followed.told != path:
+            followed.told = path
+            self._changed(service)
+
+    def _mark_all(self) -> None:
+        """Who has nothing else to be served by comes first."""
+        for service in sorted(self._followed, key=lambda name: _served(self._followed[name].state)):
+            self._queue.mark(service)
+
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()
+
+
+def _served(state: PathState) -> bool:
+    return state.subject is None or state.subject.ready > 0

@@ -1,0 +1,218 @@
+"""Our EndpointSlice on KServe's Service: what it looks like, and what is read of it.
+
+kube-proxy and gateways take the union of all slices of a Service, each with its own port. So a slice of ours with the
+activators' addresses and one port per InferenceService leads connections to the activator, and tells it whom they are
+for, whatever is spoken on them. KServe never looks at slices, and Kubernetes' own controller leaves those alone that
+somebody else manages.
+
+The slice exists as long as the service is managed, without endpoints while the activator is not in the path: it is also
+the record of the service's port and of what a new controller could not know. It never carries KServe's labels: KServe
+deletes what carries them and is not its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from autoscaler.cluster.kubernetes.facts import ServiceFacts
+from autoscaler.cluster.kubernetes.json_object import JsonObject, inner, objects, text, texts
+
+MANAGED_BY = "pilotlight.dev"
+MANAGED_BY_LABEL = "endpointslice.kubernetes.io/managed-by"
+SERVICE_LABEL = "kubernetes.io/service-name"
+INFERENCE_SERVICE = "pilotlight.dev/inference-service"
+ACTIVATOR_PORT = "pilotlight.dev/activator-port"
+READY_GENERATION = "pilotlight.dev/ready-generation"
+
+
+@dataclass(frozen=True, slots=True)
+class LedPort:
+    """One port of the Service whose connections can be led to the activator."""
+
+    name: str
+    app_protocol: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """KServe's Service of a predictor, as far as it matters who gets its connections.
+
+    ports     those that lead where the first one leads; to others the activator could not stand in
+    families  of its addresses: IPv4, IPv6, or both
+    problem   why no slice of ours can serve it; empty when one can
+    """
+
+    name: str
+    uid: str
+    ports: tuple[LedPort, ...]
+    families: tuple[str, ...]
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """An activator: its address and the node that it runs on."""
+
+    address: str
+    node: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SliceFacts:
+    """What is kept of a slice of ours.
+
+    service           `namespace/name` of the InferenceService it is for
+    port              the activator's port for that service, None where the record is unreadable
+    ready_generation  the newest generation of the InferenceService of which a replica has been ready
+    """
+
+    service: str
+    name: str
+    service_name: str
+    owner_uid: str
+    family: str
+    port: int | None
+    ports: tuple[tuple[LedPort, int], ...]
+    endpoints: tuple[Endpoint, ...]
+    ready_generation: int | None
+    created: str
+    version: str
+
+
+def target_of(service: ServiceFacts) -> Target:
+    """What matters of a Service. Only ports that lead where its first one leads: to others we could not stand in."""
+    tcp = [port for port in service.ports if port.protocol == "TCP"]
+    led = tuple(LedPort(port.name, port.app_protocol) for port in tcp if port.target_port == tcp[0].target_port)
+    problem = ""
+    if service.headless:
+        problem = (
+            f"Service {service.name} has no address of its own (headless): clients dial pods themselves, on the pods' "
+            "port, and an activator cannot stand in for pods that are not there. Set serviceClusterIPNone: false in "
+            "KServe's inferenceservice-config"
+        )
+    elif not led:
+        problem = f"Service {service.name} has no TCP port"
+    return Target(service.name, service.uid, led, service.families, problem)
+
+
+def slice_of(item: JsonObject) -> SliceFacts | None:
+    """What matters of a slice; None when it is none of ours."""
+    metadata = inner(item, "metadata")
+    labels, annotations = inner(metadata, "labels"), inner(metadata, "annotations")
+    inference_service = text(annotations, INFERENCE_SERVICE)
+    if text(labels, MANAGED_BY_LABEL) != MANAGED_BY or not inference_service:
+        return None
+    owners = [owner for owner in objects(metadata, "ownerReferences") if text(owner, "kind") == "Service"]
+    return SliceFacts(
+        service=f"{text(metadata, 'namespace')}/{inference_service}",
+        name=text(metadata, "name"),
+        service_name=text(labels, SERVICE_LABEL),
+        owner_uid=text(owners[0], "uid") if owners else "",
+        family=text(item, "addressType"),
+        port=_whole(text(annotations, ACTIVATOR_PORT)),
+        ports=tuple(_led(port) for port in objects(item, "ports")),
+        endpoints=tuple(
+            Endpoint(address, text(endpoint, "nodeName"))
+            for endpoint in objects(item, "endpoints")
+            if inner(endpoint, "conditions").get("ready") is not False
+            for address in texts(endpoint, "addresses")
+        ),
+        ready_generation=_whole(text(annotations, READY_GENERATION)),
+        created=text(metadata, "creationTimestamp"),
+        version=text(metadata, "resourceVersion"),
+    )
+
+
+def slice_name(inference_service: str, family: str, target: Target) -> str:
+    """The name of the slice for one family of addresses: the Service's first has the plain name."""
+    plain = f"{inference_service}-pilotlight"
+    return plain if family == target.families[0] else f"{plain}-{family.lower()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a slice shall say."""
+
+    service: str
+    target: Target
+    family: str
+    port: int
+    endpoints: tuple[Endpoint, ...]
+    ready_generation: int | None
+
+    @property
+    def name(self) -> str:
+        """The slice's name."""
+        return slice_name(self.service.partition("/")[2], self.family, self.target)
+
+    @property
+    def ports(self) -> tuple[tuple[LedPort, int], ...]:
+        """As SliceFacts has them."""
+        return tuple((port, self.port) for port in self.target.ports)
+
+    def leads(self, facts: SliceFacts) -> bool:
+        """Whether a slice that says `facts` leads connections of this Service to this service's activator port."""
+        return (facts.service_name, facts.family, facts.ports) == (self.target.name, self.family, self.ports)
+
+    def said_by(self, facts: SliceFacts) -> bool:
+        """Whether a slice that says `facts` need not be written."""
+        return (
+            self.leads(facts)
+            and facts.owner_uid == self.target.uid
+            and facts.port == self.port
+            and facts.endpoints == self.endpoints
+            and facts.ready_generation == self.ready_generation
+        )
+
+    def body(self, version: str = "") -> JsonObject:
+        """The object. With `version`, one that replaces just that version and no later one."""
+        namespace, _, inference_service = self.service.partition("/")
+        annotations = {INFERENCE_SERVICE: inference_service, ACTIVATOR_PORT: str(self.port)}
+        if self.ready_generation is not None:
+            annotations[READY_GENERATION] = str(self.ready_generation)
+        metadata: dict[str, object] = {
+            "name": self.name,
+            "namespace": namespace,
+            "labels": {SERVICE_LABEL: self.target.name, MANAGED_BY_LABEL: MANAGED_BY},
+            "annotations": annotations,
+            "ownerReferences": [
+                {"apiVersion": "v1", "kind": "Service", "name": self.target.name, "uid": self.target.uid}
+            ],
+        }
+        if version:
+            metadata["resourceVersion"] = version
+        return {
+            "apiVersion": "discovery.k8s.io/v1",
+            "kind": "EndpointSlice",
+            "metadata": metadata,
+            "addressType": self.family,
+            "ports": [_port_body(port, self.port) for port in self.target.ports],
+            "endpoints": [endpoint_body(endpoint) for endpoint in self.endpoints],
+        }
+
+
+def endpoint_body(endpoint: Endpoint) -> dict[str, object]:
+    """One entry of `endpoints`."""
+    body: dict[str, object] = {
+        "addresses": [endpoint.address],
+        "conditions": {"ready": True, "serving": True, "terminating": False},
+    }
+    if endpoint.node:
+        body["nodeName"] = endpoint.node
+    return body
+
+
+def _port_body(port: LedPort, number: int) -> dict[str, object]:
+    body: dict[str, object] = {"name": port.name, "port": number, "protocol": "TCP"}
+    if port.app_protocol:
+        body["appProtocol"] = port.app_protocol
+    return body
+
+
+def _led(port: JsonObject) -> tuple[LedPort, int]:
+    number = port.get("port")
+    return LedPort(text(port, "name"), text(port, "appProtocol")), number if isinstance(number, int) else 0
+
+
+def _whole(written: str) -> int | None:
+    return int(written) if written.isascii() and written.isdigit() and len(written) <= 18 else None
