@@ -12,27 +12,53 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
-from typing import Protocol
 
 from autoscaler.cluster.interface import ClusterError, News, Refusal, ReplicaPhase, ServiceView
+from autoscaler.cluster.kubernetes.activation import Activation
 from autoscaler.cluster.kubernetes.copies import Copies, Objects
 from autoscaler.cluster.kubernetes.events import EventRecorder
 from autoscaler.cluster.kubernetes.ownership import refusals
 from autoscaler.cluster.kubernetes.path_state import Subject
 from autoscaler.cluster.kubernetes.scaling import Scaling, goes_first
 from autoscaler.cluster.kubernetes.slices import target_of
-from autoscaler.cluster.kubernetes.views import Path, ready_now, view_of
+from autoscaler.cluster.kubernetes.views import ready_now, view_of
 
 _log = logging.getLogger(__name__)
 
 _GATHER_SECONDS = 0.02
 
 
-class LedPaths(Protocol):
-    """What leads connections to activators: `activation.Activation`."""
+MakePaths = Callable[[Callable[[str], Awaitable[None]], Callable[[str], None]], Activation]
+"""Given what hands a service back awake, and what is to be called when a path changes."""
 
-    synced: asyncio.Event
-    leading: asyncio.Event
+
+class KubernetesCluster:
+    """A Cluster. Use it as an asynchronous context manager."""
+
+    def __init__(
+        self,
+        make_copies: Callable[[Callable[[str], None]], Copies],
+        make_paths: MakePaths,
+        scaling: Scaling,
+        events: EventRecorder,
+    ) -> None:
+        self._touched: dict[str, None] = {}
+        self._news = asyncio.Event()
+        self._copies = make_copies(self._touch)
+        self._paths = make_paths(self._hand_back, self._touch)
+        self._scaling = scaling
+        self._events = events
+        self._views: dict[str, ServiceView] = {}
+        self._shown: tuple[ServiceView, ...] = ()
+        self._uids: dict[str, str] = {}
+        self._clearing: dict[str, asyncio.Task[None]] = {}
+        self._watching = False
+        self._following: list[asyncio.Task[None]] = []
+
+    @property
+    def in_trouble(self) -> tuple[str, ...]:
+        """Why what is shown may be old; empty while all goes well."""
+        return self._copies.in_trouble
 
     async def __aenter__(self) -> KubernetesCluster:
         self._following = [asyncio.create_task(self._copies.run()), asyncio.create_task(self._paths.run())]
