@@ -94,7 +94,8 @@ class Measurement:
 
     def arrive(self, now: float) -> None:
         """A request came in."""
-        self.advance(now)
+        if now != self._now:
+            self.advance(now)
         self.arrived += 1
 
     def enqueue(self, now: float) -> None:
@@ -109,7 +110,8 @@ class Measurement:
 
     def start(self, now: float) -> None:
         """A request is forwarded."""
-        self.advance(now)
+        if now != self._now:
+            self.advance(now)
         self.running += 1
         if self.first_request_at is None:
             self.first_request_at = now

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# Every exchange passes these; a name of the module costs less than an attribute of the enum.
+_COMPLETED = Outcome.COMPLETED
+
 _DIED = "the model's server closed the connection before its answer was whole"
 
 
@@ -82,8 +85,7 @@ class Answering:
     def receive_answer(self, data: bytes) -> None:
         """Bytes from the upstream."""
         client = self.client
-        if client.server.timed_idle:
-            self._heard_at = client.clock()
+        self._heard_at = client.clock()
         state = self.state
         if state is ANSWERING:
             self._relay(data)
@@ -140,7 +142,7 @@ class Answering:
             self._take_back(whole=len(data) - start == head.content_length and not head.closes)
             return
         self._response = head
-        self.answered_at = client.clock()
+        self.answered_at = self._heard_at
         if self.head.closes or client.server.draining or not self.request_ended:
             self._closing = True
         if client.full and self._connection is not None:
@@ -191,7 +193,7 @@ class Answering:
         if connection is not None:
             connection.exchange = None
             if whole:
-                upstream.put(connection)
+                upstream.put(connection, self._heard_at)
             else:
                 connection.abort()
         self._held, self._kept = self._kept, None
@@ -244,7 +246,7 @@ class Answering:
             return
         self.state = TUNNEL
         client = self.client
-        self.answered_at = client.clock()
+        self.answered_at = self._heard_at
         client.write(head.to_bytes(closing=False) + data)
         ahead = client.take_ahead()
         if ahead:
@@ -271,7 +273,7 @@ class Answering:
         assert response is not None
         ended = self.request_ended
         keep = clean and ended and not response.closes and self.head.version == b"HTTP/1.1"
-        self._end(Outcome.COMPLETED, keep)
+        self._end(_COMPLETED, keep)
         self.client.finish(closing=self._closing, linger=not ended)
 
     def _fail(self, status: int, why: str) -> None:
@@ -314,7 +316,7 @@ class Answering:
             self._connection = None
             connection.exchange = None
             if keep and self._upstream is not None:
-                self._upstream.put(connection)
+                self._upstream.put(connection, self._heard_at)
             else:
                 connection.abort()
         self._release(outcome)

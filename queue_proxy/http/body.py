@@ -17,6 +17,9 @@ _START_OF_LINE = re.compile(rb"[\t -~\x80-\xff]*\r?").fullmatch
 _LONGEST_SIZE_LINE = 256
 _SIZE_LINE_WITHOUT_EXTENSION = 16
 _EXTENSION_BYTES = 8_192
+_SIZES_REMEMBERED = 4_096
+_sizes: dict[bytes, int] = {}
+"""Lines that say the size of a chunk, of those without an extension that were there before; never that of the last."""
 _NEVER_A_TRAILER = frozenset(
     {b"content-length", b"transfer-encoding", b"host", b"connection", b"trailer", b"upgrade", b"te", b"expect"}
     | {b"authorization", b"content-encoding", b"content-type", b"content-range", b"cookie", b"set-cookie"}
@@ -99,6 +102,8 @@ class ChunkedBody:
         """See BodyFraming."""
         at = 0
         size = len(data)
+        if not (self._remaining or self._after_data or self._line or self._in_trailers):
+            at = _whole_chunks(data, sink)
         while at < size and not self.ended:
             if self._remaining:
                 end = min(size, at + self._remaining)
@@ -155,6 +160,8 @@ class ChunkedBody:
         self._remaining = int(match[1], 16)
         if self._remaining:
             self._after_data = True
+            if length == len(match[1]) and len(_sizes) < _SIZES_REMEMBERED:
+                _sizes[line] = self._remaining
         else:
             self._in_trailers = True
 
@@ -170,3 +177,20 @@ class ChunkedBody:
         name = name_of(line)
         if name in _NEVER_A_TRAILER or name.startswith(b"pilotlight-"):
             raise BodyError("a trailer has a name that is not allowed there")
+
+
+def _whole_chunks(data: bytes, sink: list[bytes] | None) -> int:
+    """How many bytes at the start of `data` are whole chunks whose size is one of those that are known: what streams
+    of events consist of."""
+    at = 0
+    while True:
+        start = data.find(b"\r\n", at, at + _SIZE_LINE_WITHOUT_EXTENSION + 2) + 2
+        length = _sizes.get(data[at : start - 2]) if start > 1 else None
+        if length is None:
+            return at
+        end = start + length
+        if data[end : end + 2] != b"\r\n":
+            return at
+        if sink is not None:
+            sink.append(data[start:end])
+        at = end + 2

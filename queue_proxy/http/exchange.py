@@ -80,17 +80,16 @@ class Exchange(Answering):
             raise RuntimeError(f"forward() on an exchange that is {self.state.value}")
         self._lease = lease
         self._upstream = upstream
-        connection = upstream.take()
+        client = self.client
+        now = self._heard_at = client.clock()
+        connection = upstream.take(now)
         if connection is None:
             self.state = CONNECTING
             self._attempt = upstream.connect(self)
         else:
             self._send(connection)
-        client = self.client
         server = client.server
         if server.timed:
-            if server.timed_idle:
-                self._heard_at = client.clock()
             client.look_at(self.clock_from + server.shortest_timeout)
 
     def answer(self, answer: Answer) -> None:

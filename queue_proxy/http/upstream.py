@@ -217,7 +217,7 @@ class Upstream:
         """How many connections stand in the pool."""
         return sum(connection.alive for connection in self._idle)
 
-    def take(self) -> UpstreamConnection | None:
+    def take(self, now: float) -> UpstreamConnection | None:
         """The connection that was used last, or None when a new one is needed."""
         idle = self._idle
         while idle:
@@ -225,19 +225,19 @@ class Upstream:
             if not connection.alive or connection.transport.is_closing():
                 # Closing, and not told of it yet: what is written now would be thrown away.
                 continue
-            age = self.clock() - connection.idle_since
+            age = now - connection.idle_since
             if age < _TRUSTED_SECONDS or (age < self.idle_seconds and connection.is_quiet()):
                 return connection
             connection.abort()
         return None
 
-    def put(self, connection: UpstreamConnection) -> None:
+    def put(self, connection: UpstreamConnection, now: float) -> None:
         """Back into the pool."""
-        if self._closed or not connection.alive or connection.transport.is_closing():
+        if self._closed or not connection.alive:
             connection.abort()
             return
         connection.resume_reading()
-        connection.idle_since = self.clock()
+        connection.idle_since = now
         self._idle.append(connection)
         if self._retirement is None:
             self._retirement = asyncio.get_running_loop().call_later(self.idle_seconds / 2, self._retire)
@@ -278,7 +278,7 @@ class Upstream:
             if exchange is not None:
                 exchange.unreachable(f"{self.host}:{self.port}: {result}")
         elif exchange is None:
-            self.put(result)
+            self.put(result, self.clock())
         else:
             exchange.connected(result)
 

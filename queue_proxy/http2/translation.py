@@ -235,7 +235,7 @@ class TranslatedStream:
             return
         connection.exchange = None
         if clean and self._request_ended and not self._head.closes:
-            self._pool.upstream.put(connection)
+            self._pool.upstream.put(connection, self._exchange.client.clock())
         else:
             connection.abort()
 
@@ -254,7 +254,7 @@ class TranslatingPool:
 
     def take(self, exchange: StreamExchange) -> TranslatedStream | None:
         """See LegPool."""
-        connection = self.upstream.take()
+        connection = self.upstream.take(exchange.client.clock())
         if connection is None:
             return None
         leg = TranslatedStream(self, exchange)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from queue_proxy.http.body import BodyError, BodyFraming, ChunkedBody, LengthBody, UntilCloseBody
+from queue_proxy.http.body import BodyError, BodyFraming, ChunkedBody, LengthBody, UntilCloseBody, _sizes
 
 
 def feed(framing: BodyFraming, data: bytes, cuts: list[int]) -> tuple[int, bytes]:
@@ -106,3 +106,27 @@ def test_chunks_that_could_be_read_in_two_ways_are_refused(wire: bytes, step: in
     framing = ChunkedBody(100)
     with pytest.raises(BodyError):
         feed(framing, wire, list(range(0, len(wire), step)))
+
+
+@pytest.mark.parametrize(
+    "behind", [b"", b"5\r\nabc", b"0\r\n\r\nGET / HTTP/1.1", b"0\r\nX: y\r\n\r\n", b"1\r\n!\r\n0\r\n\r\n"]
+)
+def test_chunks_whose_size_was_there_before_are_framed_the_same(behind: bytes) -> None:
+    wire = b"00a\r\n0123456789\r\n" * 3 + behind
+    _sizes.clear()
+    results = []
+    for _ in range(2):
+        parts: list[bytes] = []
+        body = ChunkedBody(1_000)
+        results.append((body.feed(wire, parts), body.ended, b"".join(parts)))
+    assert results[0] == results[1]
+    assert _sizes[b"00a"] == 10
+
+
+@pytest.mark.parametrize("end", [b"\rX", b"X\n", b"\n\n", b"0\r\n"])
+def test_a_chunk_of_a_known_size_must_end_where_that_says(end: bytes) -> None:
+    for _ in range(2):
+        body = ChunkedBody(1_000)
+        assert body.feed(b"00a\r\n0123456789\r\n") == 17
+        with pytest.raises(BodyError):
+            body.feed(b"00a\r\n0123456789" + end)

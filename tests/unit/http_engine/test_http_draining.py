@@ -138,9 +138,9 @@ async def test_a_pooled_connection_that_is_closing_is_not_given_a_request() -> N
     connection = UpstreamConnection()
     transport = FakeTransport(connection)
     connection.connection_made(transport)
-    upstream.put(connection)
+    upstream.put(connection, 5.0)
     transport.closing = True
-    assert upstream.take() is None
+    assert upstream.take(5.0) is None
     upstream.close()
 
 

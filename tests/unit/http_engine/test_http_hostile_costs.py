@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence, Set
 import pytest
 
 from queue_proxy.http import Answer, Exchange, HttpLimits, HttpServer
-from queue_proxy.http.body import BodyError, ChunkedBody
+from queue_proxy.http.body import BodyError, ChunkedBody, _sizes
 from queue_proxy.http.fields import HeadError, lines_without
 from queue_proxy.http.head import RequestHead, parse_request
 from queue_proxy.http.response_head import ResponseHead, parse_response
@@ -65,6 +65,13 @@ def test_long_names_of_headers_are_not_remembered() -> None:
     heads = [GET + b"n%04d" % number + b"x" * 30_000 + b": y" for number in range(100)]
     kept = kept_by(lambda: [parse_request(head, 128) for head in heads] and None)
     assert kept < 100_000
+
+
+def test_sizes_of_chunks_are_remembered_within_bounds() -> None:
+    body = ChunkedBody(1_000)
+    for size in range(1, 9_000):
+        body.feed(b"%x\r\n%b\r\n" % (size, b"x" * size))
+    assert len(_sizes) <= 4_096
 
 
 def test_long_reasons_of_answers_are_not_remembered() -> None:
