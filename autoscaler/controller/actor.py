@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from autoscaler.cluster.interface import Cluster, ClusterError
+from autoscaler.decide.decision import Decision
 
 _log = logging.getLogger(__name__)
 
@@ -41,11 +42,12 @@ class Placeable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """So many replicas; when that is fewer than now, `go_first` go first."""
+    """So many replicas; when that is fewer than now, `go_first` go first. `decision` is the one that ordered it."""
 
     service: str
     replicas: int
     go_first: tuple[str, ...] = ()
+    decision: Decision | None = None
 
     @property
     def aim(self) -> int:

@@ -25,6 +25,8 @@ def service_samples(control: ServiceControl, now: float) -> Iterator[Sample]:
         yield "pilotlight_replicas", (*labels, phase.value), phases[phase]
     for mode in ScalingMode:
         yield "pilotlight_mode", (*labels, mode.value), mode is control.policy.mode
+    for code in sorted({refusal.code for refusal in control.view.refused}):
+        yield "pilotlight_refused", (*labels, code), 1
     for kind in FaultKind:
         yield "pilotlight_faults", (*labels, kind.value), faults[kind]
         yield "pilotlight_errors", (*labels, kind.value), control.faults.counts[kind]

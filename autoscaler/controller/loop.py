@@ -28,6 +28,7 @@ from autoscaler.controller.exposition import service_samples
 from autoscaler.controller.faults import FaultKind
 from autoscaler.controller.intake import Intake
 from autoscaler.controller.metrics import Metrics, Sample
+from autoscaler.controller.news import of_order, of_policy, of_refusals
 from autoscaler.controller.recorder import Recorder
 from autoscaler.controller.routes import RoutingTable
 from autoscaler.controller.scrape import Scraper
@@ -148,13 +149,17 @@ class Controller:
 
     def _take_view(self, view: ServiceView, now: float) -> None:
         running = self._running.get(view.service)
+        before = None
         if running is None:
             running = self._begin(view)
-        elif running.control.view == view:
-            return
+        elif (before := running.control.view) is view or before == view:
+            return  # of many services few change at a time, and those that do not are the same objects
         self._scraper.follow(view.service, view.replicas)
         with running.control.faults.contained(self._clock, FaultKind.VIEW):
+            policy = running.control.policy
             measured = running.control.viewed(view, now)
+            for news in (*of_refusals(before, view), *of_policy(policy, running.control.policy)):
+                self._cluster.tell(view.service, news)
             self._metrics.measured(view.service, measured.starts, measured.wakes)
             self._table.put(running.control.route())
             self._lead_connections(running)
@@ -172,6 +177,8 @@ class Controller:
 
         def placed(order: Order) -> None:
             _log.info("%s: ordered %d replicas", order.service, order.replicas)
+            if order.decision is not None:
+                self._cluster.tell(order.service, of_order(order.decision))
             control.order_placed(order.replicas, self._clock())
 
         def failed(order: Order, why: str) -> None:

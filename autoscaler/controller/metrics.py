@@ -60,6 +60,7 @@ _OF_A_SERVICE = (
     Metric("pilotlight_panic", _G, _SERVICE, "1 while the service is in panic."),
     Metric("pilotlight_excess_burst_capacity", _G, _SERVICE, "Requests that could come at once and find room."),
     Metric("pilotlight_expected_wake_seconds", _G, _SERVICE, "From order to readiness, in nine of ten starts."),
+    Metric("pilotlight_refused", _G, (*_SERVICE, "code"), "1 for each reason why the service may not be scaled."),
     Metric("pilotlight_mode", _G, (*_SERVICE, "mode"), "1 for the mode in force: on, shadow or off."),
     Metric("pilotlight_faults", _G, (*_SERVICE, "kind"), "How many things are wrong now."),
     Metric("pilotlight_errors", _C, (*_SERVICE, "kind"), "What went wrong, by step."),

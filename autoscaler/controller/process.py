@@ -90,11 +90,33 @@ def _told_to_end(stopped: asyncio.Event) -> None:
 
 @asynccontextmanager
 async def open_cluster(target: ClusterTarget) -> AsyncIterator[Cluster]:
-    """The cluster that `--cluster` names. Raises SettingsError for a kind that does not exist."""
-    if target.kind != "local":
-        raise SettingsError(f"--cluster {target.kind}:{target.address}: there is no such kind of cluster; known: local")
-    async with LocalCluster(target.address) as cluster:
-        yield cluster
+    """The cluster that `--cluster` names. Raises SettingsError for one that cannot be had."""
+    match target.kind:
+        case "local":
+            async with LocalCluster(target.address) as cluster:
+                yield cluster
+        case "kubernetes":
+            async with _open_kubernetes(target) as cluster:
+                yield cluster
+        case _:
+            raise SettingsError(f"--cluster {target}: there is no such kind of cluster; known: local, kubernetes")
+
+
+@asynccontextmanager
+async def _open_kubernetes(target: ClusterTarget) -> AsyncIterator[Cluster]:
+    """Imported only here: who serves on one machine needs none of it."""
+    try:
+        from autoscaler.cluster.kubernetes.connection import ConnectionSettingsError
+        from autoscaler.cluster.kubernetes.opening import open_kubernetes
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            f"--cluster {target} needs the Kubernetes client: pip install 'pilotlight[cluster]' ({error})"
+        ) from error
+    try:
+        async with open_kubernetes(target.address) as cluster:
+            yield cluster
+    except ConnectionSettingsError as error:
+        raise SettingsError(f"--cluster {target}: {error}") from error
 
 
 async def _until(stopped: asyncio.Event, controller: Controller) -> None:

@@ -178,7 +178,7 @@ class ServiceControl:
         Not what the last decision said: a replica may have become ready since. In shadow it is what is there.
         """
         decision = self.history.latest
-        if decision is None or self.policy.mode is ScalingMode.OFF:
+        if decision is None or self.policy.mode is ScalingMode.OFF or self.view.refused:
             return None
         return phase_of(self.counts, decision.desired if self.policy.mode is ScalingMode.ON else self.wanted)
 
@@ -202,7 +202,7 @@ class ServiceControl:
             ever_ready=self._ever_ready,
         )
         self.observation = observation
-        if self._decider is None or self.policy.mode is ScalingMode.OFF:
+        if self._decider is None or self.policy.mode is ScalingMode.OFF or self.view.refused:
             return None
         decision = self._decider.step(observation)
         changed = self.history.add(decision)
@@ -211,7 +211,7 @@ class ServiceControl:
         self.faults.clear(FaultKind.NUMBERS)
         order = None
         if self.policy.mode is ScalingMode.ON and decision.desired != self.wanted:
-            order = Order(self.view.service, decision.desired, self.go_first())
+            order = Order(self.view.service, decision.desired, self.go_first(), decision)
             self.wakes.decided(now, self.wanted, decision.desired, frozenset(_listed(self.view)))
         records = (
             *self._policy_records,
@@ -227,7 +227,7 @@ class ServiceControl:
         In the path as soon as nothing is ready, decided or not: until it is, connections are refused. Otherwise as the
         last decision says; but not out again at once, because each way costs writes and moves every client.
         """
-        if self._decider is None or self.policy.mode is not ScalingMode.ON:
+        if self._decider is None or self.policy.mode is not ScalingMode.ON or self.view.refused:
             self._path_placed = None
             return None
         decision = self.history.latest

@@ -24,7 +24,8 @@ def summary(control: ServiceControl, now: float) -> JsonObject:
     """One service's entry in `/services`, as of `now`. Numbers that are not known are null, never 0."""
     view, live, phase = control.view, control.live(now), control.phase
     # A decision that was made before scaling was switched off says nothing of now.
-    decision = None if control.policy.mode is ScalingMode.OFF else control.history.latest
+    idle = control.policy.mode is ScalingMode.OFF or bool(view.refused)
+    decision = None if idle else control.history.latest
     phases = Counter(replica.phase for replica in view.replicas)
     worst = control.faults.worst
     return {
@@ -42,6 +43,7 @@ def summary(control: ServiceControl, now: float) -> JsonObject:
         "expected_wake_seconds": control.wakes.expected_seconds(),
         "port": view.port,
         "url": url_of(view),
+        "refused": [asdict(refusal) for refusal in view.refused],
         "error": None if worst is None else worst.message,
         "trouble": _trouble(view),
     }
@@ -91,6 +93,8 @@ def url_of(view: ServiceView) -> str | None:
 
 def _explanation(control: ServiceControl) -> str:
     decision = control.history.latest
+    if control.view.refused:
+        return "not scaled: " + "; ".join(refusal.message for refusal in control.view.refused)
     if control.policy.policy is None:
         return "not scaled: its policy cannot be read"
     if control.policy.mode is ScalingMode.OFF:

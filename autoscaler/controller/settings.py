@@ -44,10 +44,16 @@ Address = UnixAddress | TcpAddress
 
 @dataclass(frozen=True, slots=True)
 class ClusterTarget:
-    """Which kind of cluster, and where: `local:/path/agent.sock` is kind `local` at `/path/agent.sock`."""
+    """Which kind of cluster, and where: `local:/path/agent.sock` is kind `local` at `/path/agent.sock`.
+
+    Kind `kubernetes` is at `in-cluster`, as a pod finds its own, or at the path of a kubeconfig file.
+    """
 
     kind: str
     address: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.address}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +99,7 @@ class Config:
     cadence: Cadence = Cadence()
 
 
+_CLUSTERS = "local:/path/agent.sock, kubernetes:in-cluster or kubernetes:/path/kubeconfig"
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -102,7 +109,7 @@ def config_from(argv: Sequence[str]) -> Config:
         prog="python -m autoscaler.controller",
         description="Observes every service, decides how many replicas it needs, orders them, and explains why.",
     )
-    parser.add_argument("--cluster", required=True, metavar="KIND:ADDRESS", help="local:/path/agent.sock")
+    parser.add_argument("--cluster", required=True, metavar="KIND:ADDRESS", help=_CLUSTERS)
     parser.add_argument(
         "--control", required=True, metavar="ADDRESS", help="where activators connect: unix:/path or HOST:PORT"
     )
@@ -142,5 +149,5 @@ def _tcp(text: str, flag: str) -> TcpAddress:
 def _cluster(text: str) -> ClusterTarget:
     kind, colon, address = text.partition(":")
     if not colon or not kind or not address:
-        raise SettingsError(f"--cluster {text}: a cluster is KIND:ADDRESS, such as local:/path/agent.sock")
+        raise SettingsError(f"--cluster {text}: a cluster is KIND:ADDRESS: {_CLUSTERS}")
     return ClusterTarget(kind, address)

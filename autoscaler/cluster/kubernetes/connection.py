@@ -200,7 +200,10 @@ class Connection:
         raise AssertionError("the second try returns or raises")
 
     async def _try(self, call: Call, timeout: aiohttp.ClientTimeout, *, fresh: bool) -> aiohttp.ClientResponse:
-        client = await self._ready_client(fresh=fresh)
+        try:
+            client = await self._ready_client(fresh=fresh)
+        except ConnectionSettingsError as error:
+            raise ApiError(0, "", f"{call}: {error}", sent=False) from error
         self.calls += 1
         prepared = await client.param_serialize(
             call.method,

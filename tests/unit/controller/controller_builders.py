@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 
-from autoscaler.cluster.interface import ClusterError, Replica, ReplicaPhase, ServiceView
+from autoscaler.cluster.interface import ClusterError, News, Replica, ReplicaPhase, ServiceView
 from queue_proxy.messages import SecondStats, Stats
 
 CHAT = "default/chat"
@@ -83,6 +83,7 @@ class MemoryCluster:
         self.orders: list[tuple[float, str, int, tuple[str, ...]]] = []
         self.paths: list[tuple[str, bool]] = []
         self.refuse: str | None = None
+        self.news: list[tuple[str, News]] = []
         self._changed = asyncio.Event()
 
     def show(self, *views: ServiceView) -> None:
@@ -105,6 +106,9 @@ class MemoryCluster:
         if self.refuse is not None:
             raise ClusterError(self.refuse)
         self.orders.append((asyncio.get_running_loop().time(), service, replicas, tuple(go_first)))
+
+    def tell(self, service: str, news: News) -> None:
+        self.news.append((service, news))
 
     async def put_activator(self, service: str, in_path: bool) -> None:
         if self.refuse is not None:

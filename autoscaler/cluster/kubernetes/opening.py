@@ -1,0 +1,53 @@
+"""Puts a KubernetesCluster together: one connection, what reads from it, and what writes to it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from autoscaler.cluster.kubernetes.activation import Activation
+from autoscaler.cluster.kubernetes.connection import Connection, Requests, open_connection
+from autoscaler.cluster.kubernetes.copies import Copies
+from autoscaler.cluster.kubernetes.events import EventRecorder
+from autoscaler.cluster.kubernetes.kubernetes_cluster import KubernetesCluster
+from autoscaler.cluster.kubernetes.scaling import Scaling
+from autoscaler.cluster.kubernetes.slice_store import ActivatorPods, SliceStore
+
+DEFAULT_NAMESPACE = "pilotlight-system"
+
+
+def own_namespace() -> str:
+    """The namespace that our components run in; `POD_NAMESPACE` says otherwise than `pilotlight-system`."""
+    return os.environ.get("POD_NAMESPACE") or DEFAULT_NAMESPACE
+
+
+def own_name() -> str:
+    """What this process is called in events and leases: the pod's name."""
+    return os.environ.get("POD_NAME") or socket.gethostname()
+
+
+def kubernetes_cluster(
+    reads: Connection, writes: Requests, namespace: str, instance: str, clock: Callable[[], float] = time.time
+) -> KubernetesCluster:
+    """A cluster behind two ways to the same API server. `writes` may refuse, when this controller does not lead."""
+    store = SliceStore(reads, writes, ActivatorPods(namespace=namespace))
+    return KubernetesCluster(
+        make_copies=lambda touched: Copies(reads, touched),
+        make_paths=lambda hand_back, changed: Activation(store, hand_back, changed),
+        scaling=Scaling(writes),
+        events=EventRecorder(writes, instance, clock),
+    )
+
+
+@asynccontextmanager
+async def open_kubernetes(
+    target: str, fenced: Callable[[Connection], Requests] = lambda connection: connection
+) -> AsyncIterator[KubernetesCluster]:
+    """The cluster that we run in (`in-cluster`) or that a kubeconfig file names. Raises ConnectionSettingsError."""
+    async with open_connection(target) as connection:
+        cluster = kubernetes_cluster(connection, fenced(connection), own_namespace(), own_name())
+        async with cluster:
+            yield cluster

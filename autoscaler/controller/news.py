@@ -1,0 +1,42 @@
+"""What the people of a cluster are told of a service, where they look for it: changes of scale, and what is in the way.
+
+Pure. Steady decisions are no news; they are in `/explain`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from autoscaler.cluster.interface import News, ServiceView
+from autoscaler.controller.policy_in_force import PolicyInForce
+from autoscaler.decide.decision import Decision
+
+
+def of_order(decision: Decision) -> News:
+    """Replicas were ordered."""
+    before, after = decision.replicas.wanted, decision.desired
+    if after == 0:
+        reason = "PutToSleep"
+    elif before == 0:
+        reason = "Woken"
+    else:
+        reason = "ScaledUp" if after > before else "ScaledDown"
+    return News(reason, "Scale", decision.explanation)
+
+
+def of_refusals(before: ServiceView | None, after: ServiceView) -> Iterator[News]:
+    """What newly stands in the way of scaling at all; and that nothing does any more."""
+    known = () if before is None else before.refused
+    for refusal in after.refused:
+        if refusal not in known:
+            yield News(refusal.code, "Refuse", f"Not scaled: {refusal.message}", warning=True)
+    if known and not after.refused:
+        yield News("MayBeScaled", "Accept", "Nothing stands in the way of scaling any more")
+
+
+def of_policy(before: PolicyInForce, after: PolicyInForce) -> Iterator[News]:
+    """A policy that cannot be read."""
+    if after.mistakes and after.mistakes != before.mistakes:
+        kept = "the one before stays in force" if after.policy is not None else "nothing is scaled"
+        message = f"The policy cannot be read, {kept}: {'; '.join(after.mistakes)}"
+        yield News("PolicyNotReadable", "ReadPolicy", message, warning=True)
