@@ -54,10 +54,16 @@ class Controller:
             self._runner = None
 
     async def route(
-        self, *endpoints: Endpoint, capacity: int = 0, hold: HoldBounds = HOLD, timeouts: Timeouts = NO_TIMEOUTS
+        self,
+        *endpoints: Endpoint,
+        capacity: int = 0,
+        hold: HoldBounds = HOLD,
+        timeouts: Timeouts = NO_TIMEOUTS,
+        port: int = 0,
+        in_path: bool = True,
     ) -> None:
         """Send a table with the one service."""
-        route = Route(SERVICE, 0, endpoints, capacity, hold, timeouts, 30.0)
+        route = Route(SERVICE, port, endpoints, capacity, hold, timeouts, 30.0, in_path=in_path)
         self._version += 1
         await self.send(json.dumps(Routes("controller-1", self._version, (route,)).to_json()))
 
@@ -205,15 +211,30 @@ async def activator_for(control: Path, *flags: str, listening: socket.socket | N
     """Start an activator with one service on a listening socket that we hand over (and keep, if it was given to us);
     end it afterwards."""
     handed_over = listening or listening_socket()
+    number, port = handed_over.fileno(), int(handed_over.getsockname()[1])
+    async with _running(control, (number,), "--listen", f"{SERVICE}=fd:{number}", *flags) as (process, admin, lines):
+        if listening is None:
+            handed_over.close()
+        yield Activator(process, port, admin, lines)
+
+
+@contextlib.asynccontextmanager
+async def activator_in_a_pod(control: Path, port: int, *flags: str) -> AsyncIterator[Activator]:
+    """Start an activator that makes its ports itself, as tables name them; `port` is the one that tests will name."""
+    async with _running(control, (), *flags) as (process, admin, lines):
+        yield Activator(process, port, admin, lines)
+
+
+@contextlib.asynccontextmanager
+async def _running(
+    control: Path, inherited: tuple[int, ...], *flags: str
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, int, list[str]]]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "activator", "--name", "one", "--control", f"unix:{control}"),
-        *("--admin", "127.0.0.1:0", "--listen", f"{SERVICE}=fd:{handed_over.fileno()}", *flags),
+        *("--admin", "127.0.0.1:0", *flags),
         stderr=asyncio.subprocess.PIPE,
-        pass_fds=(handed_over.fileno(),),
+        pass_fds=inherited,
     )
-    port = int(handed_over.getsockname()[1])
-    if listening is None:
-        handed_over.close()
     assert process.stderr is not None
     lines: list[str] = []
     reading: asyncio.Task[None] | None = None
@@ -222,7 +243,7 @@ async def activator_for(control: Path, *flags: str, listening: socket.socket | N
         ports = re.search(r"admin on \S+:(\d+)", line)
         assert ports is not None, line + (await process.stderr.read()).decode()
         reading = asyncio.create_task(_read_lines(process.stderr, lines))
-        yield Activator(process, port, int(ports[1]), lines)
+        yield process, int(ports[1]), lines
     finally:
         if process.returncode is None:
             process.kill()

@@ -13,13 +13,16 @@ from collections.abc import AsyncIterator
 
 _AT_ONCE = 65_536
 
+Where = int | tuple[str, int]
+"""A port of 127.0.0.1, or a host and port."""
+
 
 class ServiceAddress:
     """Listens on `port` and leads to `endpoints` in turn. `led` counts the connections that are open, by endpoint."""
 
-    def __init__(self, *endpoints: int) -> None:
+    def __init__(self, *endpoints: Where) -> None:
         self.endpoints = list(endpoints)
-        self.led: dict[int, int] = {}
+        self.led: dict[Where, int] = {}
         self.refused = 0
         self.port = 0
         self._server: asyncio.Server | None = None
@@ -42,27 +45,28 @@ class ServiceAddress:
         assert task is not None
         self._tasks.add(task)
         self._turn += 1
-        port = self.endpoints[self._turn % len(self.endpoints)]
+        where = self.endpoints[self._turn % len(self.endpoints)]
         try:
             with contextlib.suppress(asyncio.CancelledError):
-                await self._splice(port, reader, writer)
+                await self._splice(where, reader, writer)
         finally:
             self._tasks.discard(task)
             writer.transport.abort()
 
-    async def _splice(self, port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _splice(self, where: Where, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        host, port = ("127.0.0.1", where) if isinstance(where, int) else where
         try:
-            onward_reader, onward_writer = await asyncio.open_connection("127.0.0.1", port)
+            onward_reader, onward_writer = await asyncio.open_connection(host, port)
         except OSError:
             self.refused += 1
             return
         for stream in (writer, onward_writer):
             stream.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.led[port] = self.led.get(port, 0) + 1
+        self.led[where] = self.led.get(where, 0) + 1
         try:
             await asyncio.gather(_copy(reader, onward_writer), _copy(onward_reader, writer))
         finally:
-            self.led[port] -= 1
+            self.led[where] -= 1
             onward_writer.transport.abort()
 
 
@@ -78,7 +82,7 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 @contextlib.asynccontextmanager
-async def service_address(*endpoints: int) -> AsyncIterator[ServiceAddress]:
+async def service_address(*endpoints: Where) -> AsyncIterator[ServiceAddress]:
     address = ServiceAddress(*endpoints)
     await address.start()
     try:
