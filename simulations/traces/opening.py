@@ -10,12 +10,14 @@ from pathlib import Path
 
 from simulations.traces.count_formats import COUNT_FORMATS
 from simulations.traces.lines import LINE_FORMATS
+from simulations.traces.notation import generate, is_generator
 from simulations.traces.options import OpenedTrace, ReadOptions
 from simulations.traces.recording import RECORDING
 from simulations.traces.row_formats import ROW_FORMATS
 from simulations.traces.servegen_files import SERVEGEN_FORMATS, open_directory
 from simulations.traces.source import Source
 from simulations.traces.trace import TraceError
+from simulations.traces.transforms import scale_load
 
 FORMATS = (*ROW_FORMATS, *COUNT_FORMATS, *SERVEGEN_FORMATS, RECORDING, *LINE_FORMATS)
 
@@ -50,6 +52,17 @@ def open_trace(path: Path, options: ReadOptions | None = None, form: str | None 
         if candidate.recognise(source):
             return candidate.open(source, options)
     raise TraceError(_unknown(source))
+
+
+def open_or_generate(text: str, options: ReadOptions | None = None, form: str | None = None) -> OpenedTrace:
+    """What a command line calls a trace: a path, or a generator (see notation). Raises TraceError."""
+    options = options or ReadOptions()
+    if form is None and is_generator(text) and not Path(text).exists():
+        trace = generate(text, options.seed)
+        if options.load != 1.0:
+            trace = scale_load(trace, options.load, options.seed)
+        return OpenedTrace(trace, "generator", f"{text}: generated, seed {options.seed}")
+    return open_trace(Path(text), options, form)
 
 
 def _unknown(source: Source) -> str:
