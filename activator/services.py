@@ -20,7 +20,7 @@ from activator.dispatch import Dispatcher
 from activator.hold import Regime
 from activator.listener import ServiceListener
 from activator.messages import Routes
-from activator.readiness import ReadinessWatch
+from activator.readiness import Pace, ReadinessWatch
 from activator.recorder import Recorder
 from activator.slot_link import SlotLink
 from activator.surroundings import Surroundings
@@ -73,6 +73,7 @@ class ServiceTable:
         self._services: dict[str, Service] = {}
         self._leaving: list[Service] = []
         self._draining = False
+        self._pace = Pace()
         self._around = Surroundings(
             timers=self._loop,
             clock=clock,
@@ -177,7 +178,7 @@ class ServiceTable:
             takes_back=True,
         )
         listener = ServiceListener(name, self._bind, server)
-        service = Service(dispatcher, server, listener, ReadinessWatch(self._clock, dispatcher.proven))
+        service = Service(dispatcher, server, listener, ReadinessWatch(self._clock, dispatcher.proven, self._pace))
         self._services[name] = service
         return service
 

@@ -18,6 +18,10 @@ class FetchError(Exception):
     """No usable answer; the message says what was wrong, in one line."""
 
 
+class NoConnectionInTimeError(OSError):
+    """Nobody accepted, and nobody refused: packets are dropped, or somebody is overloaded."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """Where and what to ask. `headers` replace ours of the same name."""
@@ -37,14 +41,19 @@ class Reply:
     body: bytes
 
 
-async def get(request: Request, max_body_bytes: int) -> Reply:
+async def get(request: Request, max_body_bytes: int, connect_seconds: float | None = None) -> Reply:
     """Send the request, read the answer up to its end; `max_body_bytes` 0 stops after the status line.
 
-    Has no time limit of its own. Raises FetchError, or OSError when there is no connection.
+    `connect_seconds` bounds the making of the connection, and nothing bounds the rest. Raises FetchError, or OSError
+    when there is no connection, NoConnectionInTimeError when that is for want of any answer.
     """
-    reader, writer = await asyncio.open_connection(
-        request.host, request.port, ssl=_trusting() if request.tls else None, limit=_HEAD_BYTES
-    )
+    try:
+        async with asyncio.timeout(connect_seconds):
+            reader, writer = await asyncio.open_connection(
+                request.host, request.port, ssl=_trusting() if request.tls else None, limit=_HEAD_BYTES
+            )
+    except TimeoutError as error:
+        raise NoConnectionInTimeError(f"no connection within {connect_seconds} s") from error
     try:
         # A body is asked for in HTTP/1.0, which knows no chunks. A status alone is asked for as the kubelet asks:
         # there are servers that refuse the old version.
