@@ -78,7 +78,7 @@ class Collector:
         self._announced: dict[str, _Announcement] = {}
         self._pending: dict[int, list[float]] = {}
         self._at_once: list[Sample] = []
-        self._service = _ServiceTime()
+        self._service = ServiceTime()
 
     def knows(self, source: str) -> bool:
         """Whether this source has been heard; if not, its history is worth asking for."""
@@ -205,7 +205,7 @@ class _Announcement:
     credit: float
 
 
-class _ServiceTime:
+class ServiceTime:
     """Mean service time of recent completions: older ones weigh half as much each minute, the last ones remain."""
 
     def __init__(self) -> None:
