@@ -7,13 +7,11 @@ it comes from a controller that led until a moment ago and does not know yet tha
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 from autoscaler.cluster.kubernetes.activator_pods import ActivatorPod, Activators, activator_pod_of, activators_of
-from autoscaler.cluster.kubernetes.connection import ApiError, Connection
-from autoscaler.cluster.kubernetes.json_object import JsonObject
+from autoscaler.cluster.kubernetes.connection import ApiError, Connection, Requests
 from autoscaler.cluster.kubernetes.reflector import Reflector, Resource
 from autoscaler.cluster.kubernetes.slices import MANAGED_BY, MANAGED_BY_LABEL, SliceFacts, Wanted, slice_of
 
@@ -21,23 +19,6 @@ _SLICES = "/apis/discovery.k8s.io/v1"
 _WRITE_SECONDS = 3.0
 _CONFLICT = 409
 _NOT_FOUND = 404
-
-
-class Requests(Protocol):
-    """Calls to the API server, as Connection has them."""
-
-    async def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str] | None = None,
-        body: JsonObject | None = None,
-        content_type: str = "application/json",
-        within: float = 5.0,
-    ) -> JsonObject:
-        """The answer to one call. Raises ApiError."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
