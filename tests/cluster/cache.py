@@ -1,0 +1,56 @@
+"""What is built once and kept outside the repository: compiled tools, wheels, base images.
+
+Two runs may want the same thing at the same moment, and a run may die while it builds. So everything is made in a
+directory beside its place and renamed when it is whole, under a lock for which the second builder waits.
+"""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def cache_root() -> Path:
+    """`$PILOTLIGHT_CACHE`, else /var/cache/pilotlight for root, else ~/.cache/pilotlight. Made if it is not there."""
+    if named := os.environ.get("PILOTLIGHT_CACHE"):
+        root = Path(named).absolute()
+    elif os.geteuid() == 0:
+        root = Path("/var/cache/pilotlight")
+    else:
+        root = Path.home() / ".cache" / "pilotlight"
+    root.mkdir(parents=True, exist_ok=True)
+    return root
+
+
+@contextmanager
+def locked(name: str) -> Iterator[None]:
+    """Hold the cache's lock `name`; waits for whoever has it. The kernel releases it when its holder dies."""
+    with (cache_root() / f"{name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def made(name: str, make: Callable[[Path], None], whole: Callable[[Path], bool] = Path.is_dir) -> Path:
+    """The cache's directory `name`, filled by `make` where it is not `whole` already.
+
+    `make` is given an empty directory; what it leaves there becomes visible at once or, if it raises, not at all.
+    """
+    place = cache_root() / name
+    if whole(place):
+        return place
+    with locked(name):
+        if whole(place):
+            return place
+        unfinished = place.with_name(f"{name}.unfinished")
+        shutil.rmtree(unfinished, ignore_errors=True)  # of a run that died while it built
+        unfinished.mkdir()
+        try:
+            make(unfinished)
+        except BaseException:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            raise
+        shutil.rmtree(place, ignore_errors=True)
+        unfinished.rename(place)
+    return place

@@ -1,0 +1,108 @@
+"""One cluster at a time, and nothing left of it: not after `down`, not after the test run was killed.
+
+The run directory has one place and one lock, which the kernel releases when its holder dies. Besides, a small process
+waits for the end of the run that brought the cluster up, on a pipe whose other end only that run holds, and then
+removes what is left. Should both be killed, the next run removes it before it begins.
+"""
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import IO
+
+from tests.cluster import cgroups
+from tests.cluster.cache import cache_root
+from tests.cluster.node import SHARED_DIRECTORIES
+from tests.cluster.processes import ClusterError, kill_all, wait_until
+
+_REPOSITORY = Path(__file__).parents[2]
+_MADE_DIRECTORIES = "made-directories"  # in the run directory: those outside it that were not there before
+
+
+def run_directory() -> Path:
+    return cache_root() / "cluster"
+
+
+class Lifetime:
+    """Holds the lock and the run directory from construction to `end`."""
+
+    def __init__(self) -> None:
+        self.run = run_directory()
+        self._lock = _locked(patience=15)
+        sweep(self.run)
+        self.run.mkdir(mode=0o700)
+        missing = [directory for directory in SHARED_DIRECTORIES if not Path(directory).exists()]
+        (self.run / _MADE_DIRECTORIES).write_text("\n".join(missing))
+        for directory in missing:
+            Path(directory).mkdir(parents=True)
+        # Without the run's mark: it must survive what it ends.
+        self._keeper = subprocess.Popen(
+            [sys.executable, "-m", "tests.cluster.lifetime"],
+            stdin=subprocess.PIPE,
+            cwd=_REPOSITORY,
+            start_new_session=True,
+        )
+
+    def end(self) -> None:
+        self._keeper.kill()
+        self._keeper.wait()
+        if self._keeper.stdin:
+            self._keeper.stdin.close()
+        sweep(self.run)
+        self._lock.close()
+
+
+def sweep(run: Path) -> None:
+    """End and remove whatever a cluster has left. Raises ClusterError if something does not go."""
+    kill_all(run)
+    wait_until(cgroups.remove_all, "the nodes' cgroups to be empty", timeout=10)
+    made = run / _MADE_DIRECTORIES
+    for directory in made.read_text().split() if made.exists() else ():
+        try:
+            Path(directory).rmdir()
+        except OSError:  # somebody else has found a use for it, or it is gone
+            pass
+    if run.exists():
+        shutil.rmtree(run)
+
+
+def _locked(patience: float) -> IO[str]:
+    """The lock's file. Raises ClusterError if its holder is still there after `patience` seconds."""
+    file = (cache_root() / "cluster.lock").open("a+")
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                file.seek(0)
+                holder = file.read().strip()
+                file.close()
+                raise ClusterError(
+                    f"a cluster is up already, by process {holder}; there can be one at a time"
+                ) from None
+            time.sleep(0.1)
+    file.truncate(0)
+    file.write(f"{os.getpid()}\n")
+    file.flush()
+    return file
+
+
+def _keep() -> None:
+    """Wait for the end of standard input, that is of the run; then sweep, unless the next run is about to."""
+    sys.stdin.buffer.read()
+    try:
+        lock = _locked(patience=0)
+    except ClusterError:
+        return
+    sweep(run_directory())
+    lock.close()
+
+
+if __name__ == "__main__":
+    _keep()
