@@ -1,0 +1,1 @@
+"""What no policy can beat: costs of plans that know every request before it comes."""

@@ -1,0 +1,156 @@
+"""The cheapest plan in which no request ever waits, for one who knows all of them beforehand. Exact.
+
+Replicas are needed as a step function D(t). The cost is GPU-seconds on plus L for each start, during which the GPU is
+held but does not serve. Taken by levels, replica k is needed while D ≥ k, and levels are independent: across a gap g in
+its level a replica either stays on for g or ends and is started again for L + p, where p is any further price of a
+start. So the optimum is the sum over all gaps of min(g, L + p), with L for each level's first start and the time in
+which it is needed. A start begins L before it is needed, so no request is cold: every policy that serves everybody at
+once costs at least this much.
+
+Work in slots: a replica takes `slots` requests at a time, and D = ⌈requests in service / slots⌉. Requests that stay on
+their replica may need more; this remains a lower bound.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulations.traces.trace import Floats
+
+Counts: TypeAlias = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What the optimum costs, in replica-seconds.
+
+    needed    time in which D ≥ k, over all k: nobody can do with less
+    idle      time in which replicas stay on between uses, because that is cheaper than a start
+    starting  L for each start
+    starts    how many; price: what starts cost beside their time, in the same unit
+    """
+
+    needed: float
+    idle: float
+    starting: float
+    starts: int
+    price: float = 0.0
+
+    @property
+    def replica_seconds(self) -> float:
+        """Time that is paid for."""
+        return self.needed + self.idle + self.starting
+
+    @property
+    def cost(self) -> float:
+        """What was minimised: paid time, and the price of starts."""
+        return self.replica_seconds + self.price
+
+    def __add__(self, other: Bound) -> Bound:
+        return Bound(
+            self.needed + other.needed,
+            self.idle + other.idle,
+            self.starting + other.starting,
+            self.starts + other.starts,
+            self.price + other.price,
+        )
+
+
+NOTHING = Bound(0.0, 0.0, 0.0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """Replicas needed over time: replicas[i] from at[i] to at[i + 1]; none before at[0]; the last is 0."""
+
+    at: Floats
+    replicas: Counts
+
+    @property
+    def peak(self) -> int:
+        """The most at any time."""
+        return int(self.replicas.max(initial=0))
+
+
+def demand_of_requests(arrival: Floats, seconds: Floats, slots: int = 1) -> Demand:
+    """What is needed if every request is served from its arrival on for `seconds`."""
+    times = np.concatenate((arrival, arrival + seconds))
+    change = np.concatenate((np.ones(len(arrival), np.int64), -np.ones(len(arrival), np.int64)))
+    order = np.argsort(times, kind="stable")
+    times, running = times[order], np.cumsum(change[order])
+    # Of several changes at one instant only the last counts: a request that ends as one comes hands over its slot.
+    last = np.append(times[1:] != times[:-1], True) if len(times) else np.empty(0, np.bool_)
+    return _stepwise(times[last], -(-running[last] // slots))
+
+
+def demand_of_bins(replicas: Counts, width: float) -> Demand:
+    """What is needed in each bin of `width` seconds."""
+    at: Floats = np.arange(len(replicas) + 1, dtype=np.float64) * width
+    return _stepwise(at, np.append(replicas, 0).astype(np.int64))
+
+
+def clairvoyant(demand: Demand, start_seconds: float, start_price: float = 0.0) -> Bound:
+    """The optimum for this demand. `start_price` is in replica-seconds. O(N log N) in the changes of all levels."""
+    if demand.peak == 0:
+        return NOTHING
+    level, at, rises = _changes(demand)
+    order = np.lexsort((at, level))
+    level, at, rises = level[order], at[order], rises[order]
+    # Each level's changes are rise, fall, rise, fall, …
+    needed = float(np.sum(at[~rises]) - np.sum(at[rises]))
+    again = rises[1:] & (level[1:] == level[:-1])
+    gaps = (at[1:] - at[:-1])[again]
+    restart = start_seconds + start_price
+    stays = gaps < restart
+    starts = demand.peak + int(np.sum(~stays))
+    return Bound(needed, float(gaps[stays].sum()), starts * start_seconds, starts, starts * start_price)
+
+
+def always_on(demand: Demand, span: float) -> float:
+    """Replica-seconds of as many replicas as are ever needed, all the time."""
+    return demand.peak * span
+
+
+def keep_alive(demand: Demand, start_seconds: float, keep_seconds: float) -> tuple[Bound, float]:
+    """What keeping each level's replica for a fixed time costs, and the share of rises that find it gone.
+
+    With `keep_seconds` = L this is ski rental, which never costs more than twice the optimum. Requests that find
+    nothing are taken to be served as if they had not waited: the figure is for comparing timers with the bound.
+    """
+    if demand.peak == 0:
+        return NOTHING, 0.0
+    level, at, rises = _changes(demand)
+    order = np.lexsort((at, level))
+    level, at, rises = level[order], at[order], rises[order]
+    again = rises[1:] & (level[1:] == level[:-1])
+    gaps = (at[1:] - at[:-1])[again]
+    kept = gaps <= keep_seconds
+    starts = demand.peak + int(np.sum(~kept))
+    idle = float(gaps[kept].sum()) + starts * keep_seconds
+    needed = float(np.sum(at[~rises]) - np.sum(at[rises]))
+    return Bound(needed, idle, starts * start_seconds, starts), starts / int(rises.sum())
+
+
+def _stepwise(at: Floats, replicas: Counts) -> Demand:
+    changed = np.diff(replicas, prepend=0) != 0
+    return Demand(at[changed], replicas[changed])
+
+
+def _changes(demand: Demand) -> tuple[Counts, Floats, NDArray[np.bool_]]:
+    """Every change of every level: which level, when, and whether it rises."""
+    before = np.concatenate((np.zeros(1, np.int64), demand.replicas[:-1]))
+    size = np.abs(demand.replicas - before)
+    which = np.repeat(np.arange(len(size)), size)
+    within = np.arange(len(which)) - np.repeat(np.cumsum(size) - size, size)
+    level = np.minimum(before, demand.replicas)[which] + within
+    return level, demand.at[which], (demand.replicas > before)[which]
+
+
+def gpu_hours(replica_seconds: float, gpus_per_replica: int = 1) -> float:
+    """Hours of GPUs; NaN stays NaN."""
+    return math.nan if math.isnan(replica_seconds) else replica_seconds * gpus_per_replica / 3600.0
