@@ -13,7 +13,7 @@ from queue_proxy.drain import Drain, DrainTimes
 from queue_proxy.engine_metrics import EngineReader
 from queue_proxy.http import HttpServer, Timeouts, Upstream
 from queue_proxy.http.listening import stop_listening
-from queue_proxy.http2.server_connection import ServerConnection
+from queue_proxy.http2_when_needed import http2_connection, load_http2
 from queue_proxy.limiter import QueueBounds
 from queue_proxy.listening_sockets import BACKLOG, take_socket
 from queue_proxy.measurement import Measurement
@@ -24,6 +24,8 @@ from queue_proxy.process import StartError
 from queue_proxy.readiness import Readiness
 from queue_proxy.settings import Config
 
+# By then a model that starts in a moment has its first request.
+_LOAD_HTTP2_SECONDS = 1.0
 # After the drain, for the word that the model may end to leave.
 _FAREWELL_SECONDS = 0.5
 _CLOCK = time.monotonic
@@ -58,7 +60,7 @@ class QueueProxy:
         timeouts = Timeouts(config.timeout, config.response_start_timeout, config.idle_timeout)
         observer = self._observability.observer(config.service, config.name)
         self._server = HttpServer(
-            self._dispatcher, config.clients, timeouts, _CLOCK, http2=ServerConnection, observer=observer
+            self._dispatcher, config.clients, timeouts, _CLOCK, http2=http2_connection, observer=observer
         )
         self._engine = None if config.engine_metrics is None else EngineReader(config.engine_metrics, _CLOCK)
         inherited = config.listen.fd is not None
@@ -81,6 +83,7 @@ class QueueProxy:
         for server, sock in zip((self._admin_server, self._server), reversed(self._sockets), strict=True):
             self._listeners.append(await loop.create_server(server, sock=sock, backlog=BACKLOG))
         watching = self._readiness.start()
+        loop.call_later(_LOAD_HTTP2_SECONDS, loop.run_in_executor, None, load_http2)
         requests, admin = (sock.getsockname() for sock in self._sockets)
         sys.stderr.write(f"queue_proxy {self._config.name}: requests on {_text(requests)}, admin on {_text(admin)}\n")
         return watching
