@@ -1,0 +1,104 @@
+"""The heap of events, the randomness that counts instead of drawing, and buckets of durations."""
+
+from __future__ import annotations
+
+import math
+
+from simulations.plant.records import (
+    BUCKETS,
+    EVENT_KINDS,
+    LOWEST_OCTAVE,
+    PER_OCTAVE,
+    PHASES,
+    State,
+)
+
+
+def push(p: State, at: float, kind: int, who: int) -> None:
+    """Put an event into the heap. There is room: see `advance`."""
+    world, heap = p.world[0], p.heap
+    tie = world.tie
+    world.tie = tie + 1
+    i = world.events
+    world.events = i + 1
+    while i > 0:
+        parent = (i - 1) >> 1
+        above = heap[parent]
+        if above.at <= at:
+            break
+        here = heap[i]
+        here.at, here.tie, here.what = above.at, above.tie, above.what
+        i = parent
+    here = heap[i]
+    here.at, here.tie, here.what = at, tie, who * EVENT_KINDS + kind
+
+
+def pop(p: State) -> int:
+    """Take the first event out; returns its `what`."""
+    world, heap = p.world[0], p.heap
+    what = heap[0].what
+    size = world.events - 1
+    world.events = size
+    if size == 0:
+        return what
+    last = heap[size]
+    at, tie, last_what = last.at, last.tie, last.what
+    i = 0
+    while True:
+        child = 2 * i + 1
+        if child >= size:
+            break
+        low = heap[child]
+        if child + 1 < size:
+            other = heap[child + 1]
+            if other.at < low.at or (other.at == low.at and other.tie < low.tie):
+                child += 1
+                low = other
+        if at < low.at or (at == low.at and tie < low.tie):
+            break
+        here = heap[i]
+        here.at, here.tie, here.what = low.at, low.tie, low.what
+        i = child
+    here = heap[i]
+    here.at, here.tie, here.what = at, tie, last_what
+    return what
+
+
+def mixed(x: int) -> int:
+    """32 bits that depend on all of the 32 bits of x (the finaliser of MurmurHash3)."""
+    x = (x ^ (x >> 16)) & 0xFFFFFFFF
+    x = (x * 0x85EBCA6B) & 0xFFFFFFFF
+    x = x ^ (x >> 13)
+    x = (x * 0xC2B2AE35) & 0xFFFFFFFF
+    return x ^ (x >> 16)
+
+
+def counted(seed: int, a: int, b: int, c: int) -> int:
+    """32 random bits that are a function of these four numbers alone, whatever was drawn before."""
+    x = mixed((seed + 0x9E3779B9) & 0xFFFFFFFF)
+    x = mixed(x ^ (a & 0xFFFFFFFF))
+    x = mixed(x ^ (b & 0xFFFFFFFF))
+    return mixed(x ^ (c & 0xFFFFFFFF))
+
+
+def share(bits: int) -> float:
+    """A number from 0 to below 1 from 32 bits."""
+    return bits / 4294967296.0
+
+
+def phase_seconds(p: State, s: int, start: int, phase: int) -> float:
+    """What this phase takes in the start with this number."""
+    first = p.sample_from[s * PHASES + phase]
+    count = p.sample_from[s * PHASES + phase + 1] - first
+    if count == 1:
+        return p.samples[first]
+    return p.samples[first + counted(p.world[0].seed, s, start, phase) % count]
+
+
+def bucket(seconds: float) -> int:
+    """The bucket of a duration: linear in each octave, so that it needs no logarithm."""
+    if seconds <= 0.0:
+        return 0
+    mantissa, exponent = math.frexp(seconds)  # mantissa in [0.5, 1)
+    i = (exponent - 1 - LOWEST_OCTAVE) * PER_OCTAVE + int((mantissa - 0.5) * (2 * PER_OCTAVE))
+    return min(BUCKETS - 1, max(0, i))

@@ -1,0 +1,318 @@
+"""Requests: from the client through the hold and a replica to their end, as activator and queue proxy do it.
+
+First come, first served. A request goes to the ready replica with most room, as long as the limit leaves any; without
+a limit the whole hold goes to whoever is ready first. While the activator is out of the path, connections spread at
+random and wait in the queue proxies.
+"""
+
+from __future__ import annotations
+
+from simulations.plant.core.areas import bin_of, touch_load
+from simulations.plant.core.engine import begin, enter_engine, has_slot, leave_engine
+from simulations.plant.core.heap import counted, push
+from simulations.plant.core.ledger import end_attempt
+from simulations.plant.core.ready import most_room, one_less, one_more
+from simulations.plant.records import (
+    ALARM,
+    COMPLETED,
+    DRAINING,
+    HELD,
+    INFINITE,
+    LIFE,
+    NONE,
+    QUEUED,
+    READY,
+    REFUSED_FULL,
+    REFUSED_NO_ENDPOINT,
+    TIMED_OUT,
+    WAITING,
+    State,
+)
+
+
+def come(p: State, now: float) -> None:
+    """The next request of the trace arrives."""
+    world = p.world[0]
+    row = p.rows[world.cursor]
+    world.cursor += 1
+    i = world.free_request
+    request = p.requests[i]
+    world.free_request = request.behind
+    world.requests_used += 1
+    request.service = row.service
+    request.number = world.numbers
+    world.numbers += 1
+    request.attempt = 0
+    request.cold = 0
+    request.first_at = now
+    request.first_token_at = 0.0
+    request.began_at = now
+    request.ends_at = INFINITE
+    request.seconds = row.seconds
+    request.input_tokens, request.output_tokens = row.input_tokens, row.output_tokens
+    p.services[row.service].requests += 1
+    p.bins[row.service * world.bins + bin_of(world.bin_width, world.bins, now)].arrived += 1
+    attempt(p, i, now)
+
+
+def attempt(p: State, i: int, now: float) -> None:
+    """A client sends, for the first time or again."""
+    request = p.requests[i]
+    s = request.service
+    service = p.services[s]
+    touch_load(p, s, now)
+    service.attempts += 1
+    service.second_arrived += 1
+    request.sent_at = now
+    request.replica = NONE
+    request.older, request.newer = service.newest, NONE
+    if service.newest == NONE:
+        service.oldest = i
+    else:
+        p.requests[service.newest].newer = i
+    service.newest = i
+    direct = service.in_path == 0 and service.ready > 0
+    r = NONE
+    if direct:
+        r = any_ready(p, s, i)
+        replica = p.replicas[r]
+        full = service.limit > 0 and replica.in_flight - replica.line >= service.limit
+        if full and 0 < service.queue_requests <= replica.line:
+            end_attempt(p, i, REFUSED_FULL, now)
+            return
+    elif service.held == 0:
+        r = most_room(p, s)
+    if r != NONE:
+        deliver(p, i, r, now)
+    elif service.held >= service.hold_requests:
+        end_attempt(p, i, REFUSED_FULL if service.ready > 0 else REFUSED_NO_ENDPOINT, now)
+        return
+    else:
+        hold(p, i)
+    if service.alarm_at == INFINITE:
+        set_alarm(p, s)
+
+
+def any_ready(p: State, s: int, i: int) -> int:
+    """A ready replica at random, as connections are balanced without an activator."""
+    service, request = p.services[s], p.requests[i]
+    left = counted(p.world[0].seed, request.number, request.attempt, 101) % service.ready
+    r = service.first_replica
+    while True:
+        if p.replicas[r].state == READY:
+            if left == 0:
+                return r
+            left -= 1
+        r = p.replicas[r].next
+
+
+def hold(p: State, i: int) -> None:
+    """It waits in the activator, which tells the controller when nothing is ready (`activator.dispatch._announce`)."""
+    request = p.requests[i]
+    service = p.services[request.service]
+    request.state = HELD
+    request.behind = NONE
+    if service.held == 0:
+        service.first_held = i
+    else:
+        p.requests[service.last_held].behind = i
+    service.last_held = i
+    service.held += 1
+    if service.ready == 0:
+        request.cold = 1
+        announce(p, request.service)
+
+
+def announce(p: State, s: int) -> None:
+    """With the first who waits for an endpoint, and each time that there are twice as many."""
+    service = p.services[s]
+    if service.held >= service.announce_at:
+        service.announce_at = 2 * service.held
+        if service.tells:
+            p.world[0].told = s
+
+
+def pump(p: State, s: int, now: float) -> None:
+    """Hand out what can be handed out."""
+    service = p.services[s]
+    while service.held > 0:
+        r = most_room(p, s)
+        if r == NONE:
+            return
+        touch_load(p, s, now)
+        i = unhold(p, s)
+        deliver(p, i, r, now)
+
+
+def unhold(p: State, s: int) -> int:
+    """Take the first out of the hold."""
+    service = p.services[s]
+    i = service.first_held
+    service.first_held = p.requests[i].behind
+    service.held -= 1
+    if service.held == 0:
+        service.last_held = NONE
+        service.announce_at = 1
+    return i
+
+
+def deliver(p: State, i: int, r: int, now: float) -> None:
+    """It reaches a replica's queue proxy, which lets it in or lets it wait."""
+    request, replica = p.requests[i], p.replicas[r]
+    s = request.service
+    service = p.services[s]
+    request.replica = r
+    service.in_flight += 1
+    replica.in_flight += 1
+    if replica.in_flight == 1:
+        service.busy += 1
+    one_more(p, s, r)
+    if service.limit > 0 and replica.in_flight - replica.line > service.limit:
+        request.state = QUEUED
+        request.behind = NONE
+        if replica.line == 0:
+            replica.first_in_line = i
+        else:
+            p.requests[replica.last_in_line].behind = i
+        replica.last_in_line = i
+        replica.line += 1
+        service.queued += 1
+    else:
+        enter_engine(p, i, r, now)
+
+
+def release(p: State, i: int, now: float) -> None:
+    """A request leaves its replica, finished or not, and makes room there."""
+    request = p.requests[i]
+    s, r = request.service, request.replica
+    service, replica = p.services[s], p.replicas[r]
+    touch_load(p, s, now)
+    if request.state == QUEUED:
+        replica.first_in_line, replica.last_in_line = without(p, i, replica.first_in_line, replica.last_in_line)
+        replica.line -= 1
+        service.queued -= 1
+    elif request.state == WAITING:
+        replica.first_in_backlog, replica.last_in_backlog = without(
+            p, i, replica.first_in_backlog, replica.last_in_backlog
+        )
+        replica.backlog -= 1
+        service.engine_waiting -= 1
+    else:
+        leave_engine(p, i, r, now)
+    service.in_flight -= 1
+    replica.in_flight -= 1
+    if replica.state == READY:
+        if replica.in_flight == 0:
+            service.busy -= 1
+        one_less(p, s, r)
+    if replica.line > 0 or replica.backlog > 0:
+        admit(p, r, now)
+    if replica.state == DRAINING and replica.in_flight == 0:
+        replica.life_at = now
+        push(p, now, LIFE, r)
+    p.world[0].pump = s
+
+
+def admit(p: State, r: int, now: float) -> None:
+    """Let in who can be let in: into the model by the queue proxy, then into the batch by the engine."""
+    replica = p.replicas[r]
+    service = p.services[replica.service]
+    while replica.line > 0 and (service.limit == 0 or replica.in_flight - replica.line < service.limit):
+        i = replica.first_in_line
+        replica.first_in_line = p.requests[i].behind
+        replica.line -= 1
+        service.queued -= 1
+        enter_engine(p, i, r, now)
+    while replica.backlog > 0 and has_slot(p, r, replica.first_in_backlog):
+        i = replica.first_in_backlog
+        replica.first_in_backlog = p.requests[i].behind
+        replica.backlog -= 1
+        service.engine_waiting -= 1
+        begin(p, i, r, now)
+
+
+def without(p: State, i: int, first: int, last: int) -> tuple[int, int]:
+    """A line without i: its new first and last. Nearly always i is the first, since the oldest gives up first."""
+    after = p.requests[i].behind
+    if first == i:
+        return after, (NONE if after == NONE else last)
+    before = first
+    while p.requests[before].behind != i:
+        before = p.requests[before].behind
+    p.requests[before].behind = after
+    return first, (before if last == i else last)
+
+
+def complete(p: State, i: int, now: float) -> None:
+    """A whole answer."""
+    request = p.requests[i]
+    release(p, i, now)
+    service = p.services[request.service]
+    service.done_attempts += 1
+    service.service_seconds += now - request.forwarded_at
+    end_attempt(p, i, COMPLETED, now)
+
+
+def held_until(p: State, s: int, i: int) -> float:
+    """When a request may be held no longer (`activator.hold._deadline`)."""
+    request, service = p.requests[i], p.services[s]
+    first = service.hold_no_endpoint if service.hold_no_endpoint > 0.0 else INFINITE
+    second = service.hold_full if service.hold_full > 0.0 else INFINITE
+    budget = second if service.ready > 0 else first
+    return min(max(request.sent_at, service.regime_since) + budget, request.sent_at + first + second)
+
+
+def next_deadline(p: State, s: int) -> float:
+    """When somebody has waited too long: a held request, or the client of the oldest."""
+    service = p.services[s]
+    at = INFINITE
+    if service.held > 0:
+        at = held_until(p, s, service.first_held)
+    if service.timeout > 0.0 and service.oldest != NONE:
+        at = min(at, p.requests[service.oldest].sent_at + service.timeout)
+    return at
+
+
+def set_alarm(p: State, s: int) -> None:
+    """See to it that an event is there by the next deadline."""
+    at = next_deadline(p, s)
+    if at < p.services[s].alarm_at:
+        p.services[s].alarm_at = at
+        push(p, at, ALARM, s)
+
+
+def alarm(p: State, s: int, now: float) -> None:
+    """Who has waited too long is refused, or gives up."""
+    service = p.services[s]
+    if now != service.alarm_at:
+        return
+    service.alarm_at = INFINITE
+    touch_load(p, s, now)
+    while service.timeout > 0.0 and service.oldest != NONE:
+        i = service.oldest
+        if p.requests[i].sent_at + service.timeout > now:
+            break
+        if p.requests[i].state == HELD:
+            unhold(p, s)
+        else:
+            release(p, i, now)
+        end_attempt(p, i, TIMED_OUT, now)
+    while service.held > 0 and held_until(p, s, service.first_held) <= now:
+        i = unhold(p, s)
+        end_attempt(p, i, REFUSED_FULL if service.ready > 0 else REFUSED_NO_ENDPOINT, now)
+    set_alarm(p, s)
+
+
+def regime_changed(p: State, s: int, now: float) -> None:
+    """The first replica is ready, or the last one is so no longer: everybody's clock begins again."""
+    service = p.services[s]
+    service.regime_since = now
+    service.announce_at = 1
+    if service.held > 0:
+        if service.ready == 0:
+            i = service.first_held
+            while i != NONE:
+                p.requests[i].cold = 1
+                i = p.requests[i].behind
+            announce(p, s)
+        set_alarm(p, s)

@@ -1,0 +1,164 @@
+"""The state of a plant at the beginning of a trace, from a scenario."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import MutableSequence, Sequence
+from typing import cast
+
+import numpy as np
+
+from simulations.plant.records import (
+    BUCKETS,
+    HISTOGRAMS,
+    INFINITE,
+    NONE,
+    STARTS_KEPT,
+    BatchPlace,
+    Bin,
+    Event,
+    Group,
+    Link,
+    Node,
+    Replica,
+    Request,
+    Row,
+    Second,
+    Service,
+    State,
+    World,
+)
+from simulations.plant.storage import dtype_of, integers, numbers, records
+from simulations.scenario import PHASE_FIELDS, ClusterSpec, ContinuousBatching, Scenario, ServiceSpec
+
+# At most this many bins of the time line; a width in whole seconds that needs no more.
+BIN_LIMIT = 1_440
+_FIRST_REQUESTS = 1_024
+_FIRST_REPLICAS = 64
+_UNBOUNDED_GPUS = 1 << 40
+
+
+def bin_width(span: float) -> float:
+    """Seconds of a bin, whole, so that a whole second never lies in two."""
+    return float(max(1, math.ceil(span / BIN_LIMIT)))
+
+
+def initial_state(scenario: Scenario, *, compiled: bool, ring: int, bins: int, width: float) -> State:
+    """Everything at time 0, with no replica yet."""
+    services, cluster = scenario.services, scenario.cluster
+    count = len(services)
+    batch = max((s.model.slots for s in services if isinstance(s.model, ContinuousBatching)), default=0)
+    nodes = max(cluster.nodes, cluster.most_nodes) if cluster.gpus_per_node else 1
+    samples, sample_from = _samples(services)
+    groups = _FIRST_REPLICAS + count + 2
+    world = World(
+        seed=scenario.seed & 0xFFFFFFFF,
+        free_request=0,
+        request_room=_FIRST_REQUESTS,
+        free_replica=0,
+        replica_room=_FIRST_REPLICAS,
+        free_group=0,
+        event_room=4 * _FIRST_REQUESTS,
+        services=count,
+        ring=ring,
+        bins=bins,
+        bin_width=width,
+        batch=batch,
+        nodes=nodes,
+        lasting_nodes=cluster.nodes if cluster.gpus_per_node else 1,
+        nodes_there=cluster.nodes if cluster.gpus_per_node else 0,
+        gpus_per_node=cluster.gpus_per_node,
+        node_idle_seconds=cluster.node_idle_seconds,
+    )
+    return State(
+        world=_stored([world], compiled=compiled),
+        services=_stored([_service(service) for service in services], compiled=compiled),
+        replicas=_stored(
+            [Replica(next=i + 1 if i + 1 < _FIRST_REPLICAS else NONE) for i in range(_FIRST_REPLICAS)],
+            compiled=compiled,
+        ),
+        requests=_stored(
+            [Request(behind=i + 1 if i + 1 < _FIRST_REQUESTS else NONE) for i in range(_FIRST_REQUESTS)],
+            compiled=compiled,
+        ),
+        groups=_stored([Group(higher=i + 1 if i + 1 < groups else NONE) for i in range(groups)], compiled=compiled),
+        batches=records(BatchPlace, max(1, _FIRST_REPLICAS * batch), compiled=compiled),
+        nodes=_stored(_nodes(cluster, nodes), compiled=compiled),
+        links=_stored([Link(cluster.image_streams), Link(cluster.weight_streams)], compiled=compiled),
+        seconds=records(Second, count * ring, compiled=compiled),
+        bins=records(Bin, count * bins, compiled=compiled),
+        heap=records(Event, 4 * _FIRST_REQUESTS, compiled=compiled),
+        rows=records(Row, 1, compiled=compiled),
+        histograms=integers(count * HISTOGRAMS * BUCKETS, compiled=compiled),
+        caches=_caches(cluster, nodes, count, compiled=compiled),
+        last_starts=numbers(count * STARTS_KEPT, compiled=compiled),
+        samples=samples if compiled else samples.tolist(),  # type: ignore[arg-type]
+        sample_from=sample_from if compiled else sample_from.tolist(),  # type: ignore[arg-type]
+    )
+
+
+def _service(spec: ServiceSpec) -> Service:
+    service = Service(
+        slots=spec.model.slots,
+        limit=spec.limit,
+        gpus=spec.gpus,
+        timeout=spec.clients.timeout,
+        retries=spec.clients.retries,
+        backoff=spec.clients.backoff,
+        hold_requests=spec.hold.requests,
+        hold_no_endpoint=spec.hold.no_endpoint_seconds,
+        hold_full=spec.hold.full_seconds,
+        queue_requests=spec.queue_requests,
+        good_latency=spec.objective.latency,
+        good_ttft=spec.objective.ttft,
+        drain_seconds=spec.drain_seconds,
+        failure=spec.start.failure,
+        start_backoff=spec.start.backoff,
+        longest_backoff=spec.start.longest_backoff,
+    )
+    if isinstance(spec.model, ContinuousBatching):
+        service.batching = 1
+        service.prefill, service.alpha, service.beta = spec.model.prefill, spec.model.alpha, spec.model.beta
+        service.kv_tokens = spec.model.kv_tokens
+    return service
+
+
+def _nodes(cluster: ClusterSpec, count: int) -> list[Node]:
+    if not cluster.gpus_per_node:
+        return [Node(there=1, gpus_free=_UNBOUNDED_GPUS)]
+    return [
+        Node(there=1, gpus_free=cluster.gpus_per_node) if n < cluster.nodes else Node(idle_since=INFINITE)
+        for n in range(count)
+    ]
+
+
+def _caches(cluster: ClusterSpec, nodes: int, services: int, *, compiled: bool) -> MutableSequence[int]:
+    caches = integers(nodes * services, compiled=compiled)
+    lasting = cluster.nodes if cluster.gpus_per_node else 1
+    if cluster.caches_warm:
+        for place in range(min(nodes, lasting) * services):
+            caches[place] = 3
+    return caches
+
+
+def _samples(services: Sequence[ServiceSpec]) -> tuple[np.ndarray, np.ndarray]:
+    """All samples of all phases in one line, and where each begins. Those that are one object are stored once."""
+    parts: list[np.ndarray] = []
+    starts: list[int] = []
+    at = 0
+    for service in services:
+        for phase in PHASE_FIELDS:
+            samples = np.asarray(getattr(service.start, phase), dtype=np.float64)
+            starts.append(at)
+            parts.append(samples)
+            at += len(samples)
+    return np.concatenate(parts), np.array([*starts, at], dtype=np.int64)
+
+
+def _stored(objects: list, *, compiled: bool) -> Sequence:  # type: ignore[type-arg]
+    if not compiled:
+        return objects
+    kind = type(objects[0])
+    names = list(kind.__dataclass_fields__)
+    rows = [tuple(getattr(record, name) for name in names) for record in objects]
+    return cast("Sequence[object]", np.array(rows, dtype=dtype_of(kind)))

@@ -1,0 +1,154 @@
+"""Observe: from what the plant tells to what a controller knows, as `autoscaler.signals.collector` would make it.
+
+The controller's collector adds up the Stats of many sources second by second. The plant knows the sums, so it begins
+there; what is the same is what matters: whole seconds, once; late by the metrics path; after a lost scrape two seconds
+at once; and a first request that counts at once because its activator pushes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from autoscaler.signals.collector import ServiceTime
+from autoscaler.signals.observation import ReplicaCounts, Sample
+from simulations.plant.core.heap import counted, share
+from simulations.plant.core.tell import HEAD
+from simulations.plant.interface import Observed
+from simulations.scenario import MetricsPath
+
+
+class Observer:
+    """What one service's controller has been told so far."""
+
+    __slots__ = (
+        "_announced",
+        "_announced_arrivals",
+        "_announced_second",
+        "_busy",
+        "_completed",
+        "_counts",
+        "_credit",
+        "_ready",
+        "_seed",
+        "_service",
+        "_service_seconds",
+        "_service_time",
+        "_starts",
+        "_tally",
+        "_wake_seconds",
+        "heard",
+        "path",
+        "told",
+    )
+
+    def __init__(self, service: int, path: MetricsPath, seed: int) -> None:
+        """Nothing is known yet."""
+        self._service = service
+        self._seed = seed
+        self.path = path
+        self.told = 0  # the first second that is not told yet
+        self.heard = 0  # when the last scrape was
+        self._service_time = ServiceTime()
+        self._completed = 0.0
+        self._service_seconds = 0.0
+        self._busy = self._ready = 0.0
+        self._starts = 0.0
+        self._wake_seconds: float | None = None
+        self._announced_second = -1
+        self._announced = self._credit = 0.0
+        self._announced_arrivals = 0.0
+        self._tally: tuple[float, ...] = ()
+        self._counts = ReplicaCounts(0, 0)
+
+    def last_scrape(self, now: float) -> int:
+        """The second of the last scrape that has come through by now."""
+        heard = math.floor(now - self.path.delay)
+        if self.path.loss > 0.0:
+            while heard > self.heard and share(counted(self._seed, self._service, heard, 104)) < self.path.loss:
+                heard -= 1
+        return max(self.heard, heard)
+
+    def started(self, durations: Sequence[float], starts: float) -> None:
+        """Replicas have become ready; the newest durations from order to readiness."""
+        ordered = sorted(durations)
+        self._wake_seconds = ordered[math.ceil(0.9 * len(ordered)) - 1]
+        self._starts = starts
+
+    def knows_starts(self, starts: float) -> bool:
+        """Whether `started` was told of all of them."""
+        return self._starts == starts
+
+    def observed(self, now: float, heard: int, out: Sequence[float], count: int, *, urgent: bool) -> Observed:
+        """Make it from what `core.tell` wrote."""
+        samples = self._samples(out, count, heard)
+        self.heard = heard
+        held = out[1]
+        if urgent and out[14] == 0.0:
+            held = out[22]
+            samples += self._announce(out)
+        self._service_time.age(now)
+        if out[7] > self._completed:
+            self._service_time.add(out[7] - self._completed, out[8] - self._service_seconds)
+            self._completed, self._service_seconds = out[7], out[8]
+        busy, ready = out[11] - self._busy, out[12] - self._ready
+        if heard > 0:
+            self._busy, self._ready = out[11], out[12]
+        return Observed(
+            self._service,
+            now,
+            tuple(samples),
+            now - heard,
+            out[0],
+            held,
+            out[2],
+            out[3],
+            out[4],
+            out[5],
+            min(1.0, busy / ready) if ready > 0.0 else 0.0,
+            int(out[6]),
+            int(out[7]),
+            int(out[9]),
+            int(out[10]),
+            self._replicas(out),
+            self._service_time.mean,
+            self._wake_seconds,
+            out[19] != 0.0,
+            out[20] != 0.0,
+            self.path.stale_after,
+            urgent,
+        )
+
+    def _replicas(self, out: Sequence[float]) -> ReplicaCounts:
+        tally = tuple(out[13:19])
+        if tally != self._tally:
+            self._tally = tally
+            wanted, ready, starting, pending, draining, failed = map(int, tally)
+            self._counts = ReplicaCounts(wanted, ready, starting, pending, draining, failed)
+        return self._counts
+
+    def _samples(self, out: Sequence[float], count: int, heard: int) -> list[Sample]:
+        samples = []
+        for k in range(HEAD, HEAD + 4 * count, 4):
+            second, load, arrived, waiting = out[k : k + 4]
+            if second == self._announced_second:
+                counted_already = min(load, self._credit)
+                load, waiting = load - counted_already, max(0.0, waiting - counted_already)
+                arrived -= self._announced_arrivals
+                self._credit = self._announced_arrivals = 0.0
+            samples.append(Sample(int(second), load, arrived, waiting))
+        self.told = max(self.told, heard)
+        return samples
+
+    def _announce(self, out: Sequence[float]) -> list[Sample]:
+        """Who waits counts as if it had been held all second; what is then measured is reduced by it."""
+        second = int(out[24])
+        if second != self._announced_second:
+            self._announced_second = second
+            self._announced = self._credit = self._announced_arrivals = 0.0
+        extra = max(0.0, out[22] - self._announced)
+        arrived = out[23] - self._announced_arrivals
+        self._announced += extra
+        self._credit += extra
+        self._announced_arrivals += arrived
+        return [Sample(second, extra, arrived, extra)] if extra or arrived else []

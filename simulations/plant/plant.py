@@ -1,0 +1,218 @@
+"""SimulatedPlant: the core with its memory, its feed of requests, and what is told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol, cast
+
+import numpy as np
+
+from simulations.plant.compile import can_compile, compiled_core, plain_core
+from simulations.plant.core.tell import HEAD
+from simulations.plant.demand import Feed, Rows
+from simulations.plant.initial import BIN_LIMIT, bin_width, initial_state
+from simulations.plant.interface import Observed, Results
+from simulations.plant.observe import Observer
+from simulations.plant.records import (
+    ARRIVED,
+    MORE_ROWS,
+    NO_ROOM,
+    NONE,
+    STARTS_KEPT,
+    BatchPlace,
+    Event,
+    Group,
+    Replica,
+    Request,
+    Row,
+    Service,
+    World,
+)
+from simulations.plant.storage import grown, numbers, objects
+from simulations.plant.summary import summary
+from simulations.scenario import Scenario, ScenarioError
+
+
+class Requests(Protocol):
+    """What is used of a trace."""
+
+    @property
+    def span(self) -> float: ...
+    def chunks(self) -> Iterator[Rows]: ...
+
+
+_MOST_REPLICAS_AT_ONCE = 1_000_000
+
+
+class SimulatedPlant:
+    """A Plant. `compiled` None: compiled where numba is installed. Both ways give the same bits."""
+
+    def __init__(
+        self, scenario: Scenario, trace: Requests, *, compiled: bool | None = None, longest_period: float = 60.0
+    ) -> None:
+        """At the beginning of the trace. `longest_period`: seconds between two observations of a service, at most."""
+        self._core = compiled_core() if (can_compile() if compiled is None else compiled) else plain_core()
+        self._scenario = scenario
+        self._ring = int(longest_period + scenario.metrics.delay) + 64
+        self._bin_width = bin_width(trace.span)
+        self._state = initial_state(
+            scenario, compiled=self._core.compiled, ring=self._ring, bins=BIN_LIMIT, width=self._bin_width
+        )
+        self._feed = Feed(scenario, trace.chunks())
+        self._out = numbers(HEAD + 4 * self._ring, compiled=self._core.compiled)
+        self._observers = [Observer(s, scenario.metrics, scenario.seed) for s in range(len(scenario.services))]
+        self._now = 0.0
+        for s, service in enumerate(scenario.services):
+            if service.initial:
+                self._make_room(service.initial)
+                self._core.have_ready(self._state, s, service.initial)
+
+    @property
+    def now(self) -> float:
+        """See Plant."""
+        return self._now
+
+    @property
+    def compiled(self) -> bool:
+        """Whether the compiled core runs."""
+        return self._core.compiled
+
+    def advance(self, until: float) -> int:
+        """See Plant."""
+        advance = self._core.advance
+        while True:
+            why = advance(self._state, until)
+            if why == ARRIVED:
+                self._now = until
+                return NONE
+            if why == MORE_ROWS:
+                self._load_rows()
+            elif why == NO_ROOM:
+                self._grow_requests()
+            else:
+                world = self._world()
+                self._now = world.now
+                self._set_world("told", NONE)
+                return world.told
+
+    def observe(self, service: int, *, urgent: bool = False) -> Observed:
+        """See Plant."""
+        observer = self._observers[service]
+        now = self._now
+        heard = observer.last_scrape(now)
+        count = self._core.tell(self._state, service, observer.told, heard, self._out)
+        end = HEAD + 4 * count
+        out: Sequence[float] = self._out[:end].tolist() if self._core.compiled else self._out[:end]  # type: ignore[attr-defined]
+        if not observer.knows_starts(out[21]):
+            first = service * STARTS_KEPT
+            kept = self._state.last_starts[first : first + min(STARTS_KEPT, int(out[21]))]
+            observer.started([float(duration) for duration in kept], out[21])
+        return observer.observed(now, heard, out, count, urgent=urgent)
+
+    def order(self, service: int, replicas: int) -> None:
+        """See Plant. Raises ScenarioError for a number that nobody can mean."""
+        if not 0 <= replicas <= _MOST_REPLICAS_AT_ONCE:
+            raise ScenarioError(f"{self._scenario.services[service].name}: {replicas} replicas cannot be ordered")
+        self._make_room(replicas)
+        self._core.order(self._state, service, replicas)
+
+    def put_activator(self, service: int, in_path: bool) -> None:
+        """See Plant."""
+        self._set_service(service, "in_path", int(in_path))
+
+    def tell_arrivals(self, service: int, wanted: bool) -> None:
+        """Whether `advance` stops when a request of this service finds no endpoint."""
+        self._set_service(service, "tells", int(wanted))
+
+    def results(self) -> Results:
+        """See Plant."""
+        self._core.look_at_all(self._state)
+        return summary(self._scenario, self._state)
+
+    # Inside.
+
+    def _world(self) -> World:
+        return objects(World, self._state.world)[0]
+
+    def _set_world(self, name: str, value: float) -> None:
+        if self._core.compiled:
+            cast("np.ndarray[tuple[int]]", self._state.world)[name][0] = value
+        else:
+            setattr(self._state.world[0], name, value)
+
+    def _set_service(self, s: int, name: str, value: int) -> None:
+        if self._core.compiled:
+            cast("np.ndarray[tuple[int]]", self._state.services)[name][s] = value
+        else:
+            setattr(self._state.services[s], name, value)
+
+    def _load_rows(self) -> None:
+        rows = self._feed.next()
+        self._set_world("cursor", 0)
+        if rows is None:
+            self._set_world("rows", 0)
+            self._set_world("trace_over", 1)
+            return
+        self._set_world("rows", len(rows[0]))
+        if not self._core.compiled:
+            columns = [column.tolist() for column in rows]
+            self._state = self._state._replace(rows=[Row(*row) for row in zip(*columns, strict=True)])
+            return
+        table = np.empty(len(rows[0]), np.asarray(self._state.rows).dtype)
+        for name, column in zip(("at", "service", "seconds", "input_tokens", "output_tokens"), rows, strict=True):
+            table[name] = column
+        self._state = self._state._replace(rows=cast("Sequence[Row]", table))
+
+    def _grow_requests(self) -> None:
+        """Twice the requests, and what comes with them."""
+        world, state = self._world(), self._state
+        before = world.request_room
+        if world.requests_used >= before:
+            after = 2 * before
+            requests = grown(Request, state.requests, after)
+            self._link(requests, "behind", before, after, world.free_request)
+            self._set_world("free_request", before)
+            self._set_world("request_room", after)
+            self._state = state._replace(requests=requests)
+        self._grow_events(2 * world.event_room)
+
+    def _grow_events(self, room: int) -> None:
+        if room > self._world().event_room:
+            self._state = self._state._replace(heap=grown(Event, self._state.heap, room))
+            self._set_world("event_room", room)
+
+    def _make_room(self, replicas: int) -> None:
+        """So that this many may be there, beside all that are, before an order is carried out."""
+        world = self._world()
+        needed = world.replicas_used + replicas + 1
+        if needed > world.replica_room:
+            before, after = world.replica_room, max(needed, 2 * world.replica_room)
+            state = self._state
+            all_replicas = grown(Replica, state.replicas, after)
+            groups = grown(Group, state.groups, after + world.services + 2)
+            self._link(all_replicas, "next", before, after, world.free_replica)
+            first_group = before + world.services + 2
+            self._link(groups, "higher", first_group, after + world.services + 2, world.free_group)
+            self._set_world("free_replica", before)
+            self._set_world("free_group", first_group)
+            self._set_world("replica_room", after)
+            self._state = state._replace(
+                replicas=all_replicas,
+                groups=groups,
+                batches=grown(BatchPlace, state.batches, max(1, after * world.batch)),
+            )
+        self._grow_events(world.events + 2 * (world.requests_used + needed) + 128)
+
+    def _link(self, collection: Sequence[object], name: str, first: int, end: int, then: int) -> None:
+        """Chain the records from `first` up to below `end`, and after them `then`."""
+        after = [*range(first + 1, end), then]
+        if self._core.compiled:
+            cast("np.ndarray[tuple[int]]", collection)[name][first:end] = after
+        else:
+            for i, next_one in zip(range(first, end), after, strict=True):
+                setattr(collection[i], name, next_one)
+
+    def services(self) -> list[Service]:
+        """The services' records, for tests of laws."""
+        self._core.look_at_all(self._state)
+        return objects(Service, self._state.services)

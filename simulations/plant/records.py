@@ -1,0 +1,425 @@
+"""What the plant consists of, as flat records: services, replicas, requests, nodes, events.
+
+One definition serves two ways of running. Compiled, a collection of records is one structured numpy array; without a
+compiler it is a list of these objects. The functions in `core` say `services[s].held += 1` and work on either, so there
+is one source of truth and both ways give the same bits.
+
+Links between records are indices; NONE is no link. Truth values are 0 and 1. Times are seconds since the trace began.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import MutableSequence, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+NONE: Final = -1
+INFINITE: Final = math.inf
+
+# What an event is about; `Event.what` is who · EVENT_KINDS + kind.
+DONE: Final = 0  # a request with a fixed duration is finished
+ENGINE: Final = 1  # a replica's engine finishes a prompt or a sequence
+LIFE: Final = 2  # a replica's phase ends
+ALARM: Final = 3  # the oldest request of a service may have waited too long
+RETRY: Final = 4  # a client sends again
+NODE_IDLE: Final = 5  # a made node may have been idle long enough
+TRANSFER: Final = 6  # a transfer that shares its bandwidth ends
+EVENT_KINDS: Final = 8
+
+# Where a request is.
+HELD: Final = 1  # in the activator
+QUEUED: Final = 2  # in the line of a replica's queue proxy
+WAITING: Final = 3  # in an engine, not begun
+RUNNING: Final = 4  # in an engine, for a fixed time
+READING: Final = 5  # its prompt is being read, or is next to be
+DECODING: Final = 6  # in the batch
+AWAY: Final = 7  # its client will send again
+
+# Where a replica is in its life.
+SCHEDULING: Final = 1
+UNPLACED: Final = 2  # no node has room
+ON_NEW_NODE: Final = 3
+PULLING: Final = 4
+BOOTING: Final = 5
+LOADING: Final = 6
+WARMING: Final = 7
+READY: Final = 8
+DRAINING: Final = 9
+BACKING_OFF: Final = 10
+
+# Phases, in the order of StartDraws' fields (PHASE_FIELDS).
+P_SCHEDULE: Final = 0
+P_NODE: Final = 1
+P_IMAGE: Final = 2
+P_IMAGE_CACHED: Final = 3
+P_RUNTIME: Final = 4
+P_WEIGHTS: Final = 5
+P_WEIGHTS_CACHED: Final = 6
+P_ENGINE: Final = 7
+PHASES: Final = 8
+
+# How an attempt ends.
+COMPLETED: Final = 0
+REFUSED_NO_ENDPOINT: Final = 1
+REFUSED_FULL: Final = 2
+TIMED_OUT: Final = 3
+CUT: Final = 4
+
+# What advance() returns.
+ARRIVED: Final = 0  # at `until`
+TOLD: Final = 1  # a service wants its controller
+MORE_ROWS: Final = 2  # the trace goes on
+NO_ROOM: Final = 3  # some collection has to grow
+
+# Histograms: 32 octaves from 2⁻¹⁵ s (31 µs) on, each of them cut in 32; so a bucket is at most 3 % wide.
+OCTAVES: Final = 32
+LOWEST_OCTAVE: Final = -15
+PER_OCTAVE: Final = 32
+BUCKETS: Final = OCTAVES * PER_OCTAVE
+HISTOGRAMS: Final = 4  # latency warm, latency cold, TTFT warm, TTFT cold
+
+WINDOW_SECONDS: Final = 300.0
+WINDOW_LEAST: Final = 10
+STARTS_KEPT: Final = 20
+
+
+@dataclass(slots=True)
+class World:
+    """What there is one of. `tie` numbers events, so that those of one moment keep their order."""
+
+    now: float = 0.0
+    seed: int = 0
+    tie: int = 0
+    events: int = 0
+    cursor: int = 0
+    rows: int = 0
+    trace_over: int = 0
+    numbers: int = 0
+    free_request: int = NONE
+    requests_used: int = 0
+    request_room: int = 0
+    free_replica: int = NONE
+    replicas_used: int = 0
+    replica_room: int = 0
+    free_group: int = NONE
+    event_room: int = 0
+    told: int = NONE
+    pump: int = NONE
+    services: int = 0
+    ring: int = 0
+    bins: int = 0
+    bin_width: float = 1.0
+    batch: int = 0
+    nodes: int = 0
+    lasting_nodes: int = 0
+    nodes_there: int = 0
+    nodes_at: float = 0.0
+    node_seconds: float = 0.0
+    gpus_per_node: int = 0
+    node_idle_seconds: float = 0.0
+    gpus_used: int = 0
+    most_gpus: int = 0
+    unplaced: int = NONE
+    last_unplaced: int = NONE
+    window: int = 0
+    window_ended: int = 0
+    window_good: int = 0
+    worst_window: float = INFINITE
+
+
+@dataclass(slots=True)
+class Service:
+    """One service: how it is, what is in it now, and what has become of it."""
+
+    # How it is.
+    batching: int = 0
+    slots: int = 0
+    prefill: float = 0.0
+    alpha: float = 0.0
+    beta: float = 0.0
+    kv_tokens: int = 0
+    limit: int = 0
+    gpus: int = 0
+    timeout: float = 0.0
+    retries: int = 0
+    backoff: float = 0.0
+    hold_requests: int = 0
+    hold_no_endpoint: float = 0.0
+    hold_full: float = 0.0
+    queue_requests: int = 0
+    good_latency: float = INFINITE
+    good_ttft: float = INFINITE
+    drain_seconds: float = 0.0
+    failure: float = 0.0
+    start_backoff: float = 0.0
+    longest_backoff: float = 0.0
+    # Requests now.
+    in_path: int = 1
+    tells: int = 0
+    announce_at: int = 1
+    regime_since: float = 0.0
+    held: int = 0
+    first_held: int = NONE
+    last_held: int = NONE
+    oldest: int = NONE
+    newest: int = NONE
+    alarm_at: float = INFINITE
+    in_flight: int = 0
+    queued: int = 0
+    engine_running: int = 0
+    engine_waiting: int = 0
+    # Replicas now.
+    first_replica: int = NONE
+    wanted: int = 0
+    pending: int = 0
+    starting: int = 0
+    ready: int = 0
+    busy: int = 0
+    draining: int = 0
+    backing_off: int = 0
+    on_new_node: int = 0
+    least_group: int = NONE
+    ever_ready: int = 0
+    start_number: int = 0
+    direction: int = 0
+    # Areas of the second that runs, and of all time.
+    load_at: float = 0.0
+    second: int = 0
+    second_end: float = 1.0
+    load_area: float = 0.0
+    waiting_area: float = 0.0
+    held_area: float = 0.0
+    second_arrived: int = 0
+    busy_seconds: float = 0.0
+    ready_seconds: float = 0.0
+    replicas_at: float = 0.0
+    starting_seconds: float = 0.0
+    draining_seconds: float = 0.0
+    failed_seconds: float = 0.0
+    # Counters.
+    requests: int = 0
+    attempts: int = 0
+    done_attempts: int = 0
+    service_seconds: float = 0.0
+    completed: int = 0
+    refused_no_endpoint: int = 0
+    refused_full: int = 0
+    timed_out: int = 0
+    cut: int = 0
+    good: int = 0
+    cold: int = 0
+    wait_seconds: float = 0.0
+    latency_sum: float = 0.0
+    latency_squares: float = 0.0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    window: int = 0
+    window_ended: int = 0
+    window_good: int = 0
+    worst_window: float = INFINITE
+    starts: int = 0
+    failed_starts: int = 0
+    raised: int = 0
+    lowered: int = 0
+    reversals: int = 0
+    schedule_phase: float = 0.0
+    node_phase: float = 0.0
+    image_phase: float = 0.0
+    runtime_phase: float = 0.0
+    weights_phase: float = 0.0
+    engine_phase: float = 0.0
+
+
+@dataclass(slots=True)
+class Replica:
+    """One replica. `line` is its queue proxy's, `backlog` the engine's, `reading` the prompts', in order."""
+
+    service: int = NONE
+    state: int = 0
+    number: int = 0
+    failures: int = 0
+    node: int = NONE
+    next: int = NONE
+    previous: int = NONE
+    behind: int = NONE
+    ordered_at: float = 0.0
+    attempt_at: float = 0.0
+    phase_at: float = 0.0
+    life_at: float = INFINITE
+    far: int = NONE
+    far_target: float = 0.0
+    schedule_phase: float = 0.0
+    node_phase: float = 0.0
+    image_phase: float = 0.0
+    runtime_phase: float = 0.0
+    weights_phase: float = 0.0
+    engine_phase: float = 0.0
+    group: int = NONE
+    group_next: int = NONE
+    group_previous: int = NONE
+    in_flight: int = 0
+    line: int = 0
+    first_in_line: int = NONE
+    last_in_line: int = NONE
+    backlog: int = 0
+    first_in_backlog: int = NONE
+    last_in_backlog: int = NONE
+    active: int = 0
+    reserved: int = 0
+    prompt_tokens: int = 0
+    first_reading: int = NONE
+    last_reading: int = NONE
+    read_at: float = 0.0
+    decoding: int = 0
+    turns: float = 0.0  # tokens that each sequence of the batch has been given so far
+    turns_at: float = 0.0
+    joined_sum: float = 0.0  # sum of `turns` at which those in the batch joined it
+    due_at: float = INFINITE
+    scheduled_at: float = INFINITE
+
+
+@dataclass(slots=True)
+class Request:
+    """One request, from its arrival until its last attempt has ended."""
+
+    service: int = NONE
+    state: int = 0
+    number: int = 0
+    attempt: int = 0
+    cold: int = 0
+    replica: int = NONE
+    older: int = NONE
+    newer: int = NONE
+    behind: int = NONE
+    first_at: float = 0.0
+    sent_at: float = 0.0
+    forwarded_at: float = 0.0
+    began_at: float = 0.0
+    first_token_at: float = 0.0
+    ends_at: float = INFINITE
+    seconds: float = 0.0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    joined_at: float = 0.0
+
+
+@dataclass(slots=True)
+class Group:
+    """Ready replicas of one service with the same number in flight, who has been there longest first."""
+
+    count: int = 0
+    first: int = NONE
+    last: int = NONE
+    lower: int = NONE
+    higher: int = NONE
+
+
+@dataclass(slots=True)
+class BatchPlace:
+    """One sequence of a batch: the heap of replica r is batch[r · World.batch : … + Replica.decoding]."""
+
+    target: float = 0.0
+    request: int = NONE
+
+
+@dataclass(slots=True)
+class Node:
+    """One node; `there` from when it is ordered until it is given back."""
+
+    there: int = 0
+    ready_at: float = 0.0
+    gpus_free: int = 0
+    replicas: int = 0
+    idle_since: float = 0.0
+
+
+@dataclass(slots=True)
+class Link:
+    """What transfers from far share: images one, weights the other. `moved` is seconds at full speed, of each."""
+
+    streams: float = 0.0
+    active: int = 0
+    moved: float = 0.0
+    moved_at: float = 0.0
+    scheduled_at: float = INFINITE
+
+
+@dataclass(slots=True)
+class Second:
+    """A whole second of one service: its areas, and what was true at its end."""
+
+    second: int = NONE
+    load: float = 0.0
+    waiting: float = 0.0
+    arrived: int = 0
+    in_flight: int = 0
+    held: int = 0
+    queued: int = 0
+    engine_running: int = 0
+    engine_waiting: int = 0
+    kv_cache_usage: float = 0.0
+    attempts: int = 0
+    done_attempts: int = 0
+    service_seconds: float = 0.0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    busy_seconds: float = 0.0
+    ready_seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class Bin:
+    """A bin of one service's time line: areas and counts."""
+
+    demand: float = 0.0
+    held: float = 0.0
+    wanted: float = 0.0
+    starting: float = 0.0
+    ready: float = 0.0
+    draining: float = 0.0
+    arrived: int = 0
+    ended: int = 0
+    missed: int = 0
+
+
+@dataclass(slots=True)
+class Event:
+    """An event in the heap, first by time, then by its number."""
+
+    at: float = 0.0
+    tie: int = 0
+    what: int = 0
+
+
+@dataclass(slots=True)
+class Row:
+    """One request of the trace, with what is drawn for it."""
+
+    at: float = 0.0
+    service: int = 0
+    seconds: float = 0.0
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+class State(NamedTuple):
+    """Everything, as the functions in `core` get it."""
+
+    world: Sequence[World]
+    services: Sequence[Service]
+    replicas: Sequence[Replica]
+    requests: Sequence[Request]
+    groups: Sequence[Group]
+    batches: Sequence[BatchPlace]
+    nodes: Sequence[Node]
+    links: Sequence[Link]
+    seconds: Sequence[Second]
+    bins: Sequence[Bin]
+    heap: Sequence[Event]
+    rows: Sequence[Row]
+    histograms: MutableSequence[int]
+    caches: MutableSequence[int]
+    last_starts: MutableSequence[float]
+    samples: Sequence[float]
+    sample_from: Sequence[int]

@@ -1,0 +1,56 @@
+"""Collections of records: structured arrays for the compiled core, lists of objects for the plain one. Both grow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, MutableSequence, Sequence
+from dataclasses import astuple, fields
+from typing import TYPE_CHECKING, TypeVar, cast
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+RecordT = TypeVar("RecordT", bound="DataclassInstance")
+
+
+def dtype_of(kind: type[DataclassInstance]) -> np.dtype[np.void]:
+    """The layout of a record: eight bytes for each field, as it is annotated."""
+    codes = {"float": "f8", "int": "i8"}
+    return np.dtype([(field.name, codes[str(field.type)]) for field in fields(kind)])
+
+
+def records(kind: Callable[[], RecordT], count: int, *, compiled: bool) -> Sequence[RecordT]:
+    """`count` records with the defaults of their fields."""
+    if not compiled:
+        return [kind() for _ in range(count)]
+    array = np.empty(count, dtype_of(cast("type[DataclassInstance]", kind)))
+    array[:] = astuple(kind())
+    return cast("Sequence[RecordT]", array)
+
+
+def grown(kind: Callable[[], RecordT], old: Sequence[RecordT], count: int) -> Sequence[RecordT]:
+    """The same records and further ones, `count` in all. A list grows in place."""
+    if isinstance(old, list):
+        old.extend(kind() for _ in range(count - len(old)))
+        return old
+    array = records(kind, count, compiled=True)
+    cast("np.ndarray[tuple[int], np.dtype[np.void]]", array)[: len(old)] = cast("np.ndarray[tuple[int]]", old)
+    return array
+
+
+def objects(kind: Callable[..., RecordT], collection: Sequence[RecordT]) -> list[RecordT]:
+    """The records as objects, to read them outside of the core."""
+    if isinstance(collection, list):
+        return collection
+    return [kind(*row) for row in cast("np.ndarray[tuple[int]]", collection).tolist()]
+
+
+def integers(count: int, *, compiled: bool) -> MutableSequence[int]:
+    """Whole numbers, all 0."""
+    return cast("MutableSequence[int]", np.zeros(count, np.int64) if compiled else [0] * count)
+
+
+def numbers(count: int, *, compiled: bool) -> MutableSequence[float]:
+    """Numbers, all 0."""
+    return cast("MutableSequence[float]", np.zeros(count, np.float64) if compiled else [0.0] * count)

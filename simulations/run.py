@@ -1,0 +1,176 @@
+"""Run: a trace through the plant, with a policy for each service that decides between its events.
+
+    plant.advance(until the next step is due) → plant.observe → policy.step → plant.order
+
+A policy is asked at multiples of its period, at once when a request finds no endpoint (if it is urgent, as a controller
+that activators push to), and not at all while it rests: a service that sleeps costs nothing until somebody comes.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from simulations.plant.demand import Rows
+from simulations.plant.interface import Observed, Results
+from simulations.plant.plant import SimulatedPlant
+from simulations.policies.interface import MakePolicy, Order, Policy
+from simulations.scenario import Scenario, ScenarioError
+
+# As the controller's Cadence.urgent_gap: a burst of first requests is not a burst of decisions.
+_URGENT_GAP = 0.05
+_NEVER = math.inf
+
+
+class SimulatedTrace(Protocol):
+    """What is used of a trace: see simulations.traces.trace.Trace."""
+
+    @property
+    def span(self) -> float:
+        """Seconds that it covers."""
+        ...
+
+    def chunks(self) -> Iterator[Rows]:
+        """Its requests."""
+        ...
+
+
+Watch = Callable[[Observed, Order], None]
+Progress = Callable[[float], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run that is over. `steps`: how often a policy was asked."""
+
+    results: Results
+    steps: int
+    compiled: bool
+
+
+def simulate(
+    scenario: Scenario,
+    trace: SimulatedTrace,
+    make: MakePolicy | Sequence[Policy],
+    *,
+    until: float | None = None,
+    compiled: bool | None = None,
+    watch: Watch | None = None,
+    progress: Progress | None = None,
+) -> Run:
+    """Run `trace` with what `make` makes for each service, or with these policies.
+
+    until     where the run ends, seconds; by default with the trace, and what is not finished then is UNFINISHED
+    compiled  None: compiled where numba is installed; the results are the same
+    watch     is told each observation and what came of it; progress: the share of the time that is done, now and then
+
+    Raises ScenarioError for policies that do not fit the scenario, or a period that is not positive.
+    """
+    policies = list(make) if isinstance(make, Sequence) else [make(service, scenario) for service in scenario.services]
+    _check(scenario, policies)
+    longest = max(policy.period for policy in policies)
+    plant = SimulatedPlant(scenario, trace, compiled=compiled, longest_period=longest)
+    end = trace.span if until is None else until
+    loop = _Loop(plant, policies, end, watch)
+    loop.run(progress)
+    return Run(plant.results(), loop.steps, plant.compiled)
+
+
+class _Loop:
+    """Who is asked when. `_due[s]` is when service s is asked next; the heap may hold older wishes of it, too."""
+
+    def __init__(self, plant: SimulatedPlant, policies: Sequence[Policy], end: float, watch: Watch | None) -> None:
+        self.steps = 0
+        self._plant = plant
+        self._policies = policies
+        self._end = end
+        self._watch = watch
+        self._periods = [policy.period for policy in policies]
+        self._due = [0.0] * len(policies)
+        self._heap = [(0.0, s) for s in range(len(policies))]
+        self._wanted = [-1] * len(policies)
+        self._in_path = [True] * len(policies)
+        self._resting = [False] * len(policies)
+        self._last_urgent = [-_NEVER] * len(policies)
+        self._told: set[int] = set()
+        for s in range(len(policies)):
+            plant.tell_arrivals(s, True)
+
+    def run(self, progress: Progress | None) -> None:
+        """Up to the end."""
+        plant, heap, due, end = self._plant, self._heap, self._due, self._end
+        shown = 0.0
+        while True:
+            while heap and heap[0][0] != due[heap[0][1]]:
+                heapq.heappop(heap)
+            at = heap[0][0] if heap else _NEVER
+            told = plant.advance(min(at, end))
+            if told >= 0:
+                self._arrival(told)
+            elif at > end:
+                return
+            else:
+                _, s = heapq.heappop(heap)
+                self._step(s, urgent=s in self._told)
+                if progress is not None and at - shown >= end / 200:
+                    shown = at
+                    progress(at / end)
+
+    def _arrival(self, s: int) -> None:
+        """A request found no endpoint: an urgent policy is asked now, one that rested at its next turn."""
+        policy, now = self._policies[s], self._plant.now
+        if policy.urgent:
+            at = max(now, self._last_urgent[s] + _URGENT_GAP)
+            self._told.add(s)
+        elif self._resting[s]:
+            at = self._next_turn(s, now)
+        else:
+            return
+        if at < self._due[s]:
+            self._ask_at(s, at)
+
+    def _step(self, s: int, *, urgent: bool) -> None:
+        plant, now = self._plant, self._plant.now
+        if urgent:
+            self._told.discard(s)
+            self._last_urgent[s] = now
+        observed = plant.observe(s, urgent=urgent)
+        order = self._policies[s].step(observed)
+        self.steps += 1
+        if order.replicas != self._wanted[s]:
+            self._wanted[s] = order.replicas
+            plant.order(s, order.replicas)
+        if order.activator_in_path is not self._in_path[s]:
+            self._in_path[s] = order.activator_in_path
+            plant.put_activator(s, order.activator_in_path)
+        if self._watch is not None:
+            self._watch(observed, order)
+        asleep = order.replicas == 0 and observed.replicas.ready == 0 and observed.held == 0
+        self._resting[s] = order.rests and asleep
+        if self._resting[s]:
+            self._due[s] = _NEVER
+            if order.again_at is not None and order.again_at < _NEVER:
+                self._ask_at(s, max(order.again_at, now))
+        else:
+            turn = self._next_turn(s, now)
+            self._ask_at(s, turn if order.again_at is None else max(now + 1e-6, min(turn, order.again_at)))
+
+    def _next_turn(self, s: int, now: float) -> float:
+        """The next multiple of its period."""
+        period = self._periods[s]
+        return (math.floor(now / period + 1e-9) + 1.0) * period
+
+    def _ask_at(self, s: int, at: float) -> None:
+        self._due[s] = at
+        heapq.heappush(self._heap, (at, s))
+
+
+def _check(scenario: Scenario, policies: Sequence[Policy]) -> None:
+    if len(policies) != len(scenario.services):
+        raise ScenarioError(f"there are {len(scenario.services)} services and {len(policies)} policies")
+    for service, policy in zip(scenario.services, policies, strict=True):
+        if not 0.0 < policy.period < _NEVER:
+            raise ScenarioError(f"service {service.name}: a policy's period is positive, not {policy.period}")
