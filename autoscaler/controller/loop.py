@@ -244,6 +244,7 @@ class Controller:
             else:
                 self._carry_out(running, evaluation)
             self._lead_connections(running)
+            self._metrics.started(control.view.service, control.starts.take())
         self._metrics.evaluated(perf_counter() - began)
 
     def _carry_out(self, running: _Running, evaluation: Evaluation) -> None:

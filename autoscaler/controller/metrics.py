@@ -7,13 +7,15 @@ Only histograms are kept here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
+
+from autoscaler.controller.phases import PhaseTime
 
 _SERVICE = ("namespace", "service")
 # A GPU model's start takes seconds to a quarter of an hour.
@@ -73,6 +75,11 @@ _OF_THE_CONTROLLER = (
     ),
     Metric("pilotlight_recording", _G, (), "1 while a recording is written, 0 once it had to stop."),
 )
+OF_LEADERSHIP = (
+    Metric("pilotlight_leader", _G, (), "1 while this controller leads; of several, one does."),
+    Metric("pilotlight_leader_terms", _C, (), "Times that this controller began to lead."),
+    Metric("pilotlight_activators_refused", _C, (), "Connections of activators that could not show who they are."),
+)
 LOOP_SECONDS = Metric("pilotlight_evaluation_seconds", _H, (), "Time that one evaluation takes.", _LOOP_BUCKETS)
 START_SECONDS = Metric(
     "pilotlight_replica_start_seconds", _H, _SERVICE, "From order to readiness of a replica.", _START_BUCKETS
@@ -82,7 +89,23 @@ WAKE_SECONDS = Metric(
     "pilotlight_wake_seconds", _H, _SERVICE, "From the decision to wake to the first readiness.", _START_BUCKETS
 )
 
-CATALOGUE = (*_OF_A_SERVICE, *_OF_THE_CONTROLLER, LOOP_SECONDS, START_SECONDS, WAKE_SECONDS)
+PHASE_SECONDS = Metric(
+    "pilotlight_start_phase_seconds",
+    _H,
+    (*_SERVICE, "phase"),
+    "What each phase of a replica's start takes.",
+    _START_BUCKETS,
+)
+
+CATALOGUE = (
+    *_OF_A_SERVICE,
+    *_OF_THE_CONTROLLER,
+    *OF_LEADERSHIP,
+    LOOP_SECONDS,
+    START_SECONDS,
+    WAKE_SECONDS,
+    PHASE_SECONDS,
+)
 
 Sample = tuple[str, tuple[str, ...], float]
 """Name of a metric, the values of its labels, its value."""
@@ -93,10 +116,11 @@ class Metrics:
 
     def __init__(self, present: Callable[[], Iterable[Sample]]) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(_Present(present))
+        self._registry.register(_Present(present, (*_OF_A_SERVICE, *_OF_THE_CONTROLLER)))
         self._loop = self._histogram(LOOP_SECONDS)
         self._starts = self._histogram(START_SECONDS)
         self._wakes = self._histogram(WAKE_SECONDS)
+        self._phases = self._histogram(PHASE_SECONDS)
 
     def evaluated(self, seconds: float) -> None:
         """One evaluation took so long."""
@@ -108,9 +132,14 @@ class Metrics:
             for seconds in durations:
                 family.labels(*labels_of(service)).observe(seconds)
 
+    def started(self, service: str, phases: Iterable[PhaseTime]) -> None:
+        """Phases of starts of replicas of `namespace/name`."""
+        for measured in phases:
+            self._phases.labels(*labels_of(service), measured.phase.value).observe(measured.seconds)
+
     def forget(self, service: str) -> None:
         """Drop what is kept of a service that is gone."""
-        for family in (self._starts, self._wakes):
+        for family in (self._starts, self._wakes, self._phases):
             family.remove_by_labels(dict(zip(_SERVICE, labels_of(service), strict=True)))
 
     def text(self) -> bytes:
@@ -119,6 +148,13 @@ class Metrics:
 
     def _histogram(self, metric: Metric) -> Histogram:
         return Histogram(metric.name, metric.help, metric.labels, buckets=metric.buckets, registry=self._registry)
+
+
+def metrics_page(metrics: Sequence[Metric], present: Callable[[], Iterable[Sample]]) -> bytes:
+    """A page of gauges and counters, in Prometheus's text format."""
+    registry = CollectorRegistry()
+    registry.register(_Present(present, metrics))
+    return generate_latest(registry)
 
 
 def labels_of(service: str) -> tuple[str, str]:
@@ -130,8 +166,9 @@ def labels_of(service: str) -> tuple[str, str]:
 class _Present(Collector):
     """Metrics that exist only while somebody looks."""
 
-    def __init__(self, present: Callable[[], Iterable[Sample]]) -> None:
+    def __init__(self, present: Callable[[], Iterable[Sample]], metrics: Sequence[Metric]) -> None:
         self._present = present
+        self._metrics = metrics
 
     def describe(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
         """The families without samples: registering must not ask for what is not there yet."""
@@ -144,10 +181,8 @@ class _Present(Collector):
             families[name].add_metric(labels, value)
         yield from families.values()
 
-    @staticmethod
-    def _families() -> dict[str, GaugeMetricFamily | CounterMetricFamily]:
+    def _families(self) -> dict[str, GaugeMetricFamily | CounterMetricFamily]:
         family = {Kind.GAUGE: GaugeMetricFamily, Kind.COUNTER: CounterMetricFamily}
         return {
-            metric.name: family[metric.kind](metric.name, metric.help, labels=metric.labels)
-            for metric in (*_OF_A_SERVICE, *_OF_THE_CONTROLLER)
+            metric.name: family[metric.kind](metric.name, metric.help, labels=metric.labels) for metric in self._metrics
         }

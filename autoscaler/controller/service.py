@@ -15,6 +15,7 @@ from autoscaler.cluster.interface import Replica, ReplicaPhase, ServiceView
 from autoscaler.controller.actor import Order, PathOrder
 from autoscaler.controller.faults import FaultKind, Faults
 from autoscaler.controller.history import DecisionHistory
+from autoscaler.controller.phases import StartLog
 from autoscaler.controller.policy_in_force import PolicyInForce
 from autoscaler.controller.routes import route_for
 from autoscaler.controller.settings import Cadence
@@ -71,6 +72,7 @@ class ServiceControl:
         self.history = DecisionHistory(cadence.decisions_kept)
         self.reasons: Counter[Reason] = Counter()
         self.wakes = WakeLog()
+        self.starts = StartLog()
         self.replicas_heard: dict[str, Heard] = {}
         self.activators_heard: dict[str, Heard] = {}
         self.observation: Observation | None = None
@@ -100,7 +102,8 @@ class ServiceControl:
         self.replicas_heard = {name: heard for name, heard in self.replicas_heard.items() if name in names}
         if self._placed is not None and self._placed[0] == view.wanted:
             self._placed = None
-        return self.wakes.replicas(view.replicas)
+        self.starts.viewed(view.replicas, now)
+        return self.wakes.replicas(self.starts.corrected(replica) for replica in view.replicas)
 
     def scraped(self, replica: str, stats: Stats, now: float) -> None:
         """A replica's queue proxy answered."""
@@ -108,9 +111,13 @@ class ServiceControl:
         self.replicas_heard[replica] = Heard(_without_history(stats), now)
         self._replicas_warm.scraped(replica)
         self.faults.clear(FaultKind.SCRAPE, replica)
+        # The proxy's clock is its own: only how long ago it was can be told here.
+        if stats.ready_at is not None:
+            self.starts.model_ready(replica, now - max(0.0, stats.at - stats.ready_at))
         if stats.first_request_at is not None:
-            # The proxy's clock is its own: only how long ago it was can be told here.
-            self.wakes.first_request(replica, now - max(0.0, stats.at - stats.first_request_at))
+            at = now - max(0.0, stats.at - stats.first_request_at)
+            self.wakes.first_request(replica, at)
+            self.starts.first_request(replica, at)
 
     def scrape_failed(self, replica: str, why: str, now: float) -> None:
         """A replica's queue proxy did not answer."""
@@ -202,6 +209,7 @@ class ServiceControl:
             ever_ready=self._ever_ready,
         )
         self.observation = observation
+        self.starts.settle(now)
         if self._decider is None or self.policy.mode is ScalingMode.OFF or self.view.refused:
             return None
         decision = self._decider.step(observation)
@@ -212,6 +220,8 @@ class ServiceControl:
         order = None
         if self.policy.mode is ScalingMode.ON and decision.desired != self.wanted:
             order = Order(self.view.service, decision.desired, self.go_first(), decision)
+            if decision.desired > self.wanted:
+                self.starts.decided(now, decision.desired)
             self.wakes.decided(now, self.wanted, decision.desired, frozenset(_listed(self.view)))
         records = (
             *self._policy_records,

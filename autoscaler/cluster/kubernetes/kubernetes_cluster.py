@@ -52,6 +52,7 @@ class KubernetesCluster:
         self._shown: tuple[ServiceView, ...] = ()
         self._uids: dict[str, str] = {}
         self._clearing: dict[str, asyncio.Task[None]] = {}
+        self._ordered: dict[str, int] = {}
         self._watching = False
         self._following: list[asyncio.Task[None]] = []
 
@@ -129,6 +130,7 @@ class KubernetesCluster:
         if facts is None or (not facts.asked_for and self._paths.released(service)):
             self._paths.service(service, None)
             self._events.forget(self._uids.pop(service, ""))
+            self._ordered.pop(service, None)
             return None
         self._uids[service] = facts.uid
         objects = self._copies.of(facts)
@@ -172,7 +174,12 @@ class KubernetesCluster:
         if objects.deployment is None:
             raise ClusterError(f"{facts.service}: there is no Deployment {facts.predictor}; has KServe reconciled it?")
         own = [pod for pod in objects.pods if pod.owner.rpartition("-")[0] == facts.predictor]
-        await self._scaling.scale(objects.deployment, replicas, own, go_first)
+        self._ordered[facts.service] = replicas
+        try:
+            await self._scaling.scale(objects.deployment, replicas, own, go_first)
+        except ClusterError:
+            self._ordered.pop(facts.service, None)
+            raise
 
     def _objects(self, service: str) -> Objects:
         facts = self._copies.inference_service(service)
@@ -181,9 +188,15 @@ class KubernetesCluster:
         return self._copies.of(facts)
 
     def _clear_costs(self, service: str, objects: Objects) -> None:
-        """Who is still there when nobody has to go is not the first to go any more."""
+        """Who is still there when nobody has to go is not the first to go any more.
+
+        The copy of the Deployment may not show yet what was ordered, and costs are written before the order.
+        """
+        if objects.deployment is None:
+            return
         live = [pod for pod in objects.pods if not pod.deleted]
-        over = objects.deployment is not None and len(live) <= objects.deployment.replicas
+        replicas = objects.deployment.replicas
+        over = len(live) <= min(replicas, self._ordered.get(service, replicas))
         if over and service not in self._clearing and any(map(goes_first, live)):
             task = asyncio.create_task(self._cleared(service, self._scaling.clear_costs(live)))
             self._clearing[service] = task
