@@ -36,7 +36,7 @@ class Verdict:
 
 def judge(readings: Readings) -> list[Verdict]:
     """Every aim, in the order of importance."""
-    strict = {Load.BARE: 0.25, Load.HEADS: 0.25, Load.EVENTS: 0.75}
+    strict = {Load.BARE: 0.25, Load.HEADS: 0.25, Load.EVENTS: 0.75, Load.GRPC: 0.33, Load.GRPC_STREAMS: 0.75}
     verdicts = [
         Verdict(
             f"CPU of the queue proxy against Knative's: {SHAPES[load].title}",

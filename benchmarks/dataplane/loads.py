@@ -17,6 +17,8 @@ class Load(Enum):
     DOWNLOAD = "download"
     UPLOAD = "upload"
     CROWD = "crowd"
+    GRPC = "grpc"
+    GRPC_STREAMS = "grpc-streams"
     LATENCY = "latency"
     OVERLOAD = "overload"
     LINE = "line"
@@ -40,6 +42,14 @@ class Script(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Calls:
+    """gRPC: how many calls are open at once on each connection, and how many messages answer one."""
+
+    at_once: int
+    messages: int
+
+
+@dataclass(frozen=True, slots=True)
 class Shape:
     """How one load looks.
 
@@ -48,6 +58,7 @@ class Shape:
     direct_connections  connections when there is no proxy in between, None: not measured without
     seconds             length of a window is at least this: where waits are long, a short one sees none whole
     script              None: the open loop at a fixed rate, instead of wrk's closed one
+    calls               None: requests of HTTP/1; else gRPC calls, from a generator of their own
     """
 
     title: str
@@ -60,6 +71,7 @@ class Shape:
     units: int = 1
     direct_connections: int | None = None
     seconds: int = 1
+    calls: Calls | None = None
 
 
 EVENTS_IN_A_STREAM = 50
@@ -90,6 +102,27 @@ SHAPES: dict[Load, Shape] = {
     Load.DOWNLOAD: Shape("answers of 10 MiB, 2 connections", "10 MiB", "/10m", _NGINX, 2, 100, Script.PLAIN),
     Load.UPLOAD: Shape("requests of 10 MiB, 2 connections", "10 MiB", "/upload", _MODEL, 2, 100, Script.UPLOAD),
     Load.CROWD: Shape("GET, no headers, 512 connections", "request", "/json", _NGINX, 512, 100, Script.PLAIN),
+    Load.GRPC: Shape(
+        "gRPC, one message each way, 8 connections with 8 calls at once",
+        "call",
+        "/json",
+        _MODEL,
+        8,
+        100,
+        None,
+        calls=Calls(at_once=8, messages=1),
+    ),
+    Load.GRPC_STREAMS: Shape(
+        "gRPC, answers of 50 messages, 4 connections with 4 calls at once",
+        "message",
+        "/json",
+        _MODEL,
+        4,
+        100,
+        None,
+        units=EVENTS_IN_A_STREAM,
+        calls=Calls(at_once=4, messages=EVENTS_IN_A_STREAM),
+    ),
     Load.LATENCY: Shape(
         "500 requests a second, evenly spaced, 10 connections",
         "request",
@@ -134,5 +167,7 @@ PER_UNIT = (
     Load.DOWNLOAD,
     Load.UPLOAD,
     Load.CROWD,
+    Load.GRPC,
+    Load.GRPC_STREAMS,
 )
 """Loads that are compared by CPU for one unit of work."""

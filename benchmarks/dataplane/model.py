@@ -1,4 +1,4 @@
-"""The upstream for what nginx cannot answer: streams of events, an answer that takes its time, a body to swallow.
+"""The upstream for what nginx cannot answer: streams of events, an answer that takes its time, a body to swallow, gRPC.
 
 python -m benchmarks.dataplane.model PORT
 """
@@ -11,6 +11,7 @@ import sys
 
 import uvloop
 
+from benchmarks.dataplane.grpc_model import GrpcModel
 from benchmarks.dataplane.loads import EVENTS_IN_A_STREAM, SERVICE_SECONDS
 
 _BODY = b'{"model_name":"example","outputs":[{"name":"predict","shape":[1,3],"datatype":"FP32","data":[0.1,0.2,0.7]}]}'
@@ -25,6 +26,7 @@ _EVENT = (
 _CHUNK = b"%x\r\n%b\r\n" % (len(_EVENT), _EVENT)
 _LAST_CHUNK = b"0\r\n\r\n"
 _BETWEEN_EVENTS = 0.001
+_HTTP2 = b"PRI * HTTP/2.0\r\n"
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE).search
 
 
@@ -44,6 +46,9 @@ class Model(asyncio.Protocol):
         if self._body_left:
             self._swallow(len(data))
             return
+        if data.startswith(_HTTP2):
+            self._become(GrpcModel(), data)
+            return
         self._head += data
         head, blank, rest = self._head.partition(b"\r\n\r\n")
         if not blank:
@@ -60,6 +65,11 @@ class Model(asyncio.Protocol):
             asyncio.get_running_loop().call_later(SERVICE_SECONDS, self._answer)
         else:
             self._answer()
+
+    def _become(self, model: GrpcModel, data: bytes) -> None:
+        self.transport.set_protocol(model)
+        model.connection_made(self.transport)
+        model.data_received(data)
 
     def _swallow(self, size: int) -> None:
         self._body_left -= size

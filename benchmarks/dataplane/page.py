@@ -15,7 +15,7 @@ from benchmarks.dataplane.readings import Reading, Readings
 from benchmarks.dataplane.summary import Spread, spread
 
 _NOTHING = "Not measured in this run.\n"
-_PLURAL = {"request": "requests", "event": "events", "10 MiB": "times 10 MiB"}
+_PLURAL = {"request": "requests", "event": "events", "10 MiB": "times 10 MiB", "call": "calls", "message": "messages"}
 
 
 def machine() -> str:

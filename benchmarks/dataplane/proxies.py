@@ -36,6 +36,8 @@ TITLES = {
 }
 
 LIMITING = frozenset({Proxy.OURS, Proxy.CHAIN, Proxy.KNATIVE, Proxy.HAPROXY})
+GRPC = frozenset({Proxy.OURS, Proxy.CHAIN, Proxy.KNATIVE})
+"""Those that are measured with gRPC, too; the others would need another configuration for it."""
 """Those that have waiting requests stand in line, and so can be loaded beyond the limit."""
 
 
@@ -97,7 +99,8 @@ def _queue_proxy(place: Place) -> Iterator[tuple[int, int, int]]:
     """(port, admin port, process id), with every time-out on: none may be free of charge only because it is off."""
     port, admin = free_port(), free_port()
     where = ("--listen", f"127.0.0.1:{port}", "--admin", f"127.0.0.1:{admin}")
-    upstream = ("--upstream", f"127.0.0.1:{place.upstream}", "--limit", str(place.limit))
+    # Of a model that speaks HTTP/2: what comes as HTTP/1 is sent as HTTP/1 all the same.
+    upstream = ("--upstream", f"127.0.0.1:{place.upstream}", "--upstream-protocol", "h2c", "--limit", str(place.limit))
     timeouts = ("--timeout", "300", "--response-start-timeout", "300", "--idle-timeout", "300")
     command = (sys.executable, "-m", "queue_proxy", "--name", "replica-0", *where, *upstream, *timeouts)
     with running(place.core, command, place.log) as pid:

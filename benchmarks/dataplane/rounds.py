@@ -18,7 +18,7 @@ from pathlib import Path
 from benchmarks.dataplane import accounts, configurations, wrk
 from benchmarks.dataplane.loads import LARGE_BYTES, RATE_PER_SECOND, SHAPES, Load, Origin, Shape
 from benchmarks.dataplane.processes import ROOT, SetupError, cores, free_port, running, until_served
-from benchmarks.dataplane.proxies import LIMITING, Place, Proxy, nginx, start
+from benchmarks.dataplane.proxies import GRPC, LIMITING, Place, Proxy, nginx, start
 from benchmarks.dataplane.readings import Reading
 
 _WARM_UP_SECONDS = 1
@@ -41,6 +41,8 @@ def applies(load: Load, proxy: Proxy) -> bool:
     """Whether this pair says anything: overload needs a limit, and no proxy has no CPU of its own."""
     if proxy is Proxy.DIRECT:
         return SHAPES[load].direct_connections is not None
+    if SHAPES[load].calls is not None:
+        return proxy in GRPC
     return proxy in LIMITING or load not in (Load.OVERLOAD, Load.LINE)
 
 
@@ -121,16 +123,20 @@ def _measure(
 
 
 def _generator(shape: Shape, core: int, port: int, connections: int, folder: Path) -> Callable[[int], wrk.Loaded]:
+    if shape.calls is not None:
+        calls = (str(port), str(connections), str(shape.calls.at_once), str(shape.calls.messages))
+        return lambda seconds: _ours_says(core, "grpc_load", (*calls, str(seconds)), seconds)
     if shape.script is None:
-        return lambda seconds: _open_loop(core, port, shape.path, seconds, connections)
+        arguments = (str(port), shape.path, str(RATE_PER_SECOND))
+        return lambda seconds: _ours_says(core, "open_loop", (*arguments, str(seconds), str(connections)), seconds)
     lua = wrk.script(shape.script, folder)
     return lambda seconds: wrk.load(core, port, shape.path, connections, seconds, lua)
 
 
-def _open_loop(core: int, port: int, path: str, seconds: int, connections: int) -> wrk.Loaded:
-    arguments = (str(port), path, str(RATE_PER_SECOND), str(seconds), str(connections))
+def _ours_says(core: int, module: str, arguments: tuple[str, ...], seconds: int) -> wrk.Loaded:
+    """Run one of our own generators. Raises SetupError when it fails."""
     ran = subprocess.run(
-        (sys.executable, "-m", "benchmarks.dataplane.open_loop", *arguments),
+        (sys.executable, "-m", f"benchmarks.dataplane.{module}", *arguments),
         cwd=ROOT,
         check=False,
         capture_output=True,
