@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulations.traces import table as tables
-from simulations.traces.counts import MOST_A_BIN, Cells, CountsTrace, Durations
+from simulations.traces.counts import Cells, CountsTrace, Durations, check_fullest
 from simulations.traces.options import Format, OpenedTrace, ReadOptions, input_digest
 from simulations.traces.rows import Services, header_of
 from simulations.traces.source import BadRows, Source
@@ -102,8 +102,7 @@ def _opened(
     if not len(cells.count):
         raise TraceError(f"{source.path}: there is no request in it")
     fullest = int(np.bincount(cells.bin, cells.count.astype(np.float64)).max()) * options.load
-    if fullest > MOST_A_BIN:
-        raise TraceError(f"{source.path}: {fullest:.3g} requests in {width:g} s; {MOST_A_BIN} are allowed (see --load)")
+    check_fullest(str(source.path), fullest, width)
     trace = CountsTrace(
         name=source.name,
         services=services,

@@ -8,15 +8,21 @@ of bins that depend on the counts alone; each block has its own random numbers, 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simulations.traces.randomness import stream
-from simulations.traces.trace import CHUNK_ROWS, Floats, Ints, Requests, cut, digest_of, in_order, requests
+from simulations.traces.trace import CHUNK_ROWS, Floats, Ints, Requests, TraceError, cut, digest_of, in_order, requests
 
-MOST_A_BIN = 10_000_000  # a bin is drawn as a whole
+MOST_A_BIN = 10_000_000
+
+
+def check_fullest(name: str, fullest: float, width: float) -> None:
+    """A bin is drawn as a whole, in memory. Raises TraceError for one with too many requests."""
+    if fullest > MOST_A_BIN:
+        raise TraceError(f"{name}: {fullest:.3g} requests in {width:g} s; {MOST_A_BIN} are allowed (see --load)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +91,13 @@ class CountsTrace:
     def digest(self) -> str:
         """See Trace."""
         return digest_of({"counts": self.origin, "seed": self.seed, "load": self.load, "version": 1})
+
+    def scaled(self, factor: float) -> CountsTrace:
+        """With counts multiplied by `factor`. Raises TraceError when a bin would then be too full to draw."""
+        load = self.load * factor
+        fullest = float(np.bincount(self.cells.bin, self.cells.count.astype(np.float64)).max()) * load
+        check_fullest(self.name, fullest, self.width)
+        return replace(self, load=load)
 
     def chunks(self) -> Iterator[Requests]:
         """See Trace."""

@@ -9,11 +9,12 @@ token quantiles. Published rates are of a whole provider: `load` scales them to 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from simulations.traces.counts import check_fullest
 from simulations.traces.randomness import stream
 from simulations.traces.renewal import Gaps, renewals
 from simulations.traces.trace import (
@@ -95,8 +96,14 @@ class RatesTrace:
         """See Trace."""
         return digest_of({"rates": self.origin, "seed": self.seed, "load": self.load, "version": 1})
 
+    def scaled(self, factor: float) -> RatesTrace:
+        """With rates multiplied by `factor`; gaps vary as they did."""
+        return replace(self, load=self.load * factor)
+
     def chunks(self) -> Iterator[Requests]:
-        """See Trace."""
+        """See Trace. Raises TraceError where a bin has too many requests to make it in memory."""
+        fullest = np.bincount((self.rates.begin // self.width).astype(np.int64), self.rates.rate).max()
+        check_fullest(self.name, float(fullest) * self.width * self.load, self.width)
         return rechunked(self._bins())
 
     def _bins(self) -> Iterator[Requests]:

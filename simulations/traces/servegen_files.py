@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 
-from simulations.traces.counts import MOST_A_BIN
 from simulations.traces.options import Format, OpenedTrace, ReadOptions, input_digest
 from simulations.traces.renewal import LEAST_CV, MOST_CV
 from simulations.traces.rows import header_of
@@ -127,9 +126,6 @@ def _opened(
         np.array([entry.cv for entry in entries]),
         np.array([entry.weibull for entry in entries], np.bool_),
     )
-    fullest = float(np.bincount((rates.begin // _WIDTH).astype(np.int64), rates.rate).max()) * _WIDTH * options.load
-    if fullest > MOST_A_BIN:
-        raise TraceError(f"{place}: {fullest:.3g} requests in {_WIDTH:g} s; {MOST_A_BIN} are allowed (see --load)")
     bins = int((entries[-1].begin - first) // _WIDTH) + 1
     trace = RatesTrace(
         name=model,

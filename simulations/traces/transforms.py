@@ -11,7 +11,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from simulations.traces.counts import CountsTrace
 from simulations.traces.randomness import stream
+from simulations.traces.servegen import RatesTrace
 from simulations.traces.trace import (
     Floats,
     Ints,
@@ -234,10 +236,17 @@ def window(trace: Trace, begin: float, end: float) -> Trace:
 
 
 def scale_load(trace: Trace, factor: float, seed: int = 1) -> Trace:
-    """`factor` times the requests, at the same times of day. Raises TraceError."""
+    """`factor` times the requests, at the same times of day. Raises TraceError.
+
+    A trace that is made from rates or counts is made from others; of any other, requests are copied or left out.
+    """
     if not 0.0 < factor <= MOST_LOAD:
         raise TraceError(f"load is more than 0 and up to {MOST_LOAD:g} times, not {factor:g}")
-    return trace if factor == 1.0 else _Scaled(trace, factor, seed)
+    if factor == 1.0:
+        return trace
+    if isinstance(trace, CountsTrace | RatesTrace):
+        return trace.scaled(factor)
+    return _Scaled(trace, factor, seed)
 
 
 def warp_burstiness(trace: Trace, burstiness: float, bin_seconds: float = _WARP_BIN_SECONDS) -> Trace:
