@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pilotlight import arguments
@@ -102,6 +102,10 @@ def _run(parser: argparse.ArgumentParser, given: argparse.Namespace) -> int:
             from pilotlight.replay import run_replay
 
             return run_replay(given.recording, given.policy)
+        case "headroom":
+            from pilotlight.headroom import run_headroom
+
+            return run_headroom(given)
         case _:
             from pilotlight.example_server.options import from_arguments
             from pilotlight.example_server.server import run
@@ -143,12 +147,15 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and end")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="COMMAND", title="commands", parser_class=_Command
+    )
     _add_up(commands.add_parser("up", help="serve InferenceServices on this machine, from zero"))
     _add_status(commands.add_parser("status", help="one line for each service"))
     _add_explain(commands.add_parser("explain", help="why a service has the replicas it has"))
     _add_check(commands.add_parser("check", help="every mistake in InferenceServices and their policies"))
     _add_replay(commands.add_parser("replay", help="decide again from a recording, and show what differs"))
+    commands.add_parser("headroom", help="can any reactive policy hold a load with this start-up time?").fill = _headroom
     _add_demo(commands.add_parser("demo", help="three services through idle, burst and idle, with a report"))
     _add_example_server(commands.add_parser("example-server", help="a model server without a model, for trying out"))
     return parser
@@ -216,6 +223,33 @@ def _add_example_server(parser: argparse.ArgumentParser) -> None:
 
     parser.description = "An example model server: no model, but the behaviour of one."
     add_arguments(parser)
+
+
+def _headroom(parser: argparse.ArgumentParser) -> None:
+    from pilotlight.headroom import add_headroom
+
+    add_headroom(parser)
+
+
+class _Command(argparse.ArgumentParser):
+    """A command whose arguments may be made when it is the one that is asked for.
+
+    Those that simulate name formats and profiles in theirs, and what knows these needs numpy, which takes long to
+    import and is not there without the extra.
+    """
+
+    fill: Callable[[argparse.ArgumentParser], None] | None = None
+
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
+        fill, self.fill = self.fill, None
+        if fill is not None:
+            try:
+                fill(self)
+            except ModuleNotFoundError as error:
+                if error.name not in ("numpy", "scipy"):
+                    raise
+                self.error(f"needs {error.name}: install pilotlight[simulate]")
+        return super().parse_known_args(args, namespace)
 
 
 class _Version(argparse.Action):
