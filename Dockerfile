@@ -1,0 +1,44 @@
+# One image for every component: the command says which (python -m queue_proxy, activator, autoscaler.controller, …).
+# It runs as any user, on a read-only root file system, and has neither pip nor a compiler.
+ARG BASE=python:3.13-slim
+
+FROM ${BASE} AS build
+RUN python3 -m venv /opt/tools && python3 -m venv --without-pip /opt/pilotlight
+# Where the build context has wheels/, no index is asked; a build may have no way to one. The hashes hold either way.
+COPY requirements-image.lock wheels* /build/
+RUN cd /build && if ls *.whl >/dev/null 2>&1; then offline="--no-index --find-links ."; fi \
+ && /opt/tools/bin/pip --python /opt/pilotlight/bin/python install --no-cache-dir --no-compile --disable-pip-version-check \
+      --require-hashes ${offline:-} --requirement requirements-image.lock \
+ && find /opt/pilotlight/lib -depth -type d \( -name tests -o -name test \) -path '*/site-packages/*' -exec rm -rf {} +
+# Compiled now, as nothing can be written later; a sidecar that compiles at its start would make each wake longer.
+# Unchecked: the sources cannot change either, and a layer may change their times.
+RUN /opt/pilotlight/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/pilotlight/lib
+COPY pyproject.toml /app/
+COPY queue_proxy /app/queue_proxy
+COPY activator /app/activator
+COPY autoscaler /app/autoscaler
+COPY simulations /app/simulations
+COPY pilotlight /app/pilotlight
+# The distribution's name and version, for `pilotlight --version`; installing it would need a build backend.
+RUN cd /app && python3 -c "import pathlib, tomllib; \
+project = tomllib.loads(pathlib.Path('pyproject.toml').read_text())['project']; \
+metadata = pathlib.Path('pilotlight-' + project['version'] + '.dist-info', 'METADATA'); \
+metadata.parent.mkdir(); \
+metadata.write_text('Metadata-Version: 2.1\nName: pilotlight\nVersion: ' + project['version'] + '\n')" \
+ && rm pyproject.toml \
+ && printf '#!/bin/sh\nexec python -c "from pilotlight.entry import main; main()" "$@"\n' >/app/pilotlight.sh \
+ && chmod -R a+rX,go-w /app && chmod a+x /app/pilotlight.sh \
+ && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /app
+
+FROM ${BASE}
+LABEL org.opencontainers.image.title="pilotlight" \
+      org.opencontainers.image.description="Scale-to-zero, inference-aware autoscaling for KServe models on GPUs" \
+      org.opencontainers.image.licenses="Apache-2.0"
+RUN rm -rf /usr/local/bin/pip* /usr/local/lib/python3*/site-packages/pip* /usr/local/lib/python3*/ensurepip \
+           /usr/lib/python3*/ensurepip /usr/share/python-wheels
+COPY --from=build /opt/pilotlight /opt/pilotlight
+COPY --from=build /app /app
+RUN ln -s /app/pilotlight.sh /opt/pilotlight/bin/pilotlight
+ENV PATH=/opt/pilotlight/bin:$PATH PYTHONPATH=/app PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 HOME=/tmp
+USER 65532:65532
+CMD ["pilotlight", "--help"]

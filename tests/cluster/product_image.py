@@ -1,0 +1,119 @@
+"""The product's image, built from the project's own Dockerfile as a user's `docker build .` would build it.
+
+Two things differ, as there may be neither a container registry nor, inside a build, a package index: the base is a
+Debian made by debootstrap, and the dependencies come as wheels, fetched outside with the hashes of the lock.
+"""
+
+import hashlib
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.cluster.cache import cache_root, locked, made
+from tests.cluster.images import archive, buildah
+from tests.cluster.processes import ClusterError
+
+IMAGE = "localhost/pilotlight:dev"
+_REPOSITORY = Path(__file__).parents[2]
+_PACKAGES = ("queue_proxy", "activator", "autoscaler", "simulations", "pilotlight")
+_FILES = ("Dockerfile", ".dockerignore", "pyproject.toml", "requirements-image.lock")
+_DEBIAN = "bookworm"
+_BASE_PACKAGES = ("python3", "python3-venv", "ca-certificates")
+_BASE_PYTHON = "3.11"  # of that Debian
+_BASE_WITHOUT = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info", "var/cache/apt", "var/lib/apt")
+_KEPT = 3  # archives of the image; one is written for each change of the code
+
+
+def product_image() -> Path:
+    """A docker-archive of IMAGE as the working tree has it; builds what has changed since the last one."""
+    with tempfile.TemporaryDirectory(prefix="pilotlight-image-") as directory:
+        context = Path(directory)
+        _stage(context)
+        base = base_image()
+        path = cache_root() / "images" / f"pilotlight-{_digest(context, base)}.tar"
+        with locked("images"):
+            if not path.exists():
+                path.parent.mkdir(exist_ok=True)
+                _build(context, base, path)
+                _forget_old(path.parent)
+            path.touch()
+    return path
+
+
+def base_image() -> str:
+    """The name of the base image in buildah's storage; makes it (a minute) where it is not there."""
+    recipe = f"{_DEBIAN} {_BASE_PACKAGES} {_BASE_WITHOUT}"
+    name = f"localhost/pilotlight-base:{hashlib.sha256(recipe.encode()).hexdigest()[:16]}"
+    with locked("base-image"):
+        if name not in buildah("images", "--format", "{{.Name}}:{{.Tag}}").split():
+            _make_base(name)
+    return name
+
+
+def wheels() -> Path:
+    """A directory with the wheels of requirements-image.lock for the base's Python."""
+    lock = _REPOSITORY / "requirements-image.lock"
+
+    def make(directory: Path) -> None:
+        options = [
+            "--quiet",
+            "--require-hashes",
+            "--only-binary=:all:",
+            f"--python-version={_BASE_PYTHON}",
+            "--no-deps",
+        ]
+        command = [sys.executable, "-m", "pip", "download", *options, f"--dest={directory}", f"--requirement={lock}"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise ClusterError(f"the wheels of {lock.name} cannot be had: {done.stderr[-2000:]}")
+
+    return made(f"wheels-{hashlib.sha256(lock.read_bytes()).hexdigest()[:16]}", make)
+
+
+def _stage(context: Path) -> None:
+    """Lay out what .dockerignore lets through, so that what is hashed is exactly what is built."""
+    for file in _FILES:
+        shutil.copy2(_REPOSITORY / file, context / file)
+    for package in _PACKAGES:
+        shutil.copytree(
+            _REPOSITORY / package, context / package, ignore=shutil.ignore_patterns("__pycache__", "*.pyc", ".*")
+        )
+
+
+def _digest(context: Path, base: str) -> str:
+    digest = hashlib.sha256(base.encode())
+    for path in sorted(path for path in context.rglob("*") if path.is_file()):
+        digest.update(f"\0{path.relative_to(context)}\0{path.stat().st_size}\0".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _build(context: Path, base: str, path: Path) -> None:
+    shutil.copytree(wheels(), context / "wheels")
+    buildah("build", "--quiet", "--layers", f"--build-arg=BASE={base}", f"--tag={IMAGE}", str(context))
+    unfinished = path.with_suffix(".unfinished")
+    unfinished.unlink(missing_ok=True)
+    archive(IMAGE, unfinished)
+    unfinished.rename(path)
+
+
+def _forget_old(directory: Path) -> None:
+    for path in sorted(directory.glob("pilotlight-*.tar"), key=lambda path: path.stat().st_mtime)[:-_KEPT]:
+        path.unlink()
+
+
+def _make_base(name: str) -> None:
+    print(f"making a Debian {_DEBIAN} with Python; this takes a minute, once", file=sys.stderr, flush=True)
+    with tempfile.TemporaryDirectory(prefix="pilotlight-base-") as directory:
+        root = Path(directory) / "root"
+        command = ["debootstrap", "--variant=minbase", f"--include={','.join(_BASE_PACKAGES)}", _DEBIAN, str(root)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise ClusterError(f"debootstrap: {done.stdout[-1500:]}{done.stderr[-1500:]}")
+        for unneeded in _BASE_WITHOUT:
+            shutil.rmtree(root / unneeded, ignore_errors=True)
+        container = buildah("from", "scratch")
+        buildah("add", "--quiet", container, str(root), "/")
+        buildah("commit", "--quiet", "--rm", container, name)
