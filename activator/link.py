@@ -34,7 +34,10 @@ _REDIAL_AT_MOST = 2.0
 _DIAL_SECONDS = 5.0
 _CONNECT_SECONDS = 1.0
 # A controller whose machine went away silently is noticed after this and half of it again.
-_HEARTBEAT_SECONDS = 1.2
+_HEARTBEAT_SECONDS = 1.3
+# A ping behind a push, whose answer says that the controller has read so far. Nothing more is sent to one that has not:
+# what lay there unread would delay the answers by which it is known to live, and be old when it is read.
+_READ = b"read"
 # One that does not answer a goodbye is not waited for.
 _TIMEOUTS = aiohttp.ClientWSTimeout(ws_close=0.5)
 _LARGEST_TABLE_BYTES = 64 * 1024 * 1024
@@ -86,6 +89,8 @@ class Link:
         self._something_urgent = asyncio.Event()
         self._table: tuple[str, int] | None = None
         self._socket: aiohttp.ClientWebSocketResponse | None = None
+        self._unread = 0
+        self._all_read = asyncio.Event()
         self.connected = False
         self.connections = 0
         self.refused_tables = 0
@@ -150,6 +155,7 @@ class Link:
                     max_msg_size=_LARGEST_TABLE_BYTES,
                     compress=0,
                     timeout=_TIMEOUTS,
+                    autoping=False,
                 )
             async with socket:
                 await self._serve(socket)
@@ -160,6 +166,7 @@ class Link:
         self.connections += 1
         self.connected = True
         self._socket = socket
+        self._unread = 0
         sending = asyncio.create_task(self._send(socket))
         receiving = asyncio.create_task(self._receive(socket))
         try:
@@ -181,7 +188,9 @@ class Link:
             now = self._clock()
             if now >= next_push:
                 next_push = now + PUSH_EVERY_SECONDS
-                await self._push(socket, self._read(self._services.names()), urgent=False)
+                if not self._unread:
+                    await self._push(socket, self._read(self._services.names()), urgent=False)
+                    await self._ask_whether_read(socket)
             due, wait = self._urgent_now(now)
             if due:
                 await self._push(socket, self._read(due), urgent=True)
@@ -219,6 +228,13 @@ class Link:
             part = names[first : first + _SERVICES_IN_ONE_PUSH_OF_HISTORY]
             urgent = any(self._services.wakes(name) for name in part)
             await self._push(socket, self._read(part, HISTORY_SECONDS), urgent=urgent)
+            await self._ask_whether_read(socket)
+            await self._all_read.wait()
+
+    async def _ask_whether_read(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self._unread += 1
+        self._all_read.clear()
+        await socket.ping(_READ)
 
     def _read(self, names: Sequence[str], seconds: int = 0) -> Mapping[str, Stats]:
         read = ((name, self._services.stats(name, seconds)) for name in names)
@@ -234,11 +250,23 @@ class Link:
         async for message in socket:
             if message.type is aiohttp.WSMsgType.ERROR:
                 return
+            if message.type is aiohttp.WSMsgType.PING:
+                await socket.pong(message.data)
+                continue
+            if message.type is aiohttp.WSMsgType.PONG:
+                self._answered(message.data)
+                continue
             try:
                 self._follow(message.data)
             except MessageError as error:
                 self.refused_tables += 1
                 log.warning("the controller sent a table that cannot be read, the last one stays: %s", error)
+
+    def _answered(self, payload: bytes) -> None:
+        if payload == _READ and self._unread:
+            self._unread -= 1
+            if not self._unread:
+                self._all_read.set()
 
     def _follow(self, text: object) -> None:
         if not isinstance(text, str):
