@@ -115,3 +115,11 @@ class Cluster(Protocol):
 
 class ClusterError(Exception):
     """The cluster did not take an order: says which and why."""
+
+
+class NotAuthenticatedError(Exception):
+    """Somebody may not connect as an activator. `status` is HTTP's: 401, 403, or 503 when nobody can tell now."""
+
+    def __init__(self, status: int, why: str) -> None:
+        super().__init__(why)
+        self.status = status

@@ -27,6 +27,21 @@ class Knowledge(Protocol):
     """What the API shows: the controller, as far as it may be looked at."""
 
     @property
+    def standing_by(self) -> str:
+        """Why there is nothing to show, because another controller leads; empty when this one does."""
+        ...
+
+    @property
+    def leader(self) -> str:
+        """Who of several controllers leads; empty: nobody, or unknown."""
+        ...
+
+    @property
+    def synced(self) -> bool:
+        """It has seen all there is, and could lead."""
+        ...
+
+    @property
     def services(self) -> Mapping[str, ServiceControl]:
         """Each service by its name, in order."""
         ...
@@ -51,16 +66,19 @@ class Knowledge(Protocol):
         ...
 
 
-def api_application(knowledge: Knowledge, clock: Clock, host: str) -> web.Application:
-    """The aiohttp application that serves the API on `host`."""
+def api_application(
+    knowledge: Knowledge, clock: Clock, host: str, hosts: frozenset[str] = frozenset()
+) -> web.Application:
+    """The aiohttp application that serves the API on `host`, and under the names in `hosts`."""
     handlers = _Handlers(knowledge, clock)
     application = web.Application(
-        middlewares=[_only_for_hosts(_LOCAL_HOSTS | {_bracketed(host.lower())}), _errors_as_json]
+        middlewares=[_only_for_hosts(_LOCAL_HOSTS | {_bracketed(host.lower())} | hosts), _errors_as_json]
     )
     application.router.add_get("/services", handlers.services)
     application.router.add_get("/explain/{namespace}/{name}", handlers.explain)
     application.router.add_get("/metrics", handlers.metrics)
     application.router.add_get("/healthz", handlers.healthz)
+    application.router.add_get("/readyz", handlers.readyz)
     return application
 
 
@@ -70,6 +88,8 @@ class _Handlers:
         self._clock = clock
 
     async def services(self, request: web.Request) -> web.Response:
+        if self._knowledge.standing_by:
+            return self._ask_the_leader()
         now = self._clock()
         return _json(
             200,
@@ -82,6 +102,8 @@ class _Handlers:
         )
 
     async def explain(self, request: web.Request) -> web.Response:
+        if self._knowledge.standing_by:
+            return self._ask_the_leader()
         name = f"{request.match_info['namespace']}/{request.match_info['name']}"
         last = _last(request.query.get("last"))
         if last is None:
@@ -99,7 +121,26 @@ class _Handlers:
         return web.Response(body=self._knowledge.metrics_text(), headers=headers)
 
     async def healthz(self, request: web.Request) -> web.Response:
-        return _json(200, {"status": "ok", "seen_cluster": self._knowledge.seen_cluster})
+        """Alive, leading or not: one that stands by must not be restarted for it."""
+        known = self._knowledge
+        return _json(
+            200,
+            {
+                "status": "ok",
+                "leads": not known.standing_by,
+                "leader": known.leader,
+                "synced": known.synced,
+                "seen_cluster": known.seen_cluster,
+            },
+        )
+
+    async def readyz(self, request: web.Request) -> web.Response:
+        """Able to lead: a rollout that waits for it never ends the last controller that knows the cluster."""
+        ready = self._knowledge.synced
+        return _json(200 if ready else 503, {"status": "ready" if ready else "has not seen the whole cluster yet"})
+
+    def _ask_the_leader(self) -> web.Response:
+        return _json(503, {"error": self._knowledge.standing_by, "leader": self._knowledge.leader})
 
 
 def _only_for_hosts(allowed: frozenset[str]) -> Middleware:

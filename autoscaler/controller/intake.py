@@ -70,7 +70,7 @@ class Intake:
     def application(self) -> web.Application:
         """The aiohttp application that serves `/activators/{name}`."""
         application = web.Application()
-        application.router.add_get("/activators/{name}", self._serve)
+        application.router.add_get("/activators/{name}", self.serve)
         return application
 
     def publish(self, routes: Routes) -> None:
@@ -84,7 +84,8 @@ class Intake:
         closing = [c.socket.close(code=WSCloseCode.SERVICE_RESTART) for c in self._connections.values()]
         await asyncio.gather(*closing, return_exceptions=True)
 
-    async def _serve(self, request: web.Request) -> web.WebSocketResponse:
+    async def serve(self, request: web.Request) -> web.WebSocketResponse:
+        """One activator's connection, from its beginning to its end. Raises what aiohttp answers with."""
         name = request.match_info["name"]
         if _ACTIVATOR_NAME.fullmatch(name) is None:
             raise web.HTTPBadRequest(text="an activator's name is 1 to 127 letters, digits, dots, dashes\n")

@@ -13,21 +13,22 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Literal
 
 import aiohttp
 import uvloop
 from aiohttp import web
 
-from autoscaler.cluster.interface import Cluster
 from autoscaler.cluster.local.client import LocalCluster
 from autoscaler.controller.api import api_application
 from autoscaler.controller.clock import anchored_clock
+from autoscaler.controller.leadership import Alone, Membership
 from autoscaler.controller.listening import listening_socket
 from autoscaler.controller.loop import Controller
+from autoscaler.controller.office import Office
 from autoscaler.controller.recorder import Recorder, RecorderError
 from autoscaler.controller.settings import (
     Address,
-    ClusterTarget,
     Config,
     SettingsError,
     TcpAddress,
@@ -67,18 +68,30 @@ async def run(config: Config) -> None:
         if config.record is not None:
             recorder = Recorder(config.record)
             stack.callback(recorder.close)
-        cluster = await stack.enter_async_context(open_cluster(config.cluster))
+        member = await stack.enter_async_context(open_membership(config))
         session = await stack.enter_async_context(
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), trust_env=False)
         )
-        controller = Controller(cluster, session, recorder, clock, config.cadence, epoch=secrets.token_hex(8))
-        control = await stack.enter_async_context(_served(controller.intake.application(), config.control))
-        stack.push_async_callback(controller.intake.close)
-        knowledge = api_application(controller, clock, config.api.host)
+
+        def controller() -> Controller:
+            return Controller(member.cluster, session, recorder, clock, config.cadence, epoch=secrets.token_hex(8))
+
+        office = Office(controller, member.leadership, member.announce, member.authenticator)
+        governing = asyncio.create_task(_govern(office, member))
+        stack.push_async_callback(_ended, governing)
+        control = await stack.enter_async_context(_served(office.application(), config.control))
+        knowledge = api_application(office, clock, config.api.host, member.hosts)
         api = await stack.enter_async_context(_served(knowledge, config.api))
         _log.info("controlling %s; activators on %s, API on %s", config.cluster.address, control, api)
-        await _until(stopped, controller)
+        await _until(stopped, governing)
         _log.info("stopping")
+
+
+async def _govern(office: Office, member: Membership) -> None:
+    """Lead whenever it is our turn, once we know what there is to lead."""
+    await member.synced()
+    office.synced = True
+    await member.leadership.run(office.lead)
 
 
 def _told_to_end(stopped: asyncio.Event) -> None:
@@ -89,48 +102,69 @@ def _told_to_end(stopped: asyncio.Event) -> None:
 
 
 @asynccontextmanager
-async def open_cluster(target: ClusterTarget) -> AsyncIterator[Cluster]:
-    """The cluster that `--cluster` names. Raises SettingsError for one that cannot be had."""
+async def open_membership(config: Config) -> AsyncIterator[Membership]:
+    """A place in the cluster that `--cluster` names. Raises SettingsError for one that cannot be had."""
+    target = config.cluster
     match target.kind:
         case "local":
             async with LocalCluster(target.address) as cluster:
-                yield cluster
+                yield Membership(cluster, Alone())
         case "kubernetes":
-            async with _open_kubernetes(target) as cluster:
-                yield cluster
+            async with _in_kubernetes(config) as member:
+                yield member
         case _:
             raise SettingsError(f"--cluster {target}: there is no such kind of cluster; known: local, kubernetes")
 
 
 @asynccontextmanager
-async def _open_kubernetes(target: ClusterTarget) -> AsyncIterator[Cluster]:
+async def _in_kubernetes(config: Config) -> AsyncIterator[Membership]:
     """Imported only here: who serves on one machine needs none of it."""
     try:
         from autoscaler.cluster.kubernetes.connection import ConnectionSettingsError
-        from autoscaler.cluster.kubernetes.opening import open_kubernetes
+        from autoscaler.cluster.kubernetes.member import Candidature, open_member
     except ModuleNotFoundError as error:
         raise SettingsError(
-            f"--cluster {target} needs the Kubernetes client: pip install 'pilotlight[cluster]' ({error})"
+            f"--cluster {config.cluster} needs the Kubernetes client: pip install 'pilotlight[cluster]' ({error})"
         ) from error
+    candidature = None
+    hosts = frozenset({config.pod_address} - {""})
+    if config.lease is not None:
+        ports = {"api": config.api.port}
+        if isinstance(config.control, TcpAddress):
+            ports["control"] = config.control.port
+        namespace, name = config.lease.namespace, config.lease.name
+        candidature = Candidature(namespace, name, config.identity, config.pod_address, ports)
+        service = f"{name}.{namespace}"
+        hosts |= {name, service, f"{service}.svc", f"{service}.svc.cluster.local"}
     try:
-        async with open_kubernetes(target.address) as cluster:
-            yield cluster
+        async with open_member(config.cluster.address, candidature, config.activators) as member:
+            yield Membership(
+                cluster=member.cluster,
+                leadership=member.elector or Alone(),
+                synced=member.cluster.synced,
+                announce=member.announce,
+                authenticator=member.reviewer,
+                hosts=hosts,
+            )
     except ConnectionSettingsError as error:
-        raise SettingsError(f"--cluster {target}: {error}") from error
+        raise SettingsError(f"--cluster {config.cluster}: {error}") from error
 
 
-async def _until(stopped: asyncio.Event, controller: Controller) -> None:
-    """Run the controller until it is told to stop; raises what ended it if it ends by itself."""
-    controlling = asyncio.create_task(controller.run())
+async def _until(stopped: asyncio.Event, governing: asyncio.Task[None]) -> None:
+    """Go on until told to stop; raises what ended the control if it ends by itself."""
     stopping = asyncio.create_task(stopped.wait())
     try:
-        await asyncio.wait((controlling, stopping), return_when=asyncio.FIRST_COMPLETED)
-        if controlling.done():
-            await controlling
+        await asyncio.wait((governing, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if governing.done():
+            await governing
     finally:
-        for task in (controlling, stopping):
-            task.cancel()
-        await asyncio.gather(controlling, stopping, return_exceptions=True)
+        await _ended(stopping)
+        await _ended(governing)
+
+
+async def _ended(task: asyncio.Task[None] | asyncio.Task[Literal[True]]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 @asynccontextmanager

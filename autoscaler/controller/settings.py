@@ -7,9 +7,11 @@ They stand here in one frozen value, so that a test may turn faster.
 from __future__ import annotations
 
 import argparse
+import ipaddress
 import logging
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,8 +90,22 @@ class Cadence:
 
 
 @dataclass(frozen=True, slots=True)
+class Lease:
+    """The Lease that says who of several controllers leads, and the Service that leads to it: `namespace/name`."""
+
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
-    """Everything from the command line."""
+    """Everything from the command line.
+
+    lease       None: this controller leads without asking anybody
+    identity    of this controller among several; empty: its host's name
+    pod_address where others reach this process (the environment's POD_IP); empty: unknown
+    activators  their service account, `namespace/name`; empty: whoever can connect may
+    """
 
     cluster: ClusterTarget
     control: Address
@@ -97,14 +113,55 @@ class Config:
     record: Path | None
     log_level: int
     cadence: Cadence = Cadence()
+    lease: Lease | None = None
+    identity: str = ""
+    pod_address: str = ""
+    activators: str = ""
 
 
 _CLUSTERS = "local:/path/agent.sock, kubernetes:in-cluster or kubernetes:/path/kubeconfig"
+_OBJECT_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
-def config_from(argv: Sequence[str]) -> Config:
+def config_from(argv: Sequence[str], environment: Mapping[str, str] = os.environ) -> Config:
     """Read the command line. Raises SettingsError; `--help` and unknown flags end the process as argparse does."""
+    flags = _parser().parse_args(argv)
+    config = Config(
+        cluster=_cluster(flags.cluster),
+        control=address_from(flags.control, "--control"),
+        api=_tcp(flags.api, "--api"),
+        record=None if flags.record is None else Path(flags.record),
+        log_level=logging.getLevelNamesMapping()[flags.log_level.upper()],
+        lease=None if flags.lease is None else Lease(*_named(flags.lease, "--lease")),
+        identity=flags.identity,
+        pod_address=_address(environment.get("POD_IP", "")),
+        activators="" if flags.activators is None else "/".join(_named(flags.activators, "--activators")),
+    )
+    _check(config)
+    return config
+
+
+def _check(config: Config) -> None:
+    """What contradicts. Raises SettingsError."""
+    if config.cluster.kind != "kubernetes":
+        for flag, given in (("--lease", config.lease), ("--activators", config.activators)):
+            if given:
+                raise SettingsError(f"{flag} is for --cluster kubernetes:…, not for {config.cluster}")
+        return
+    if isinstance(config.control, TcpAddress) and not config.activators:
+        raise SettingsError(
+            f"--control {config.control}: whoever can reach it could wake and hold back every service of the cluster;"
+            " say whose token is asked for (--activators NAMESPACE/SERVICEACCOUNT), or listen on a unix socket"
+        )
+    if config.lease is not None and not config.pod_address:
+        raise SettingsError(
+            "--lease: activators could not be led to this controller when it leads, because POD_IP is not set in its"
+            " environment; set it from status.podIP"
+        )
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m autoscaler.controller",
         description="Observes every service, decides how many replicas it needs, orders them, and explains why.",
@@ -118,14 +175,14 @@ def config_from(argv: Sequence[str]) -> Config:
     )
     parser.add_argument("--record", metavar="FILE", help="append readings and decisions to FILE as JSON lines")
     parser.add_argument("--log-level", choices=_LOG_LEVELS, default="info")
-    flags = parser.parse_args(argv)
-    return Config(
-        cluster=_cluster(flags.cluster),
-        control=address_from(flags.control, "--control"),
-        api=_tcp(flags.api, "--api"),
-        record=None if flags.record is None else Path(flags.record),
-        log_level=logging.getLevelNamesMapping()[flags.log_level.upper()],
+    parser.add_argument(
+        "--lease", metavar="NAMESPACE/NAME", help="of several controllers the one that holds this Lease leads"
     )
+    parser.add_argument("--identity", default="", metavar="NAME", help="of this controller among them; else POD_NAME")
+    parser.add_argument(
+        "--activators", metavar="NAMESPACE/SERVICEACCOUNT", help="whose tokens activators show when they connect"
+    )
+    return parser
 
 
 def address_from(text: str, flag: str) -> Address:
@@ -144,6 +201,20 @@ def _tcp(text: str, flag: str) -> TcpAddress:
     if match is None or int(match[3]) > 65_535:
         raise SettingsError(f"{flag} {text}: an address is HOST:PORT with a port of 0 to 65535, IPv6 hosts in brackets")
     return TcpAddress(match[1] or match[2], int(match[3]))
+
+
+def _named(text: str, flag: str) -> tuple[str, str]:
+    namespace, slash, name = text.partition("/")
+    if not slash or not _OBJECT_NAME.fullmatch(namespace) or not _OBJECT_NAME.fullmatch(name):
+        raise SettingsError(f"{flag} {text:.200}: must be NAMESPACE/NAME, as Kubernetes names objects")
+    return namespace, name
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text)) if text else ""
+    except ValueError:
+        raise SettingsError(f"POD_IP={text:.80} in the environment: must be an IP address") from None
 
 
 def _cluster(text: str) -> ClusterTarget:

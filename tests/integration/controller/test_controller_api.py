@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from autoscaler.cluster.interface import ReplicaPhase, ServiceView
 from autoscaler.controller.api import api_application
 from autoscaler.controller.exposition import service_samples
-from autoscaler.controller.metrics import CATALOGUE, Metrics
+from autoscaler.controller.metrics import CATALOGUE, OF_LEADERSHIP, Metrics, metrics_page
 from autoscaler.controller.service import ServiceControl
 from autoscaler.controller.settings import Cadence
 from tests.integration.controller.controller_links import served
@@ -28,6 +28,9 @@ class Shown:
     activators = ("main",)
     seen_cluster = True
     recording = None
+    standing_by = ""
+    leader = "one"
+    synced = True
 
     def __init__(self, *views: ServiceView) -> None:
         self._services = {}
@@ -44,7 +47,7 @@ class Shown:
         return self._services
 
     def metrics_text(self) -> bytes:
-        return self._metrics.text()
+        return metrics_page(OF_LEADERSHIP, lambda: ()) + self._metrics.text()
 
 
 @asynccontextmanager
@@ -177,6 +180,31 @@ async def test_another_host_is_told_nothing(host: str) -> None:
             async with session.get(url + path, headers={"Host": host}) as answer:
                 assert answer.status in (400, 421)
                 assert CHAT not in await answer.text()
+
+
+async def test_whoever_stands_by_says_who_leads_and_is_alive_and_ready() -> None:
+    shown = busy()
+    shown.standing_by = "this controller stands by; two leads"
+    shown.leader = "two"
+    async with api(shown) as (session, url):
+        for path in ("/services", f"/explain/{CHAT}"):
+            async with session.get(url + path) as answer:
+                assert answer.status == 503
+                assert await answer.json() == {"error": "this controller stands by; two leads", "leader": "two"}
+        async with session.get(f"{url}/healthz") as answer:
+            assert (answer.status, (await answer.json())["leads"]) == (200, False)
+        async with session.get(f"{url}/readyz") as answer:
+            assert answer.status == 200
+
+
+async def test_whoever_has_not_seen_the_whole_cluster_is_alive_and_not_ready() -> None:
+    shown = busy()
+    shown.synced = False
+    async with api(shown) as (session, url):
+        async with session.get(f"{url}/healthz") as answer:
+            assert answer.status == 200
+        async with session.get(f"{url}/readyz") as answer:
+            assert answer.status == 503
 
 
 async def test_metrics_are_what_the_catalogue_declares() -> None:

@@ -10,6 +10,7 @@ import pytest
 from autoscaler.controller.settings import (
     Address,
     ClusterTarget,
+    Lease,
     SettingsError,
     TcpAddress,
     UnixAddress,
@@ -76,3 +77,47 @@ def test_what_is_required_is_named(missing: str, capsys: pytest.CaptureFixture[s
     with pytest.raises(SystemExit):
         config_from(REQUIRED[:at] + REQUIRED[at + 2 :])
     assert missing in capsys.readouterr().err
+
+
+IN_CLUSTER = ["--cluster", "kubernetes:in-cluster", "--control", "0.0.0.0:7331", "--api", "0.0.0.0:7330"]
+ACTIVATORS = ["--activators", "pilotlight-system/pilotlight-activator"]
+LEASE = ["--lease", "pilotlight-system/pilotlight-controller"]
+
+
+def test_a_controller_among_several_says_for_which_lease_and_who_it_is() -> None:
+    config = config_from([*IN_CLUSTER, *ACTIVATORS, *LEASE, "--identity", "one"], {"POD_IP": "10.0.0.7"})
+    assert config.lease == Lease("pilotlight-system", "pilotlight-controller")
+    assert (config.identity, config.pod_address) == ("one", "10.0.0.7")
+    assert config.activators == "pilotlight-system/pilotlight-activator"
+
+
+def test_in_a_cluster_a_port_that_asks_nobody_who_he_is_is_refused() -> None:
+    with pytest.raises(SettingsError, match="--activators"):
+        config_from(IN_CLUSTER, {})
+
+
+def test_in_a_cluster_a_unix_socket_needs_no_tokens() -> None:
+    unix = ["--cluster", "kubernetes:/kubeconfig", "--control", "unix:/run/c.sock", "--api", "127.0.0.1:0"]
+    assert config_from(unix, {}).activators == ""
+
+
+def test_a_lease_without_an_address_that_activators_could_be_led_to_is_refused() -> None:
+    with pytest.raises(SettingsError, match="POD_IP"):
+        config_from([*IN_CLUSTER, *ACTIVATORS, *LEASE], {})
+
+
+@pytest.mark.parametrize("flags", [ACTIVATORS, LEASE])
+def test_what_is_for_clusters_is_refused_on_one_machine(flags: list[str]) -> None:
+    with pytest.raises(SettingsError, match=flags[0]):
+        config_from([*REQUIRED, *flags], {"POD_IP": "10.0.0.7"})
+
+
+@pytest.mark.parametrize("name", ["", "lease", "/lease", "namespace/", "Name/space", "a/b/c", "a/b c"])
+def test_names_that_kubernetes_would_not_take_are_refused(name: str) -> None:
+    with pytest.raises(SettingsError, match="NAMESPACE/NAME"):
+        config_from([*IN_CLUSTER, *ACTIVATORS, "--lease", name], {"POD_IP": "10.0.0.7"})
+
+
+def test_an_address_that_is_none_is_refused() -> None:
+    with pytest.raises(SettingsError, match="POD_IP=here"):
+        config_from([*IN_CLUSTER, *ACTIVATORS, *LEASE], {"POD_IP": "here"})

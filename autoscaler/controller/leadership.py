@@ -1,0 +1,71 @@
+"""Whether this controller acts, and who may speak to it: what a kind of cluster brings for several controllers at once.
+
+On one machine there is one controller, and its socket is open to its user alone. In a cluster there are several, of
+which one leads, and their port is open to whoever can reach it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from autoscaler.cluster.interface import Cluster
+
+
+class Authenticator(Protocol):
+    """Knows activators."""
+
+    async def authenticate(self, authorization: str, activator: str) -> None:
+        """Raises NotAuthenticatedError unless whoever sent this Authorization header is that activator."""
+        ...
+
+
+class Leadership(Protocol):
+    """Gives the office to one of several controllers."""
+
+    @property
+    def identity(self) -> str:
+        """Who we are among them."""
+        ...
+
+    @property
+    def leader(self) -> str:
+        """Who leads, as last heard; empty: nobody, or unknown."""
+        ...
+
+    async def run(self, lead: Callable[[], Awaitable[None]]) -> None:
+        """`lead` whenever we do, and cancel it when we do not any more; until cancelled or `lead` ends by itself."""
+        ...
+
+
+class Alone:
+    """Leadership where there is one controller."""
+
+    identity = leader = "this controller"
+
+    async def run(self, lead: Callable[[], Awaitable[None]]) -> None:
+        """See Leadership.run."""
+        await lead()
+
+
+async def always() -> None:
+    """Ready at once; and nothing to announce."""
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """A controller's place in a cluster.
+
+    synced         returns once it knows enough to lead
+    announce       while it leads, makes that known to those who look for the leader; may return at once
+    authenticator  None where the socket itself lets in only who may connect
+    hosts          names under which the API is meant to be reached, beyond this machine
+    """
+
+    cluster: Cluster
+    leadership: Leadership
+    synced: Callable[[], Awaitable[None]] = always
+    announce: Callable[[], Awaitable[None]] = always
+    authenticator: Authenticator | None = None
+    hosts: frozenset[str] = frozenset()

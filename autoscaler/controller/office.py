@@ -1,0 +1,128 @@
+"""What a controller serves on its two sockets, whether it leads or stands by.
+
+Whoever leads has the office: a Controller, made for this term and thrown away after it, so that nothing of an earlier
+term (who has been heard, which table was sent) can be taken for news. Who stands by tells who leads: an activator that
+dials here goes on dialling, and a person who asks is told whom to ask.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+
+from aiohttp import web
+
+from autoscaler.cluster.interface import NotAuthenticatedError
+from autoscaler.controller.leadership import Authenticator, Leadership
+from autoscaler.controller.loop import Controller
+from autoscaler.controller.metrics import OF_LEADERSHIP, Sample, metrics_page
+from autoscaler.controller.service import ServiceControl
+
+_log = logging.getLogger(__name__)
+
+
+class Office:
+    """Knowledge for the API, and the application of the control socket."""
+
+    def __init__(
+        self,
+        make_controller: Callable[[], Controller],
+        leadership: Leadership,
+        announce: Callable[[], Awaitable[None]],
+        authenticator: Authenticator | None,
+    ) -> None:
+        self._make_controller = make_controller
+        self._leadership = leadership
+        self._announce = announce
+        self._authenticator = authenticator
+        self._controller: Controller | None = None
+        self._terms = 0
+        self._refused = 0
+        self.synced = False
+
+    async def lead(self) -> None:
+        """One term: until cancelled, or until the cluster is closed."""
+        controller = self._controller = self._make_controller()
+        self._terms += 1
+        announcing = asyncio.ensure_future(self._announce())
+        try:
+            await controller.run()
+        finally:
+            self._controller = None
+            announcing.cancel()
+            # They are to dial who leads now, and until then to keep what they have.
+            await asyncio.gather(announcing, controller.intake.close(), return_exceptions=True)
+
+    # For activators
+
+    def application(self) -> web.Application:
+        """The aiohttp application of the control socket."""
+        application = web.Application()
+        application.router.add_get("/activators/{name}", self._serve_activator)
+        return application
+
+    async def _serve_activator(self, request: web.Request) -> web.StreamResponse:
+        if self.standing_by:
+            return self._ask_the_leader()
+        if self._authenticator is not None:
+            name = request.match_info["name"]
+            try:
+                await self._authenticator.authenticate(request.headers.get("Authorization", ""), name)
+            except NotAuthenticatedError as error:
+                self._refused += 1
+                _log.warning("activator %.80r from %s: %s", name, request.remote, error)
+                headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}
+                return web.json_response({"error": str(error)}, status=error.status, headers=headers)
+        controller = self._controller
+        if controller is None:  # the office was lost while we asked who that is
+            return self._ask_the_leader()
+        return await controller.intake.serve(request)
+
+    def _ask_the_leader(self) -> web.Response:
+        return web.json_response({"error": self.standing_by, "leader": self.leader}, status=503)
+
+    # For the API, see Knowledge
+
+    @property
+    def standing_by(self) -> str:
+        """Why there is nothing to show here; empty when we lead."""
+        if self._controller is not None:
+            return ""
+        leader = self._leadership.leader
+        return f"this controller stands by; {leader or 'as far as it knows nobody'} leads"
+
+    @property
+    def leader(self) -> str:
+        """Who leads."""
+        return self._leadership.leader
+
+    @property
+    def services(self) -> Mapping[str, ServiceControl]:
+        """See Knowledge."""
+        return {} if self._controller is None else self._controller.services
+
+    @property
+    def activators(self) -> tuple[str, ...]:
+        """See Knowledge."""
+        return () if self._controller is None else self._controller.activators
+
+    @property
+    def seen_cluster(self) -> bool:
+        """See Knowledge."""
+        return self._controller is not None and self._controller.seen_cluster
+
+    @property
+    def recording(self) -> str | None:
+        """See Knowledge."""
+        return None if self._controller is None else self._controller.recording
+
+    def metrics_text(self) -> bytes:
+        """See Knowledge."""
+        own = metrics_page(OF_LEADERSHIP, self._samples)
+        return own if self._controller is None else own + self._controller.metrics_text()
+
+    def _samples(self) -> Iterator[Sample]:
+        yield "pilotlight_leader", (), self._controller is not None
+        yield "pilotlight_leader_terms", (), self._terms
+        yield "pilotlight_activators_refused", (), self._refused

@@ -1,0 +1,170 @@
+"""The control socket of a controller that leads, that stands by, that loses the office: on real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+from aiohttp import WSMsgType
+
+from autoscaler.cluster.interface import NotAuthenticatedError
+from autoscaler.controller.leadership import Authenticator, always
+from autoscaler.controller.loop import Controller
+from autoscaler.controller.office import Office
+from autoscaler.controller.settings import Cadence
+from tests.integration.controller.controller_links import served
+from tests.unit.controller.controller_builders import CHAT, MemoryCluster, replica, view
+
+
+class Throne:
+    """Leadership that the test gives and takes."""
+
+    identity = "one"
+    leader = "two"
+
+    def __init__(self) -> None:
+        self.given = asyncio.Event()
+        self.taken = asyncio.Event()
+
+    async def run(self, lead: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await self.given.wait()
+            term = asyncio.ensure_future(lead())
+            await self.taken.wait()
+            self.given.clear()
+            self.taken.clear()
+            term.cancel()
+            await asyncio.gather(term, return_exceptions=True)
+
+
+class Known:
+    """Knows one token."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str]] = []
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
+
+    async def authenticate(self, authorization: str, activator: str) -> None:
+        self.asked.append((authorization, activator))
+        await self.may_answer.wait()
+        if authorization != "Bearer right":
+            raise NotAuthenticatedError(401, "no token")
+
+
+class House:
+    """An office, its throne, and a way in."""
+
+    def __init__(self, office: Office, throne: Throne, url: str, session: aiohttp.ClientSession) -> None:
+        self.office = office
+        self.throne = throne
+        self.url = url
+        self.session = session
+
+    def dial(self, token: str = "right") -> aiohttp.client._BaseRequestContextManager[aiohttp.ClientWebSocketResponse]:
+        return self.session.ws_connect(f"{self.url}/activators/a", headers={"Authorization": f"Bearer {token}"})
+
+    async def crowned(self) -> None:
+        self.throne.given.set()
+        while self.office.standing_by:
+            await asyncio.sleep(0.01)
+
+    async def deposed(self) -> None:
+        self.throne.taken.set()
+        while not self.office.standing_by:
+            await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def house(authenticator: Authenticator | None = None) -> AsyncIterator[House]:
+    throne, cluster = Throne(), MemoryCluster(view(replica()))
+    async with aiohttp.ClientSession() as session:
+
+        def controller() -> Controller:
+            return Controller(cluster, session, None, asyncio.get_running_loop().time, Cadence(), "e")
+
+        office = Office(controller, throne, always, authenticator)
+        async with served(office.application()) as url:
+            governing = asyncio.create_task(throne.run(office.lead))
+            try:
+                yield House(office, throne, url, session)
+            finally:
+                throne.taken.set()
+                await asyncio.sleep(0)
+                governing.cancel()
+                await asyncio.gather(governing, return_exceptions=True)
+
+
+async def test_whoever_stands_by_sends_an_activator_on_and_says_who_leads() -> None:
+    async with house() as here:
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await here.dial()
+        assert refused.value.status == 503
+        assert here.office.standing_by == "this controller stands by; two leads"
+        assert b"pilotlight_leader 0.0" in here.office.metrics_text()
+
+
+async def test_whoever_leads_gives_an_activator_its_table() -> None:
+    async with house() as here:
+        await here.crowned()
+        async with here.dial() as socket:
+            table = await socket.receive_json(timeout=5)
+            assert [route["service"] for route in table["routes"]] == [CHAT]
+            assert here.office.activators == ("a",)
+            assert b"pilotlight_leader 1.0" in here.office.metrics_text()
+
+
+async def test_whoever_loses_the_office_lets_its_activators_go_at_once() -> None:
+    async with house() as here:
+        await here.crowned()
+        async with here.dial() as socket:
+            await socket.receive_json(timeout=5)
+            await here.deposed()
+            message = await socket.receive(timeout=5)
+            assert (message.type, message.data) == (WSMsgType.CLOSE, aiohttp.WSCloseCode.SERVICE_RESTART)
+        assert here.office.services == {}
+
+
+async def test_a_second_term_begins_with_nothing_of_the_first() -> None:
+    async with house() as here:
+        await here.crowned()
+        async with here.dial() as socket:
+            await socket.receive_json(timeout=5)
+        await here.deposed()
+        await here.crowned()
+        assert here.office.activators == ()
+        assert b"pilotlight_leader_terms_total 2.0" in here.office.metrics_text()
+        async with here.dial() as socket:
+            assert (await socket.receive_json(timeout=5))["version"] == 1
+
+
+async def test_who_cannot_show_a_token_does_not_get_in_and_is_counted() -> None:
+    async with house(Known()) as here:
+        await here.crowned()
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await here.dial("wrong")
+        assert refused.value.status == 401
+        assert refused.value.headers is not None
+        assert refused.value.headers["WWW-Authenticate"] == "Bearer"
+        assert here.office.activators == ()
+        assert b"pilotlight_activators_refused_total 1.0" in here.office.metrics_text()
+        async with here.dial() as socket:
+            await socket.receive_json(timeout=5)
+
+
+async def test_an_office_that_was_lost_while_somebody_was_asked_who_he_is_takes_nobody_in() -> None:
+    known = Known()
+    async with house(known) as here:
+        await here.crowned()
+        known.may_answer.clear()
+        dialling = asyncio.ensure_future(here.dial())
+        while not known.asked:
+            await asyncio.sleep(0.01)
+        await here.deposed()
+        known.may_answer.set()
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await dialling
+        assert refused.value.status == 503
