@@ -1,4 +1,4 @@
-"""The command line: `pilotlight up`, `explain`, `check`, `status`, `replay`, `demo`.
+"""The command line: `pilotlight up`, `explain`, `check`, `inject`, `status`, `replay`, `demo`.
 
 Exit status: 0 as asked; 1 it could not be done, or something asked about is wrong; 2 the command line itself is wrong.
 Errors go to stderr as `pilotlight: error: …`. Commands import what they need when they run: `example-server` is
@@ -89,7 +89,9 @@ def _run(parser: argparse.ArgumentParser, given: argparse.Namespace) -> int:
         case "check":
             from pilotlight.check import run_check
 
-            return run_check(given.files)
+            return run_check([*given.files, *([given.profiles] if given.profiles else [])])
+        case "inject":
+            return _inject(given)
         case "status":
             from pilotlight.status import run_status
 
@@ -131,6 +133,22 @@ def _up(given: argparse.Namespace) -> int:
     )
 
 
+def _inject(given: argparse.Namespace) -> int:
+    from pilotlight.inject import InjectOptions, default_image, run_inject
+
+    return run_inject(
+        InjectOptions(
+            files=tuple(given.files),
+            image=given.image or default_image(),
+            upgrade=given.upgrade,
+            remove=given.remove,
+            in_place=given.in_place,
+            first_port_only=given.first_port_only,
+            profiles=given.profiles,
+        )
+    )
+
+
 def _demo(given: argparse.Namespace) -> int:
     from pilotlight.demo.run import DemoOptions, run_demo
 
@@ -154,8 +172,11 @@ def _parser() -> argparse.ArgumentParser:
     _add_status(commands.add_parser("status", help="one line for each service"))
     _add_explain(commands.add_parser("explain", help="why a service has the replicas it has"))
     _add_check(commands.add_parser("check", help="every mistake in InferenceServices and their policies"))
+    _add_inject(commands.add_parser("inject", help="put the queue proxy into InferenceServices, or take it out"))
     _add_replay(commands.add_parser("replay", help="decide again from a recording, and show what differs"))
-    commands.add_parser("headroom", help="can any reactive policy hold a load with this start-up time?").fill = _headroom
+    commands.add_parser(
+        "headroom", help="can any reactive policy hold a load with this start-up time?"
+    ).fill = _headroom
     _add_demo(commands.add_parser("demo", help="three services through idle, burst and idle, with a report"))
     _add_example_server(commands.add_parser("example-server", help="a model server without a model, for trying out"))
     return parser
@@ -200,6 +221,25 @@ def _add_explain(parser: argparse.ArgumentParser) -> None:
 
 def _add_check(parser: argparse.ArgumentParser) -> None:
     _files(parser)
+    _profiles(parser)
+
+
+def _add_inject(parser: argparse.ArgumentParser) -> None:
+    parser.description = "YAML in, YAML out: nothing else in the files changes. `-f -` reads from stdin."
+    _files(parser)
+    _profiles(parser)
+    parser.add_argument("--image", metavar="IMAGE", help="of the queue proxy; default: the one of this version")
+    action = parser.add_mutually_exclusive_group()
+    action.add_argument("--upgrade", action="store_true", help="make a queue proxy that is there anew; restarts pods")
+    action.add_argument("--remove", action="store_true", help="take out what was put in")
+    parser.add_argument("--in-place", action="store_true", help="write the files themselves instead of stdout")
+    parser.add_argument(
+        "--first-port-only", action="store_true", help="accept that further ports of a model are gone from its Service"
+    )
+
+
+def _profiles(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--profiles", type=Path, metavar="FILE", help="the ConfigMap that named profiles are in")
 
 
 def _add_replay(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,7 @@ from operator import attrgetter
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoscaler.policy.check import check
@@ -143,6 +143,7 @@ OWN: tuple[dict[str, str], ...] = (
 )
 
 
+@settings(deadline=None)
 @given(st.sets(st.sampled_from(LINES)), st.sampled_from(OWN))
 def test_an_object_with_its_profile_written_out_means_the_same(lines: set[str], own: dict[str, str]) -> None:
     known = profiles(p="\n".join(sorted(lines)))

@@ -1,0 +1,61 @@
+"""InferenceServices for the tests of the injection, and what becomes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from admission.edits import edited
+from admission.inject import Injection, InjectionSettings, Refusals, inject
+from admission.sidecar import find_sidecar
+
+IMAGE = InjectionSettings("pilotlight:1")
+
+
+def isvc(annotations: Mapping[str, object] | None = None, /, **predictor: object) -> dict[str, object]:
+    """`team/chat`; without a predictor, one with a plain container."""
+    predictor = predictor or {"containers": [{"name": "kserve-container", "image": "m"}]}
+    metadata: dict[str, object] = {"name": "chat", "namespace": "team"}
+    if annotations is not None:
+        metadata["annotations"] = dict(annotations)
+    return {
+        "apiVersion": "serving.kserve.io/v1beta1",
+        "kind": "InferenceService",
+        "metadata": metadata,
+        "spec": {"predictor": predictor},
+    }
+
+
+def custom(**container: object) -> dict[str, object]:
+    """One with a container that has these fields."""
+    return isvc(containers=[{"name": "kserve-container", "image": "m", **container}])
+
+
+def result(
+    body: Mapping[str, object], settings: InjectionSettings = IMAGE, before: Mapping[str, object] | None = None
+) -> Injection:
+    """The injection; fails where it is refused."""
+    injection = inject(body, settings, before=before)
+    assert isinstance(injection, Injection), injection
+    return injection
+
+
+def injected(
+    body: Mapping[str, object], settings: InjectionSettings = IMAGE, before: Mapping[str, object] | None = None
+) -> dict[str, Any]:
+    """The object after it."""
+    return edited(body, result(body, settings, before).edits)
+
+
+def sidecar_in(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Its sidecar, which must be the last container."""
+    containers: list[dict[str, Any]] = body["spec"]["predictor"]["containers"]
+    assert find_sidecar(containers) == len(containers) - 1
+    return containers[-1]
+
+
+def refusals(body: Mapping[str, object], settings: InjectionSettings = IMAGE) -> str:
+    """Why it is refused; fails where it is not."""
+    refused = inject(body, settings)
+    assert isinstance(refused, Refusals), refused
+    return "\n".join(map(str, refused.reasons))
