@@ -7,6 +7,7 @@ import pytest
 
 from tests.cluster import tools
 from tests.cluster.cluster import Cluster
+from tests.cluster.product_image import product_image
 
 _HERE = Path(__file__).parent
 _SECONDS = 300.0
@@ -24,10 +25,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    """A cluster of two nodes. Who loses a node or a component in a test brings it back in the same test."""
+    """A cluster of two nodes with the product's image on them.
+
+    Who loses a node or a component in a test brings it back in the same test.
+    """
     if why := tools.missing():
         pytest.skip(why)
-    with Cluster.up(nodes=2) as up:
+    with Cluster.up(nodes=2, images=[product_image()]) as up:
         yield up
 
 
