@@ -84,6 +84,7 @@ class _Followed:
     problem: str = ""
     told: Path = field(default_factory=lambda: Path(left=True))
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    looked_at: float = 0.0
     spreading: asyncio.TimerHandle | None = None
 
 
@@ -313,20 +314,24 @@ class Activation:
     def _look(self, followed: _Followed) -> None:
         """Something may have changed: tell what is new, now and when it has spread."""
         service = followed.state.service
-        followed.state.look(self._book.ports.get(service, 0), self._now())
-        self._tell(service)
-        if not (followed.told.in_path or followed.told.left):
-            if followed.spreading is not None:
-                followed.spreading.cancel()
-            # A hair later, so that what is due then is found to be due.
-            wait = self._settings.spread + 0.001
-            followed.spreading = asyncio.get_running_loop().call_later(wait, self._tell, service)
+        followed.looked_at = self._now()
+        followed.state.look(self._book.ports.get(service, 0), followed.looked_at)
+        self._tell(service, followed)
 
-    def _tell(self, service: str) -> None:
-        followed, path = self._followed[service], self.path(service)
+    def _spread(self, service: str) -> None:
+        followed = self._followed[service]
+        followed.spreading = None
+        self._tell(service, followed)
+
+    def _tell(self, service: str, followed: _Followed) -> None:
+        path = self.path(service)
         if followed.told != path:
             followed.told = path
             self._changed(service)
+        # A hair later than that, so that what is due then is found to be due.
+        rest = followed.looked_at + self._settings.spread + 0.001 - self._now()
+        if followed.spreading is None and rest > 0.0 and not (path.in_path or path.left):
+            followed.spreading = asyncio.get_running_loop().call_later(rest, self._spread, service)
 
     def _mark_all(self) -> None:
         """Who has nothing else to be served by comes first."""
