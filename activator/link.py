@@ -19,7 +19,8 @@ from urllib.parse import quote
 
 import aiohttp
 
-from activator.messages import Routes, StatsPush, parse_routes
+from activator.messages import Routes, StatsPush
+from activator.table_reader import TableReader
 from activator.token_file import TokenError, TokenFile
 from queue_proxy.measurement import HISTORY_SECONDS
 from queue_proxy.messages import MessageError, Stats
@@ -87,6 +88,7 @@ class Link:
         self._urgent: dict[str, None] = {}
         self._pushed_at: dict[str, float] = {}
         self._something_urgent = asyncio.Event()
+        self._reader = TableReader()
         self._table: tuple[str, int] | None = None
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._unread = 0
@@ -269,13 +271,7 @@ class Link:
                 self._all_read.set()
 
     def _follow(self, text: object) -> None:
-        if not isinstance(text, str):
-            raise MessageError("a table is a text message")
-        try:
-            body = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise MessageError(f"not JSON: {error}") from error
-        routes = parse_routes(body)
+        routes = self._reader.read(text)
         if self._table is not None and self._table[0] == routes.epoch and routes.version < self._table[1]:
             log.info("table %d of %s is older than the one in use and is ignored", routes.version, routes.epoch)
             return

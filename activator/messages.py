@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import Enum
 
@@ -145,14 +145,19 @@ def parse_stats_push(body: object) -> StatsPush:
     )
 
 
-def parse_routes(body: object) -> Routes:
-    """Read a Routes from decoded JSON.
+def parse_route(body: object) -> Route:
+    """Read one Route from decoded JSON. Raises MessageError."""
+    return _route(_object(body, "a route"))
+
+
+def parse_routes(body: object, parse_one: Callable[[object], Route] = parse_route) -> Routes:
+    """Read a Routes from decoded JSON, each of its routes by `parse_one`.
 
     Raises MessageError, naming the field, when something is missing, of the wrong type, negative, NaN or infinite,
     not a port, or listed twice.
     """
     fields = _object(body, "a routes table")
-    routes = tuple(_route(_object(route, "a route")) for route in _list(fields, "routes"))
+    routes = tuple(map(parse_one, _list(fields, "routes")))
     names = [route.service for route in routes]
     if len(set(names)) != len(names):
         raise MessageError("routes must list a service once, and at least one is listed twice")

@@ -19,7 +19,7 @@ from activator.comments import WaitComments
 from activator.dispatch import Dispatcher
 from activator.hold import Regime
 from activator.listener import ServiceListener
-from activator.messages import Routes
+from activator.messages import Route, Routes
 from activator.readiness import Pace, ReadinessWatch
 from activator.recorder import Recorder
 from activator.slot_link import SlotLink
@@ -72,6 +72,7 @@ class ServiceTable:
         self._limits = limits
         self._services: dict[str, Service] = {}
         self._leaving: list[Service] = []
+        self._followed: dict[str, Route] = {}
         self._draining = False
         self._pace = Pace()
         self._around = Surroundings(
@@ -109,6 +110,9 @@ class ServiceTable:
         for name in [name for name in self._services if name not in listed]:
             self._leave_out(name)
         for name, route in listed.items():
+            if self._followed.get(name) is route:
+                continue
+            self._followed[name] = route
             service = self._services.get(name) or self._add(name)
             service.server.timeouts = Timeouts(
                 total=route.timeouts.total, response_start=route.timeouts.response_start, idle=route.timeouts.idle
@@ -195,6 +199,7 @@ class ServiceTable:
 
     def _leave_out(self, name: str) -> None:
         service = self._services[name]
+        self._followed.pop(name, None)
         if service.listener.handed_over:
             service.dispatcher.forget_endpoints()
             return
