@@ -23,12 +23,9 @@ class Observer:
 
     __slots__ = (
         "_announced",
-        "_announced_arrivals",
-        "_announced_second",
         "_busy",
         "_completed",
         "_counts",
-        "_credit",
         "_ready",
         "_seed",
         "_service",
@@ -55,9 +52,8 @@ class Observer:
         self._busy = self._ready = 0.0
         self._starts = 0.0
         self._wake_seconds: float | None = None
-        self._announced_second = -1
-        self._announced = self._credit = 0.0
-        self._announced_arrivals = 0.0
+        # By second: how many were announced to be held, and how many arrivals that was.
+        self._announced: dict[int, tuple[float, float]] = {}
         self._tally: tuple[float, ...] = ()
         self._counts = ReplicaCounts(0, 0)
 
@@ -129,13 +125,14 @@ class Observer:
 
     def _samples(self, out: Sequence[float], count: int, heard: int) -> list[Sample]:
         samples = []
+        announced = self._announced
         for k in range(HEAD, HEAD + 4 * count, 4):
             second, load, arrived, waiting = out[k : k + 4]
-            if second == self._announced_second:
-                counted_already = min(load, self._credit)
+            if announced and second in announced:
+                held, arrivals = announced.pop(int(second))
+                counted_already = min(load, held)
                 load, waiting = load - counted_already, max(0.0, waiting - counted_already)
-                arrived -= self._announced_arrivals
-                self._credit = self._announced_arrivals = 0.0
+                arrived -= arrivals
             samples.append(Sample(int(second), load, arrived, waiting))
         self.told = max(self.told, heard)
         return samples
@@ -143,12 +140,7 @@ class Observer:
     def _announce(self, out: Sequence[float]) -> list[Sample]:
         """Who waits counts as if it had been held all second; what is then measured is reduced by it."""
         second = int(out[24])
-        if second != self._announced_second:
-            self._announced_second = second
-            self._announced = self._credit = self._announced_arrivals = 0.0
-        extra = max(0.0, out[22] - self._announced)
-        arrived = out[23] - self._announced_arrivals
-        self._announced += extra
-        self._credit += extra
-        self._announced_arrivals += arrived
+        held, arrivals = self._announced.get(second, (0.0, 0.0))
+        extra, arrived = max(0.0, out[22] - held), out[23] - arrivals
+        self._announced[second] = held + extra, out[23]
         return [Sample(second, extra, arrived, extra)] if extra or arrived else []

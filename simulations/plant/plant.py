@@ -91,9 +91,9 @@ class SimulatedPlant:
                 self._grow_requests()
             else:
                 world = self._world()
-                self._now = world.now
+                self._now, told = world.now, world.told
                 self._set_world("told", NONE)
-                return world.told
+                return told
 
     def observe(self, service: int, *, urgent: bool = False) -> Observed:
         """See Plant."""
