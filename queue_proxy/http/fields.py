@@ -19,11 +19,12 @@ _TOKEN = re.compile(TOKEN).fullmatch
 _HOST = re.compile(rb"(?:[0-9A-Za-z._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?").fullmatch
 _LENGTH = re.compile(rb"[0-9]{1,18}").fullmatch
 
-_SECRET_OR_UNIQUE = re.compile(
+SECRET_OR_UNIQUE = re.compile(
     rb"auth|cookie|token|key|secret|session|signature|credential|password|nonce|trace|span|b3|(?:^|-)id$"
     rb"|date|time(?!out)|etag|modified|range|match|forwarded(?!-host|-port|-proto)|real-ip|client-ip|sec-websocket"
     rb"|^age$|^expires$"
 ).search
+"""Finds such a name, in lower case."""
 
 OF_ONE_CONNECTION = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"upgrade"})
 """Headers that a proxy never passes on, besides those that Connection names."""
@@ -40,8 +41,8 @@ _NOT_IN_A_LINE = bytes(byte for byte in range(32) if byte != 0x09) + b"\x7f"
 
 _LONGEST_LIST = 64
 _LONGEST_REMEMBERED = 256
-_LONGEST_NAME_REMEMBERED = 64
-_VALUES_PER_NAME = 64
+LONGEST_NAME_REMEMBERED = 64
+VALUES_PER_NAME = 64
 _HEADS_REMEMBERED = 256
 _LONGEST_HEAD_REMEMBERED = 1_024
 _SAME_FOR_A_SECOND = b"date"
@@ -90,8 +91,8 @@ class _Name:
         self.plain = plain
         self.dropped = dropped
         # Long names first: to search one of 60 KB takes ten milliseconds.
-        is_remembered = len(name) <= _LONGEST_NAME_REMEMBERED and not _SECRET_OR_UNIQUE(name)
-        self.room = _VALUES_PER_NAME if is_remembered else 0
+        is_remembered = len(name) <= LONGEST_NAME_REMEMBERED and not SECRET_OR_UNIQUE(name)
+        self.room = VALUES_PER_NAME if is_remembered else 0
 
 
 class FieldTable(Generic[Head]):
@@ -147,7 +148,7 @@ class FieldTable(Generic[Head]):
                 self.known.clear()
             name.room -= 1
             self.known[line] = field
-        elif name.plain and not name.room and len(spelling) <= _LONGEST_NAME_REMEMBERED:
+        elif name.plain and not name.room and len(spelling) <= LONGEST_NAME_REMEMBERED:
             self.passing[spelling] = name.name == _SAME_FOR_A_SECOND
         return field
 
@@ -161,7 +162,7 @@ class FieldTable(Generic[Head]):
             raise HeadError(400, f"header {lower.decode()} is not accepted")
         dropped = lower in self._dropped or (bool(self._hidden) and lower.startswith(self._hidden))
         name = _Name(lower, plain=not dropped and lower not in self._noted, dropped=dropped)
-        if len(spelling) <= _LONGEST_NAME_REMEMBERED:
+        if len(spelling) <= LONGEST_NAME_REMEMBERED:
             self._names[spelling] = name
         return name
 

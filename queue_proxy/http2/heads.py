@@ -9,29 +9,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 from queue_proxy.http.fields import Field, name_of, value_of
 from queue_proxy.http.head import RequestHead
 from queue_proxy.http2.hpack import HeaderList, Pair, encode
+from queue_proxy.http2.request_fields import (
+    NOT_FORWARDED,
+    MalformedError,
+    RequestFields,
+    check_name,
+    check_value,
+    is_forwarded,
+)
 
 VERSION: Final = b"HTTP/2"
 
-_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+").fullmatch
-_VALUE = re.compile(rb"(?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?").fullmatch
 _METHOD = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
 _PATH = re.compile(rb"/[!\"$-~]*").fullmatch
 _AUTHORITY = re.compile(rb"(?:[0-9A-Za-z._~-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?").fullmatch
-_LENGTH = re.compile(rb"[0-9]{1,18}").fullmatch
 _STATUS = re.compile(rb"[1-5][0-9][0-9]").fullmatch
 
-_OF_ONE_CONNECTION: Final = frozenset(
-    {b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"}
-)
-_NOT_FORWARDED: Final = frozenset({b"proxy-authorization", b"proxy-authenticate", b"http2-settings"})
-_HIDDEN: Final = b"pilotlight-"
-_NOTED: Final = frozenset({b"user-agent", b"expect", b"content-type"})
 _GRPC: Final = b"application/grpc"
 _PSEUDO_HEADERS: Final = 4
 
@@ -60,8 +59,7 @@ class Trailers:
     block: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """A valid request. `block` forwards it; `fields` are those that mean something to a proxy, by name."""
 
     method: bytes
@@ -71,8 +69,8 @@ class Request:
     block: bytes
     content_length: int | None
     grpc: bool
-    secret: frozenset[bytes] = frozenset()
-    fields: dict[bytes, Field] = field(default_factory=dict)
+    secret: frozenset[bytes]
+    fields: dict[bytes, Field]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,20 +133,15 @@ class StreamHead(RequestHead):
         return self.request.block if self._lines is None else encode(self.forwarded(), self.request.secret)
 
 
-class _MalformedError(Exception):
-    """Its argument says why."""
-
-
 def read_request(read: HeaderList) -> Request | Trailers | Unacceptable | Malformed:
     """What a client's header block means: a request, or the trailers of one."""
     try:
         if read.too_large:
             return Unacceptable(431, "the header list is too large", _is_grpc(dict(read.pairs).get(b"content-type")))
-        pseudo, pairs = _split(read.pairs)
-        if not pseudo:
-            return _trailers(pairs, read.secret)
-        return _request(pseudo, pairs, read.secret)
-    except _MalformedError as error:
+        if not read.pairs or read.pairs[0][0][:1] != b":":
+            return _trailers(_split(read.pairs)[1], read.secret)
+        return _request(read.pairs, read.secret)
+    except MalformedError as error:
         return Malformed(str(error))
 
 
@@ -162,15 +155,15 @@ def read_response(read: HeaderList) -> Response | Trailers | Malformed:
             return _trailers(pairs, read.secret)
         status = pseudo.pop(b":status", b"")
         if pseudo or not _STATUS(status):
-            raise _MalformedError("pseudo-headers of an answer are not :status alone")
+            raise MalformedError("pseudo-headers of an answer are not :status alone")
         if status == b"101":
-            raise _MalformedError("status 101 does not exist in HTTP/2")
-        forwarded = ((b":status", status), *(pair for pair in pairs if pair[0] not in _NOT_FORWARDED))
+            raise MalformedError("status 101 does not exist in HTTP/2")
+        forwarded = ((b":status", status), *(pair for pair in pairs if pair[0] not in NOT_FORWARDED))
         content_type = next((value for name, value in pairs if name == b"content-type"), None)
         events = content_type is not None and content_type.lower().startswith(b"text/event-stream")
         block = encode(forwarded, read.secret)
         return Response(int(status), forwarded, block, _is_grpc(content_type), events)
-    except _MalformedError as error:
+    except MalformedError as error:
         return Malformed(str(error))
 
 
@@ -186,19 +179,13 @@ def _split(pairs: list[Pair]) -> tuple[dict[bytes, bytes], list[Pair]]:
         name, value = pair
         if name[:1] == b":":
             if rest:
-                raise _MalformedError("a pseudo-header behind a field")
+                raise MalformedError("a pseudo-header behind a field")
             if name in pseudo:
-                raise _MalformedError("a pseudo-header is there twice")
+                raise MalformedError("a pseudo-header is there twice")
             pseudo[name] = value
             continue
-        if not _NAME(name):
-            raise _MalformedError("a field name with a character that is not allowed, or in upper case")
-        if not _VALUE(value):
-            raise _MalformedError(f"field {name[:60].decode()} has a blank at an end, or a control character")
-        if name in _OF_ONE_CONNECTION:
-            raise _MalformedError(f"field {name.decode()} does not exist in HTTP/2")
-        if name == b"te" and value.lower() != b"trailers":
-            raise _MalformedError("te is not trailers")
+        check_name(name)
+        check_value(name, value)
         rest.append(pair)
     return pseudo, rest
 
@@ -206,65 +193,82 @@ def _split(pairs: list[Pair]) -> tuple[dict[bytes, bytes], list[Pair]]:
 def _trailers(pairs: list[Pair], secret: frozenset[bytes]) -> Trailers:
     for name, _ in pairs:
         if name in (b"content-length", b"host"):
-            raise _MalformedError(f"field {name.decode()} in trailers")
-    forwarded = tuple(pair for pair in pairs if _is_forwarded(pair[0]))
+            raise MalformedError(f"field {name.decode()} in trailers")
+    forwarded = tuple(pair for pair in pairs if is_forwarded(pair[0]))
     return Trailers(forwarded, encode(forwarded, secret))
 
 
-def _is_forwarded(name: bytes) -> bool:
-    return name not in _NOT_FORWARDED and not name.startswith(_HIDDEN)
+class _Beginning(NamedTuple):
+    """Valid pseudo-headers of a request, with the block that forwards them."""
+
+    method: bytes
+    path: bytes
+    authority: bytes
+    pairs: tuple[Pair, ...]
+    block: bytes
 
 
-def _request(pseudo: dict[bytes, bytes], pairs: list[Pair], secret: frozenset[bytes]) -> Request | Unacceptable:
-    method = pseudo.pop(b":method", b"")
-    scheme = pseudo.pop(b":scheme", None)
-    path = pseudo.pop(b":path", None)
-    authority = pseudo.pop(b":authority", None)
-    if pseudo:
-        raise _MalformedError("a pseudo-header that is not a request's")
+_LONGEST: Final = 1_024
+_BEGINNINGS_REMEMBERED: Final = 256
+_beginnings: dict[tuple[Pair, ...], _Beginning] = {}
+
+
+def _request(pairs: list[Pair], secret: frozenset[bytes]) -> Request | Unacceptable:
+    pseudo: dict[bytes, bytes] = {}
+    fields = RequestFields(secret)
+    regular = False
+    for pair in pairs:
+        if pair[0][:1] != b":":
+            regular = True
+            fields.add(pair)
+        elif regular:
+            raise MalformedError("a pseudo-header behind a field")
+        elif pair[0] in pseudo:
+            raise MalformedError("a pseudo-header is there twice")
+        else:
+            pseudo[pair[0]] = pair[1]
+    noted = fields.noted
+    content_type = noted.get(b"content-type")
+    grpc = content_type is not None and _is_grpc(content_type.value)
+    start = tuple(pseudo.items())
+    beginning = _beginnings.get(start) or _begin(start, fields.host, grpc)
+    if isinstance(beginning, Unacceptable):
+        return beginning
+    if fields.host is not None and fields.host.lower() != beginning.authority.lower():
+        raise MalformedError(":authority and host name different hosts")
+    if b"expect" in noted and noted[b"expect"].value.lower() != b"100-continue":
+        return Unacceptable(417, "expect other than 100-continue is not supported", grpc)
+    method, path, authority = beginning.method, beginning.path, beginning.authority
+    forwarded = (*beginning.pairs, *fields.forwarded)
+    first = encode(beginning.pairs, secret) if secret else beginning.block
+    block = first + b"".join(fields.encoded)
+    return Request(method, path, authority, forwarded, block, fields.content_length, grpc, secret, noted)
+
+
+def _begin(pseudo: tuple[Pair, ...], host: bytes | None, grpc: bool) -> _Beginning | Unacceptable:
+    rest = dict(pseudo)
+    complete = b":authority" in rest
+    method = rest.pop(b":method", b"")
+    scheme = rest.pop(b":scheme", None)
+    path = rest.pop(b":path", None)
+    authority = rest.pop(b":authority", host)
+    if rest:
+        raise MalformedError("a pseudo-header that is not a request's")
     if not _METHOD(method):
-        raise _MalformedError(":method is missing or is not a token")
-    fields, content_length, host = _noted(pairs)
-    grpc = _is_grpc(fields[b"content-type"].value) if b"content-type" in fields else False
+        raise MalformedError(":method is missing or is not a token")
     if method == b"CONNECT":
         return Unacceptable(405, "CONNECT is not served", grpc)
     if scheme not in (b"http", b"https"):
-        raise _MalformedError(":scheme is missing or is not http")
+        raise MalformedError(":scheme is missing or is not http")
     if path is None or not (_PATH(path) or (path == b"*" and method == b"OPTIONS")):
-        raise _MalformedError(":path is missing or is not a path")
-    if authority is None:
-        authority = host
-    elif host is not None and host.lower() != authority.lower():
-        raise _MalformedError(":authority and host name different hosts")
+        raise MalformedError(":path is missing or is not a path")
     if authority is None or not _AUTHORITY(authority):
-        raise _MalformedError(":authority is missing or is not a host name or address with an optional port")
-    if b"expect" in fields and fields[b"expect"].value.lower() != b"100-continue":
-        return Unacceptable(417, "expect other than 100-continue is not supported", grpc)
-    forwarded = (
-        (b":method", method),
-        (b":scheme", scheme),
-        (b":path", path),
-        (b":authority", authority),
-        *(pair for pair in pairs if pair[0] != b"host" and _is_forwarded(pair[0])),
-    )
-    block = encode(forwarded, secret)
-    return Request(method, path, authority, forwarded, block, content_length, grpc, secret, fields)
-
-
-def _noted(pairs: list[Pair]) -> tuple[dict[bytes, Field], int | None, bytes | None]:
-    """Fields that mean something (first of their name), content-length and host."""
-    fields: dict[bytes, Field] = {}
-    length: bytes | None = None
-    host: bytes | None = None
-    for name, value in pairs:
-        if name == b"content-length":
-            if length is not None or not _LENGTH(value):
-                raise _MalformedError("content-length is there twice, or is not a number of at most 18 digits")
-            length = value
-        elif name == b"host":
-            if host is not None:
-                raise _MalformedError("host is there twice")
-            host = value
-        elif name in _NOTED or not _is_forwarded(name):
-            fields.setdefault(name, Field(name, value, dropped=name not in _NOTED))
-    return fields, None if length is None else int(length), host
+        raise MalformedError(":authority is missing or is not a host name or address with an optional port")
+    pairs = ((b":method", method), (b":scheme", scheme), (b":path", path), (b":authority", authority))
+    beginning = _Beginning(method, path, authority, pairs, encode(pairs))
+    # A query may be a secret, and differs from request to request.
+    if complete and b"?" not in path and len(path) + len(authority) <= _LONGEST:
+        if len(_beginnings) >= _BEGINNINGS_REMEMBERED:
+            _beginnings.clear()
+        _beginnings[pseudo] = beginning
+    return beginning

@@ -115,8 +115,14 @@ class HeaderList(NamedTuple):
     too_large: bool
 
 
+_NO_SECRETS: Final[frozenset[bytes]] = frozenset()
+
+
 def _broken(why: str) -> Http2Error:
     return Http2Error(ErrorCode.COMPRESSION_ERROR, why)
+
+
+_SHORT: Final = tuple(bytes((length,)) for length in range(0x7F))
 
 
 class Decoder:
@@ -149,11 +155,17 @@ class Decoder:
         bomb = -_BOMB * room
         at = 0
         size = len(block)
+        table = self._table
         while at < size:
             first = block[at]
             if first >= 0x80:
-                index, at = (first & 0x7F, at + 1) if first < 0xFF else _integer(block, at, 0x7F)
-                pair = self._entry(index)
+                if first == 0xFF:
+                    index, at = _integer(block, at, 0x7F)
+                    pair = self._entry(index)
+                else:
+                    at += 1
+                    index = first - 0x80 - _FIRST_DYNAMIC
+                    pair = table[index] if 0 <= index < len(table) else self._entry(first & 0x7F)
             elif first >= 0x40:
                 pair, at = self._literal(block, at, 0x3F)
                 self._add(pair)
@@ -173,7 +185,7 @@ class Decoder:
             elif room < bomb:
                 raise Http2Error(ErrorCode.ENHANCE_YOUR_CALM, "a header list far beyond what is allowed")
         too_large = room < 0 or len(pairs) > self.most_fields
-        return HeaderList(pairs, frozenset(secret), too_large)
+        return HeaderList(pairs, frozenset(secret) if secret else _NO_SECRETS, too_large)
 
     def _entry(self, index: int) -> Pair:
         if 0 < index < _FIRST_DYNAMIC:
@@ -186,11 +198,11 @@ class Decoder:
             raise _broken(f"index {index} is not in the table") from None
 
     def _literal(self, block: bytes, at: int, mask: int) -> tuple[Pair, int]:
-        index, at = _integer(block, at, mask)
-        if index:
+        if block[at] & mask:
+            index, at = _integer(block, at, mask)
             name = self._entry(index)[0]
         else:
-            name, at = _string(block, at)
+            name, at = _string(block, at + 1)
         value, at = _string(block, at)
         return (name, value), at
 
@@ -228,9 +240,23 @@ def encode(pairs: Iterable[Pair], secret: frozenset[bytes] = frozenset()) -> byt
         index = _INDEX_OF_NAME.get(name, 0)
         parts.append(_encoded_integer(index, kind, 0x0F))
         if not index:
-            parts += (_encoded_integer(len(name), 0, 0x7F), name)
-        parts += (_encoded_integer(len(value), 0, 0x7F), value)
+            parts.append(literal_value(name))
+        parts.append(literal_value(value))
     return b"".join(parts)
+
+
+def literal_name(name: bytes) -> bytes:
+    """How a field of this name begins that no decoder puts into its table; `literal_value` follows."""
+    index = _INDEX_OF_NAME.get(name, 0)
+    if index:
+        return _encoded_integer(index, 0, 0x0F)
+    return b"\0" + literal_value(name)
+
+
+def literal_value(value: bytes) -> bytes:
+    """A string as it stands in a block, not compressed."""
+    length = len(value)
+    return (_SHORT[length] if length < 0x7F else _encoded_integer(length, 0, 0x7F)) + value
 
 
 def _integer(block: bytes, at: int, mask: int) -> tuple[int, int]:
@@ -252,10 +278,15 @@ def _integer(block: bytes, at: int, mask: int) -> tuple[int, int]:
 
 
 def _string(block: bytes, at: int) -> tuple[bytes, int]:
-    squeezed = at < len(block) and block[at] >= 0x80
+    size = len(block)
+    if at < size and block[at] < 0x7F:
+        end = at + 1 + block[at]
+        if end <= size:
+            return block[at + 1 : end], end
+    squeezed = at < size and block[at] >= 0x80
     length, at = _integer(block, at, 0x7F)
     end = at + length
-    if end > len(block):
+    if end > size:
         raise _broken("a header block ends inside of a string")
     if not squeezed:
         return block[at:end], end
