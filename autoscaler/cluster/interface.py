@@ -108,6 +108,11 @@ class Cluster(Protocol):
         """
         ...
 
+    @property
+    def trouble(self) -> tuple[str, ...]:
+        """Why what is shown may be old, one sentence for each reason; empty while all goes well."""
+        ...
+
     def tell(self, service: str, news: News) -> None:
         """Put it where people look for what becomes of this service. Never waits and never fails."""
         ...

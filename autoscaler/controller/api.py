@@ -57,6 +57,11 @@ class Knowledge(Protocol):
         ...
 
     @property
+    def cluster_trouble(self) -> tuple[str, ...]:
+        """Why what the cluster shows may be old, one sentence for each reason."""
+        ...
+
+    @property
     def recording(self) -> str | None:
         """Where a recording is written, or why it is no longer; None when none was asked for."""
         ...
@@ -98,6 +103,7 @@ class _Handlers:
                 "services": [summary(control, now) for control in self._knowledge.services.values()],
                 "activators": list(self._knowledge.activators),
                 "recording": self._knowledge.recording,
+                "cluster_trouble": list(self._knowledge.cluster_trouble),
             },
         )
 

@@ -95,6 +95,11 @@ class Controller:
         return self.intake.connected
 
     @property
+    def cluster_trouble(self) -> tuple[str, ...]:
+        """Why what the cluster shows may be old."""
+        return self._cluster.trouble
+
+    @property
     def recording(self) -> str | None:
         """Where a recording is written, or why it is no longer; None when none was asked for."""
         return None if self._recorder is None else self._recorder.problem or str(self._recorder.path)
@@ -104,6 +109,7 @@ class Controller:
         return self._metrics.text()
 
     def _samples(self) -> Iterator[Sample]:
+        yield "pilotlight_cluster_trouble", (), len(self._cluster.trouble)
         yield "pilotlight_activators_connected", (), len(self.intake.connected)
         yield "pilotlight_activator_messages_refused", (), self._messages_refused
         if self._recorder is not None:

@@ -69,6 +69,7 @@ _OF_A_SERVICE = (
     Metric("pilotlight_decisions", _C, (*_SERVICE, "reason"), "Decisions, by reason."),
 )
 _OF_THE_CONTROLLER = (
+    Metric("pilotlight_cluster_trouble", _G, (), "Reasons why what the cluster shows may be old."),
     Metric("pilotlight_activators_connected", _G, (), "Activators connected now."),
     Metric(
         "pilotlight_activator_messages_refused", _C, (), "Messages of activators that were not what they should be."

@@ -113,6 +113,11 @@ class Office:
         return self._controller is not None and self._controller.seen_cluster
 
     @property
+    def cluster_trouble(self) -> tuple[str, ...]:
+        """See Knowledge."""
+        return () if self._controller is None else self._controller.cluster_trouble
+
+    @property
     def recording(self) -> str | None:
         """See Knowledge."""
         return None if self._controller is None else self._controller.recording

@@ -162,7 +162,7 @@ class Connection:
         try:
             yield _lines(call, response)
         finally:
-            response.close()
+            _end(response)
 
     async def _answer(self, call: Call) -> JsonObject:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS)
@@ -301,6 +301,15 @@ def _socket(address: tuple[object, ...]) -> socket.socket:
     for option, value in _KEEPALIVE:
         made.setsockopt(socket.IPPROTO_TCP, option, value)
     return made
+
+
+def _end(response: aiohttp.ClientResponse) -> None:
+    """End a stream in the middle, at once: a farewell in TLS would wait for a peer that goes on talking."""
+    connection = response.connection
+    transport = None if connection is None else connection.transport
+    response.close()
+    if transport is not None:
+        transport.abort()
 
 
 async def _refusal(call: Call, response: aiohttp.ClientResponse) -> ApiError:

@@ -57,8 +57,8 @@ class KubernetesCluster:
         self._following: list[asyncio.Task[None]] = []
 
     @property
-    def in_trouble(self) -> tuple[str, ...]:
-        """Why what is shown may be old; empty while all goes well."""
+    def trouble(self) -> tuple[str, ...]:
+        """See Cluster.trouble."""
         return self._copies.in_trouble
 
     async def __aenter__(self) -> KubernetesCluster:
@@ -134,8 +134,7 @@ class KubernetesCluster:
             return None
         self._uids[service] = facts.uid
         objects = self._copies.of(facts)
-        refused = _refused(objects) if facts.asked_for else ()
-        view = view_of(facts, objects.deployment, objects.pods, self._paths.path(service), refused)
+        view = view_of(facts, objects.deployment, objects.pods, self._paths.path(service), _refused(objects))
         self._paths.service(service, _subject(objects, view))
         if self._watching:
             self._clear_costs(service, objects)

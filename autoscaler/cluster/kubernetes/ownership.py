@@ -14,6 +14,7 @@ from autoscaler.cluster.kubernetes.facts import (
     AUTOSCALER_CLASS,
     DEPLOYMENT_MODE,
     PROXY_CONTAINER,
+    SCALING_ANNOTATION,
     STOP,
     DeploymentFacts,
     InferenceServiceFacts,
@@ -50,6 +51,8 @@ def refusals(
 
 
 def _wrong_kind(inference_service: InferenceServiceFacts) -> Iterator[Refusal]:
+    if not inference_service.asked_for:
+        yield Refusal("NotAskedFor", f'nothing asks for it to be scaled; annotate it with {SCALING_ANNOTATION}: "on"')
     if inference_service.stopped:
         yield Refusal("Stopped", f"it was stopped; to run it again, remove the annotation {STOP}")
     mode = inference_service.deployment_mode

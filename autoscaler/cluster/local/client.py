@@ -30,6 +30,7 @@ class LocalCluster:
         self._path = socket_path
         self._http: aiohttp.ClientSession | None = None
         self._closed = asyncio.Event()
+        self._lost: tuple[str, ...] = ()
 
     async def __aenter__(self) -> LocalCluster:
         return self
@@ -49,11 +50,12 @@ class LocalCluster:
         while not self._closed.is_set():
             try:
                 async for views in self._watch_once():
-                    failures = 0
+                    failures, self._lost = 0, ()
                     yield views
             except (aiohttp.ClientError, OSError, ClusterError, ValueError) as error:
+                self._lost = (f"lost the agent at {self._path}: {error}",)
                 if failures == 0 and not self._closed.is_set():
-                    logger.warning("lost the agent at %s: %s", self._path, error)
+                    logger.warning("%s", self._lost[0])
             await self._pause(_RECONNECT_SECONDS[min(failures, len(_RECONNECT_SECONDS) - 1)])
             failures += 1
 
@@ -71,6 +73,11 @@ class LocalCluster:
 
     async def put_activator(self, service: str, in_path: bool) -> None:
         """See Cluster.put_activator. Nothing to do: on one machine every connection goes through the activator."""
+
+    @property
+    def trouble(self) -> tuple[str, ...]:
+        """See Cluster.trouble."""
+        return self._lost
 
     def tell(self, service: str, news: News) -> None:
         """See Cluster.tell. Nothing to do: on one machine people look at `pilotlight status` and the logs."""

@@ -28,6 +28,7 @@ class Shown:
     activators = ("main",)
     seen_cluster = True
     recording = None
+    cluster_trouble = ("the watch of pods was cut",)
     standing_by = ""
     leader = "one"
     synced = True

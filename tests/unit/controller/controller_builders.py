@@ -107,6 +107,10 @@ class MemoryCluster:
             raise ClusterError(self.refuse)
         self.orders.append((asyncio.get_running_loop().time(), service, replicas, tuple(go_first)))
 
+    @property
+    def trouble(self) -> tuple[str, ...]:
+        return () if self.refuse is None else (self.refuse,)
+
     def tell(self, service: str, news: News) -> None:
         self.news.append((service, news))
 
