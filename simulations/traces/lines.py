@@ -58,7 +58,8 @@ _ACCESS = re.compile(
     r"(?:(?P<host>\S+)\s+)?(?P<client>\S+) \S+ [^\[\]]{1,256}? ?\[(?P<time>[^\]]{20,32})\] "
     r'"(?P<request>(?:[^"\\]|\\.)*)" (?P<status>\d{3}) (?P<bytes>\d+|-)(?P<rest>.*)'
 )
-_REQUEST_TIME = re.compile(r'(?:^|[\s=])"?(?P<time>\d{1,15}(?:\.\d{1,9})?)"?\s*$')
+_NUMBER = r"\d{1,15}(?:\.\d{1,9})?"
+_REQUEST_TIME = re.compile(rf'(?:^|\s)(?:"(?P<quoted>{_NUMBER})"|(?:[a-z_]{{1,32}}=)?(?P<bare>{_NUMBER}))\s*$')
 
 
 def access_line(text: str) -> LineRequest:
@@ -76,12 +77,13 @@ def access_line(text: str) -> LineRequest:
     if math.isnan(moment):
         raise LineError(f"the time is {match['time']!r:.60}; one like 10/Oct/2000:13:55:36 +0000 is needed")
     took = _REQUEST_TIME.search(match["rest"])
+    said = "" if took is None else took["quoted"] or took["bare"]
     seconds = math.nan
-    if took is not None and "." in took["time"]:
-        seconds = float(took["time"])
+    if "." in said:
+        seconds = float(said)
         moment -= seconds
-    elif took is not None:
-        seconds = int(took["time"]) / 1e6
+    elif said:
+        seconds = int(said) / 1e6
     return LineRequest(arrival=moment, service=(match["host"] or "").encode(), seconds=seconds)
 
 

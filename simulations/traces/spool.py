@@ -11,7 +11,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import IO, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,24 @@ _ROW_BYTES = 8 + 4 + 4 + 4 + 8
 _Lines: TypeAlias = NDArray[np.int64]
 
 
+class _Columns:
+    """A temporary file without a name, which is gone with the last trace that reads it."""
+
+    def __init__(self) -> None:
+        with tempfile.TemporaryFile(prefix="pilotlight-trace-") as file:
+            self.number = os.dup(file.fileno())
+
+    def __del__(self) -> None:
+        if hasattr(self, "number"):
+            os.close(self.number)
+
+    def write(self, data: bytes) -> None:
+        """Append all of it."""
+        view = memoryview(data)
+        while view:
+            view = view[os.write(self.number, view) :]
+
+
 @dataclass(frozen=True, slots=True)
 class Spooled:
     """Rows in order, to be read any number of times. `first` and `last` are arrivals, 0 when there are no rows."""
@@ -35,7 +53,7 @@ class Spooled:
     last: float
     _kept: tuple[Requests, ...]
     _written: tuple[int, ...]
-    _file: IO[bytes] | None
+    _file: _Columns | None
 
     def chunks(self, base: float = 0.0) -> Iterator[Requests]:
         """All rows, their arrivals since `base`."""
@@ -47,7 +65,7 @@ class Spooled:
         if self._file is not None:
             offset = 0
             for rows in self._written:
-                yield _from_bytes(os.pread(self._file.fileno(), rows * _ROW_BYTES, offset), rows)
+                yield _from_bytes(os.pread(self._file.number, rows * _ROW_BYTES, offset), rows)
                 offset += rows * _ROW_BYTES
 
 
@@ -68,7 +86,7 @@ class Spool:
         self._waiting_rows = 0
         self._kept: list[Requests] = []
         self._written: list[int] = []
-        self._file: IO[bytes] | None = None
+        self._file: _Columns | None = None
         self._rows = 0
         self._first = self._last = 0.0
         self._late: tuple[int, float] | None = None
@@ -121,19 +139,12 @@ class Spool:
                 self._kept.append(_read_only(chunk))
                 continue
             try:
-                if self._file is None:  # it lives as long as the trace does
-                    self._file = tempfile.TemporaryFile(prefix="pilotlight-trace-", buffering=0)  # noqa: SIM115
-                _write(self._file, _to_bytes(chunk))
+                self._file = self._file or _Columns()
+                self._file.write(_to_bytes(chunk))
             except OSError as error:
                 where = tempfile.gettempdir()
                 raise TraceError(f"{self._name}: cannot be kept in {where} (TMPDIR): {error.strerror}") from error
             self._written.append(len(chunk))
-
-
-def _write(file: IO[bytes], data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[file.write(view) :]
 
 
 def _to_bytes(rows: Requests) -> bytes:

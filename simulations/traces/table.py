@@ -25,6 +25,7 @@ _COMMA, _QUOTE, _NEWLINE, _RETURN, _DOT, _MINUS, _ZERO = (ord(sign) for sign in 
 _MOST_DIGITS = 16  # fewer than 2**53, so that the division below rounds as float() does
 _MOST_TEXT = 256
 _TIMESTAMP = 19  # 2024-05-10 00:00:00
+_MONTH_DAYS = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
 _POWERS = 10.0 ** np.arange(_MOST_DIGITS + 1)
 
 
@@ -151,7 +152,8 @@ def timestamps(
             plain &= (sign == ord(form)) | ((sign == ord("T")) & (form == " "))
     year = digits[:, 0] * 1000 + digits[:, 1] * 100 + digits[:, 2] * 10 + digits[:, 3]
     month, day, hour, minute, second = (digits[:, at] * 10 + digits[:, at + 1] for at in (5, 8, 11, 14, 17))
-    plain &= (month >= 1) & (month <= 12) & (day >= 1) & (day <= 28 + 3 * (month != 2)) & (year >= 1970)
+    # The 29th of February is left to Python, which knows leap years.
+    plain &= (month >= 1) & (month <= 12) & (day >= 1) & (day <= _MONTH_DAYS[month % 13]) & (year >= 1970)
     plain &= (hour < 24) & (minute < 60) & (second < 60)
     whole = _days(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second
     fraction, plain = _fractions(table, begin + _TIMESTAMP, np.where(plain, width - _TIMESTAMP, 0), plain)
