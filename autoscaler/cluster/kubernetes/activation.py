@@ -254,9 +254,8 @@ class Activation:
                     break
             else:
                 raise ApiError(409, "Conflict", f"{service}: its EndpointSlice keeps changing under our hands")
-            subject = followed.state.subject
-            if subject is not None and not subject.managed and followed.state.sleeps_by_us:
-                _log.info("%s: is ours no longer, and asleep: handed back awake", service)
+            if followed.state.to_be_handed_back:
+                _log.info("%s: may be scaled no longer, and sleeps: handed back awake", service)
                 await self._hand_back(service)
 
     def _wanted(self, service: str, followed: _Followed) -> tuple[Wanted, ...] | None:
@@ -272,6 +271,8 @@ class Activation:
         if state.target is None:
             return None  # the slice belongs to the Service, and goes with it
         followed.problem = state.target.problem
+        if followed.problem and state.to_be_handed_back:
+            return None
         if not state.subject.managed and not state.slices:
             return ()
         port = self._allot(service, followed)

@@ -68,9 +68,13 @@ class PathState:
         return max((g for facts in self._slices.values() if (g := facts.ready_generation) is not None), default=-1)
 
     @property
-    def sleeps_by_us(self) -> bool:
-        """Nothing was ordered of its Deployment, and whoever connects reaches an activator."""
-        return self.subject is not None and self.subject.replicas == 0 and self.names_activators
+    def to_be_handed_back(self) -> bool:
+        """We had put it to sleep (nothing is ordered of its Deployment, who connects reaches an activator), and may do
+        so no longer."""
+        subject = self.subject
+        if subject is None or subject.replicas > 0 or not self.names_activators:
+            return False
+        return not subject.managed or (subject.target is not None and bool(subject.target.problem))
 
     def in_path(self, activators: Activators, now: float, spread: float) -> bool:
         """For each family of addresses, a ready activator has been led to for as long as it takes to spread."""

@@ -352,6 +352,19 @@ async def test_a_headless_service_is_refused_with_the_reason() -> None:
             await here.activation.put(CHAT, True)
 
 
+async def test_a_service_that_becomes_headless_while_it_sleeps_is_started_before_its_slice_goes() -> None:
+    headless = replace(TARGET, problem="Service chat-predictor is headless")
+    async with world(ASLEEP) as here:
+        await here.activation.put(CHAT, True)
+        here.activation.service(CHAT, replace(ASLEEP, target=headless))
+        await asyncio.sleep(0.1)
+        assert here.handed_back == [CHAT]
+        assert here.addresses == [ONE.address, TWO.address]
+        here.activation.service(CHAT, replace(UP, target=headless))
+        await asyncio.sleep(0.1)
+        assert here.store.stored == {}
+
+
 # Restarts and several controllers
 
 
