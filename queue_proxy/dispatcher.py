@@ -117,6 +117,7 @@ class QueueDispatcher:
         self.durations = Durations(*(Histogram(DURATION_BOUNDS) for _ in range(3)))
         self.draining = False
         self._scrapes = _Scrapes()
+        self._full: tuple[tuple[int, QueueBounds] | None, Answer] = (None, Answer(503))
         self._limit = limit
         self._clock = clock
         self._expiry: asyncio.TimerHandle | None = None
@@ -259,6 +260,15 @@ class QueueDispatcher:
 
     def _refusal(self, why: Refusal) -> Answer:
         retry_after = self._retry_after()
+        if why is not Refusal.QUEUE_FULL:
+            return self._say(why, retry_after)
+        # In a storm of retries it is needed thousands of times a second, always in the same words.
+        words = (retry_after, self.limiter.bounds)
+        if words != self._full[0]:
+            self._full = (words, self._say(why, retry_after))
+        return self._full[1]
+
+    def _say(self, why: Refusal, retry_after: int) -> Answer:
         bounds = self.limiter.bounds
         if why is Refusal.QUEUE_FULL:
             return error_answer(503, f"the queue is full: {bounds.requests} requests wait", retry_after=retry_after)

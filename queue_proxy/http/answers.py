@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from http import HTTPStatus
 
 from queue_proxy.http.contract import Answer
@@ -10,6 +11,8 @@ from queue_proxy.http.response_head import NOT_DELIVERED
 
 _REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 _LONGEST_QUOTED_BODY = 4_096
+_ANSWERS_REMEMBERED = 16
+_LONGEST_REMEMBERED = 1_024
 
 EVENTS_HEAD = (
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
@@ -31,6 +34,12 @@ def error_answer(
 
 def answer_bytes(answer: Answer, *, for_head: bool, closing: bool) -> bytes:
     """An answer as sent: `for_head` leaves the body out, `closing` announces the connection's end."""
+    if len(answer.body) > _LONGEST_REMEMBERED:
+        return _write(answer, for_head, closing)
+    return _remembered(answer, for_head, closing)
+
+
+def _write(answer: Answer, for_head: bool, closing: bool) -> bytes:
     parts = [b"HTTP/1.1 %d %b" % (answer.status, _REASONS.get(answer.status, b""))]
     parts += [b"%b: %b" % header for header in answer.headers]
     bodiless = answer.status in (204, 304)
@@ -40,6 +49,10 @@ def answer_bytes(answer: Answer, *, for_head: bool, closing: bool) -> bytes:
         parts.append(b"connection: close")
     parts += (b"", b"" if for_head or bodiless else answer.body)
     return b"\r\n".join(parts)
+
+
+# Who is refused and tries again at once is refused in the same words thousands of times a second.
+_remembered = lru_cache(_ANSWERS_REMEMBERED)(_write)
 
 
 def events_head(chunked: bool) -> bytes:
