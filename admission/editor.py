@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 from admission.edits import Edit, Operation, Path, apply_edit, child, parent_of
 from admission.record import Entry
+from autoscaler.policy.errors import shown
+from autoscaler.serving.fields import FieldError
 
 
 class Editor:
@@ -28,14 +30,19 @@ class Editor:
         return inner
 
     def put(self, path: Path, value: object) -> None:
-        """Put `value` where nothing or something else stands; mappings around it are made where they are missing."""
+        """Put `value` where nothing or something else stands; mappings around it are made where they are missing.
+
+        Raises FieldError when something else than a mapping is around it.
+        """
         depth = next((n for n in range(1, len(path)) if self.get(path[:n]) is None), len(path))
         for step in reversed(path[depth:]):
             value = {step: value}
         place = path[:depth]
         parent = parent_of(self.document, place)
-        had_before = isinstance(parent, Mapping) and place[-1] in parent
-        before = parent[place[-1]] if isinstance(parent, Mapping) and had_before else None
+        if not isinstance(parent, Mapping):
+            raise FieldError(f"{'.'.join(map(str, place[:-1]))} must be an object, not {shown(parent)}")
+        had_before = place[-1] in parent
+        before = parent[place[-1]] if had_before else None
         self.edit(Edit(Operation.REPLACE if had_before else Operation.ADD, place, value))
         self.entries.append(Entry(self._named(place), value, had_before, before))
 

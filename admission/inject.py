@@ -31,6 +31,7 @@ from autoscaler.policy.parse import read_policy
 from autoscaler.policy.profiles import NO_PROFILES, Profiles
 from autoscaler.policy.scaling_policy import ScalingMode, ScalingPolicy
 from autoscaler.policy.settings import name_of
+from autoscaler.serving.fields import FieldError
 from autoscaler.serving.queue_proxy_flags import DRAIN_SECONDS
 
 SCALING = "pilotlight.dev/scaling"
@@ -100,7 +101,10 @@ def inject(
     if _has(inference_service):
         return _present(inference_service, policy, predictor, settings)
     editor = Editor(inference_service)
-    remarks = [*predictor.remarks, *_prepare(editor, policy, predictor, before)]
+    try:
+        remarks = [*predictor.remarks, *_prepare(editor, policy, predictor, before)]
+    except FieldError as error:
+        return Refusals((PolicyError("", "", Source(name_of(inference_service)), "", str(error)),))
     entries = list(editor.entries)
     if editor.get(_CONTAINERS) is None:
         # What is left of the list when the sidecar is taken out again.

@@ -21,7 +21,7 @@ from queue_proxy.probe_spec import ProbeSpecError, parse_probe
 
 _PREDICTOR: Path = ("spec", "predictor")
 # The forms in which the model's container is merged with a runtime's; all but the first are from before runtimes.
-_MODEL_FORMS = (
+MODEL_FORMS = (
     *("model", "sklearn", "xgboost", "tensorflow", "pytorch", "triton", "onnx", "huggingface", "pmml", "lightgbm"),
     "paddle",
 )
@@ -103,7 +103,7 @@ def _read(
     containers = predictor.objects("containers")
     for index, container in enumerate(containers):
         _others(container, (*_PREDICTOR, "containers", index), reasons)
-    form = next((form for form in _MODEL_FORMS if form in predictor), None)
+    form = next((form for form in MODEL_FORMS if form in predictor), None)
     annotations = {**root.within("metadata").table("annotations"), **predictor.table("annotations")}
     if form is not None:
         path: Path = (*_PREDICTOR, form)

@@ -92,6 +92,10 @@ def _run(parser: argparse.ArgumentParser, given: argparse.Namespace) -> int:
             return run_check([*given.files, *([given.profiles] if given.profiles else [])])
         case "inject":
             return _inject(given)
+        case "webhook":
+            from pilotlight.webhook import run_webhook
+
+            return run_webhook(given)
         case "status":
             from pilotlight.status import run_status
 
@@ -173,6 +177,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_explain(commands.add_parser("explain", help="why a service has the replicas it has"))
     _add_check(commands.add_parser("check", help="every mistake in InferenceServices and their policies"))
     _add_inject(commands.add_parser("inject", help="put the queue proxy into InferenceServices, or take it out"))
+    commands.add_parser("webhook", help="serve the admission webhooks, inside a cluster").fill = _webhook
     _add_replay(commands.add_parser("replay", help="decide again from a recording, and show what differs"))
     commands.add_parser(
         "headroom", help="can any reactive policy hold a load with this start-up time?"
@@ -263,6 +268,12 @@ def _add_example_server(parser: argparse.ArgumentParser) -> None:
 
     parser.description = "An example model server: no model, but the behaviour of one."
     add_arguments(parser)
+
+
+def _webhook(parser: argparse.ArgumentParser) -> None:
+    from pilotlight.webhook import add_webhook
+
+    add_webhook(parser)
 
 
 def _headroom(parser: argparse.ArgumentParser) -> None:

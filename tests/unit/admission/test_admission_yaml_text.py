@@ -95,7 +95,7 @@ CUSTOM = isvc(containers=[{"name": "mine", "image": "m", "ports": [{"containerPo
 MODEL = isvc({"pilotlight.dev/scaling": "on"}, model={"modelFormat": {"name": "x"}}, minReplicas=0)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 @given(
     st.lists(st.sampled_from([CUSTOM, MODEL, {"kind": "Service"}, None]), min_size=1, max_size=3),
     st.sampled_from([True, False, None]),
