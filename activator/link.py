@@ -12,6 +12,7 @@ import contextlib
 import json
 import logging
 import random
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -34,8 +35,10 @@ _REDIAL_AT_MOST = 2.0
 # With the look-up of its name, which is made anew each time: another controller may lead by now.
 _DIAL_SECONDS = 5.0
 _CONNECT_SECONDS = 1.0
-# A controller whose machine went away silently is noticed after this and half of it again.
-_HEARTBEAT_SECONDS = 1.3
+# Whether the controller's machine is there is for the kernel to say: what we send (a push each second) must be
+# acknowledged in time. A machine that is, with a process that says nothing, has more time: it may only be busy.
+_UNACKNOWLEDGED_SECONDS = 1.5
+_HEARTBEAT_SECONDS = 3.0
 # A ping behind a push, whose answer says that the controller has read so far. Nothing more is sent to one that has not:
 # what lay there unread would delay the answers by which it is known to live, and be old when it is read.
 _READ = b"read"
@@ -151,7 +154,7 @@ class Link:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS)
         async with aiohttp.ClientSession(connector=connector, timeout=timeout, headers=headers) as session:
             async with asyncio.timeout(_DIAL_SECONDS):
-                socket = await session.ws_connect(
+                connection = await session.ws_connect(
                     self._url,
                     heartbeat=_HEARTBEAT_SECONDS,
                     max_msg_size=_LARGEST_TABLE_BYTES,
@@ -159,18 +162,19 @@ class Link:
                     timeout=_TIMEOUTS,
                     autoping=False,
                 )
-            async with socket:
-                await self._serve(socket)
+            async with connection:
+                _bound_silence_of_the_network(connection)
+                await self._serve(connection)
 
-    async def _serve(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+    async def _serve(self, connection: aiohttp.ClientWebSocketResponse) -> None:
         log.info("connected to the controller")
         self._complaint = ""
         self.connections += 1
         self.connected = True
-        self._socket = socket
+        self._socket = connection
         self._unread = 0
-        sending = asyncio.create_task(self._send(socket))
-        receiving = asyncio.create_task(self._receive(socket))
+        sending = asyncio.create_task(self._send(connection))
+        receiving = asyncio.create_task(self._receive(connection))
         try:
             await asyncio.wait((sending, receiving), return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -183,19 +187,19 @@ class Link:
                 if isinstance(ended, Exception) and not isinstance(ended, aiohttp.ClientError | OSError):
                     log.error("the link broke by a fault of ours", exc_info=ended)
 
-    async def _send(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        await self._push_history(socket)
+    async def _send(self, connection: aiohttp.ClientWebSocketResponse) -> None:
+        await self._push_history(connection)
         next_push = self._clock() + PUSH_EVERY_SECONDS
         while True:
             now = self._clock()
             if now >= next_push:
                 next_push = now + PUSH_EVERY_SECONDS
                 if not self._unread:
-                    await self._push(socket, self._read(self._services.names()), urgent=False)
-                    await self._ask_whether_read(socket)
+                    await self._push(connection, self._read(self._services.names()), urgent=False)
+                    await self._ask_whether_read(connection)
             due, wait = self._urgent_now(now)
             if due:
-                await self._push(socket, self._read(due), urgent=True)
+                await self._push(connection, self._read(due), urgent=True)
             else:
                 await self._sleep(min(wait, next_push - now))
 
@@ -224,36 +228,36 @@ class Link:
         except TimeoutError:
             pass
 
-    async def _push_history(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+    async def _push_history(self, connection: aiohttp.ClientWebSocketResponse) -> None:
         names = self._services.names()
         for first in range(0, len(names), _SERVICES_IN_ONE_PUSH_OF_HISTORY):
             part = names[first : first + _SERVICES_IN_ONE_PUSH_OF_HISTORY]
             urgent = any(self._services.wakes(name) for name in part)
-            await self._push(socket, self._read(part, HISTORY_SECONDS), urgent=urgent)
-            await self._ask_whether_read(socket)
+            await self._push(connection, self._read(part, HISTORY_SECONDS), urgent=urgent)
+            await self._ask_whether_read(connection)
             await self._all_read.wait()
 
-    async def _ask_whether_read(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+    async def _ask_whether_read(self, connection: aiohttp.ClientWebSocketResponse) -> None:
         self._unread += 1
         self._all_read.clear()
-        await socket.ping(_READ)
+        await connection.ping(_READ)
 
     def _read(self, names: Sequence[str], seconds: int = 0) -> Mapping[str, Stats]:
         read = ((name, self._services.stats(name, seconds)) for name in names)
         return {name: stats for name, stats in read if stats is not None}
 
     async def _push(
-        self, socket: aiohttp.ClientWebSocketResponse, services: Mapping[str, Stats], *, urgent: bool
+        self, connection: aiohttp.ClientWebSocketResponse, services: Mapping[str, Stats], *, urgent: bool
     ) -> None:
         self.pushes += 1
-        await socket.send_str(json.dumps(StatsPush(urgent, services).to_json(), separators=(",", ":")))
+        await connection.send_str(json.dumps(StatsPush(urgent, services).to_json(), separators=(",", ":")))
 
-    async def _receive(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        async for message in socket:
+    async def _receive(self, connection: aiohttp.ClientWebSocketResponse) -> None:
+        async for message in connection:
             if message.type is aiohttp.WSMsgType.ERROR:
                 return
             if message.type is aiohttp.WSMsgType.PING:
-                await socket.pong(message.data)
+                await connection.pong(message.data)
                 continue
             if message.type is aiohttp.WSMsgType.PONG:
                 self._answered(message.data)
@@ -277,3 +281,9 @@ class Link:
             return
         self._table = (routes.epoch, routes.version)
         self._services.apply(routes)
+
+
+def _bound_silence_of_the_network(connection: aiohttp.ClientWebSocketResponse) -> None:
+    sock = connection.get_extra_info("socket")
+    if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(1_000 * _UNACKNOWLEDGED_SECONDS))

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import ctypes
 import hashlib
 import logging
+import socket
+import struct
 import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -18,6 +21,7 @@ from activator.messages import Routes
 from activator.token_file import TokenError, TokenFile
 from queue_proxy.messages import Stats
 
+_SO_ATTACH_FILTER = 26
 _WEBSOCKET_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
@@ -38,10 +42,11 @@ class Nothing:
 
 
 class DeadController:
-    """Takes a connection's handshake, or refuses it with `status`, and never says another word."""
+    """Takes a connection's handshake, or refuses it with `status`, and then says nothing, or answers pings only."""
 
-    def __init__(self, status: int = 101) -> None:
+    def __init__(self, status: int = 101, *, answers_pings: bool = False) -> None:
         self.status = status
+        self.answers_pings = answers_pings
         self.authorizations: list[bytes] = []
         self.port = 0
         self._server: asyncio.Server | None = None
@@ -71,6 +76,19 @@ class DeadController:
             b"HTTP/1.1 101 Switching\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
             b"sec-websocket-accept: %b\r\n\r\n" % accept
         )
+        while self.answers_pings and (data := await reader.read(65_536)):
+            if (b"\x89\x84") in data:
+                mask, payload = data[-8:-4], data[-4:]
+                writer.write(b"\x8a\x04" + bytes(x ^ m for x, m in zip(payload, mask, strict=True)))
+
+    def be_partitioned(self) -> None:
+        """Every packet that comes is dropped before TCP sees it."""
+        drop_all = struct.pack("HBBI", 0x06, 0, 0, 0)  # return 0: keep no byte of it
+        program = ctypes.create_string_buffer(drop_all)
+        for writer in self._writers:
+            filter_of_one = struct.pack("HL", 1, ctypes.addressof(program))
+            sock = writer.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, filter_of_one)
 
 
 @contextlib.asynccontextmanager
@@ -93,13 +111,25 @@ async def until(condition: object) -> None:
             await asyncio.sleep(0.001)
 
 
-async def test_a_controller_that_went_away_without_a_word_is_left_within_two_seconds() -> None:
+async def test_a_controller_behind_a_network_that_drops_everything_is_left_within_two_and_a_half_seconds() -> None:
+    controller = DeadController(answers_pings=True)
+    async with linked(controller) as link:
+        await until(lambda: link.connected)
+        await asyncio.sleep(1.2)
+        assert link.connected
+        began = time.monotonic()
+        controller.be_partitioned()
+        await until(lambda: not link.connected)
+        assert time.monotonic() - began < 2.8
+
+
+async def test_a_controller_that_says_nothing_is_left_later_since_it_may_only_be_busy() -> None:
     controller = DeadController()
     async with linked(controller) as link:
         await until(lambda: link.connected)
         began = time.monotonic()
         await until(lambda: not link.connected)
-        assert time.monotonic() - began < 2.2
+        assert 2.5 < time.monotonic() - began < 6.0
         await until(lambda: link.connections == 2)
 
 
