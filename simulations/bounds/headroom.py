@@ -10,6 +10,9 @@ The load is the number of requests that would be in service if none waited, aver
 the ramps looked for: what a policy can react to is an average, and chance within it is what the sizing is for. Where a
 service is idle, or nearly, there is no ramp but a wake: the first request waits for the whole start, and only keeping
 a replica or knowing of it beforehand helps. A base of less than one replica's share counts as that.
+
+A steady load of R requests in service fluctuates by √R. Rises of less than three times that are chance, which the
+square-root rule provides for, and no ramps.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ _MOST_BINS = 4_000_000
 _MOST_CELLS = 30_000_000  # bins of all services together, 8 bytes each
 _RAMP_LENGTHS = (0.25, 0.5, 1.0, 2.0, 4.0)  # times the start-up; longer ramps are easier, by the formula
 _LEAST_RAMP = 1.0
+_CHANCE = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +244,7 @@ def _ramps(name: str, load: Floats, warm: int, width: float, question: Question,
         mean = (total[length:] - total[:-length]) / length
         # From the mean of one window to that of the next one: their middles are `length` bins apart.
         before, after = np.maximum(mean[:-length], floor), mean[length:]
-        factor = after / before
+        factor = np.where(after - before > _CHANCE * np.sqrt(before), after / before, 0.0)
         for at in _worst(factor, length, worst):
             x, t = float(factor[at]), length * width
             found.append(
