@@ -43,7 +43,7 @@ def made(name: str, make: Callable[[Path], None], whole: Callable[[Path], bool] 
     with locked(name):
         if whole(place):
             return place
-        unfinished = place.with_name(f"{name}.unfinished")
+        unfinished = place.with_name(f"{place.name}.unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)  # of a run that died while it built
         unfinished.mkdir()
         try:

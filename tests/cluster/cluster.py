@@ -13,6 +13,7 @@ from tests.cluster import control_plane
 from tests.cluster.audit import AuditLog
 from tests.cluster.configuration import kubeconfig, write_kubeconfig
 from tests.cluster.control_plane import ControlPlane
+from tests.cluster.disk import disk_with
 from tests.cluster.images import pause_image
 from tests.cluster.inside import inside
 from tests.cluster.lifetime import Lifetime
@@ -32,38 +33,48 @@ class Cluster:
     Every method blocks; all raise ClusterError, with the end of the log that knows why.
     """
 
-    def __init__(self, nodes: int, grace: float, api_server_flags: Sequence[str]) -> None:
-        self._lifetime = Lifetime()
+    def __init__(self, nodes: int, grace: float, api_server_flags: Sequence[str], patience: float) -> None:
+        self._lifetime = Lifetime(patience)
         self.run = self._lifetime.run
         self.audit = AuditLog(self.run / "audit.log")
-        self._images: list[Path] = []
+        self._disk = Path()
+        self._loaded: list[Path] = []
         self._nodes: dict[int, Node] = {}
         self._processes: list[subprocess.Popen[bytes]] = []
-        first = Network(self.run, 1)
-        first.join([])
-        self._control_plane = ControlPlane(self.run, first, grace)
-        self._control_plane.start("etcd")
-        self._control_plane.start("apiserver", api_server_flags)
-        for number in range(1, nodes + 1):
-            self._nodes[number] = Node(self.run, first if number == 1 else self._new_network(number))
+        try:
+            first = Network(self.run, 1)
+            first.join([])
+            self._control_plane = ControlPlane(self.run, first, grace)
+            self._control_plane.start("etcd")
+            self._control_plane.start("apiserver", api_server_flags)
+            for number in range(1, nodes + 1):
+                self._nodes[number] = Node(self.run, first if number == 1 else self._new_network(number))
+        except BaseException:
+            self._lifetime.end()
+            raise
 
     @classmethod
     def up(
-        cls, nodes: int = 2, images: Sequence[Path] = (), grace: float = 8.0, api_server_flags: Sequence[str] = ()
+        cls,
+        nodes: int = 2,
+        images: Sequence[Path] = (),
+        grace: float = 8.0,
+        api_server_flags: Sequence[str] = (),
+        patience: float = 15,
     ) -> "Cluster":
         """Bring up a cluster, with all nodes Ready and `images` (docker-archives) on each.
 
         `grace`: seconds for which a silent node counts as alive; long ones suit runs with thousands of fake nodes.
-        `api_server_flags` are added to the API server's own.
+        `api_server_flags` are added to the API server's own. `patience`: seconds to wait while another run's cluster
+        is up; one at a time can be.
         """
         if not 1 <= nodes <= MOST_NODES:
             raise ClusterError(f"nodes: {nodes}; allowed are 1 to {MOST_NODES}")
         pause = pause_image()
         binaries(Module.KUBERNETES)
-        cluster = cls(nodes, grace, api_server_flags)
+        cluster = cls(nodes, grace, api_server_flags, patience)
         try:
-            cluster._images = [pause, *images]
-            cluster._start()
+            cluster._start([pause, *images])
         except BaseException:
             cluster.down()
             raise
@@ -147,7 +158,7 @@ class Cluster:
 
     def load_image(self, archive: Path) -> None:
         """Import a docker-archive on every node; nodes that are down get it when they start."""
-        self._images.append(archive)
+        self._loaded.append(archive)
         with ThreadPoolExecutor() as threads:
             list(threads.map(lambda machine: machine.load(archive), (n for n in self._nodes.values() if n.is_up)))
 
@@ -200,7 +211,8 @@ class Cluster:
         network.join([machine.network for machine in self._nodes.values() if machine.number != number])
         return network
 
-    def _start(self) -> None:
+    def _start(self, images: Sequence[Path]) -> None:
+        self._disk = disk_with(images, self.run)
         with ThreadPoolExecutor() as threads:
             list(threads.map(self._boot, self._nodes.values()))
         self._wait_api()
@@ -215,8 +227,8 @@ class Cluster:
         wait_until(self._dns_answers, "DNS", 30, self._control_plane.log("coredns"))
 
     def _boot(self, machine: Node) -> None:
-        machine.boot()
-        for image in self._images:
+        machine.boot(self._disk)
+        for image in self._loaded:
             machine.load(image)
 
     def _join(self, machine: Node) -> None:

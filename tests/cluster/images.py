@@ -1,8 +1,11 @@
 """Images without a registry: built by buildah from a Debian that debootstrap has made, kept as docker-archives."""
 
+import io
+import json
 import os
 import shutil
 import subprocess
+import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -35,6 +38,22 @@ def archive(image: str, path: Path) -> None:
     buildah("push", "--quiet", image, f"docker-archive:{path}:{image}")
 
 
+def name_also(path: Path, names: Sequence[str]) -> None:
+    """Give the image in a docker-archive more names."""
+    renamed = path.with_suffix(".renamed")
+    with tarfile.open(path) as old, tarfile.open(renamed, "w") as new:
+        for member in old:
+            content = old.extractfile(member) if member.isfile() else None
+            if member.name == "manifest.json" and content is not None:
+                manifest = json.loads(content.read())
+                manifest[0]["RepoTags"] += names
+                data = json.dumps(manifest).encode()
+                member.size = len(data)
+                content = io.BytesIO(data)
+            new.addfile(member, content)
+    renamed.rename(path)
+
+
 def buildah(*arguments: str, cwd: Path | None = None) -> str:
     """What `buildah` prints. Its storage is the cache's, not that of whoever uses buildah on this machine."""
     storage = cache_root() / "buildah"
@@ -43,10 +62,16 @@ def buildah(*arguments: str, cwd: Path | None = None) -> str:
         f"--runroot={storage}/run",
         "--storage-driver=overlay",
     )
+    # unshare: its mounts end with it, however it ends.
     # chroot: a build needs no namespaces of its own, which not every machine allows.
     environment = os.environ | {"BUILDAH_ISOLATION": "chroot"}
     done = subprocess.run(
-        ["buildah", *options, *arguments], capture_output=True, text=True, env=environment, cwd=cwd, check=False
+        ["unshare", "--mount", "buildah", *options, *arguments],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=cwd,
+        check=False,
     )
     if done.returncode:
         raise ClusterError(f"buildah {' '.join(arguments)}: {done.stderr[-3000:]}")

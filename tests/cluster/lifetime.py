@@ -20,6 +20,7 @@ from tests.cluster.node import SHARED_DIRECTORIES
 from tests.cluster.processes import ClusterError, kill_all, wait_until
 
 _REPOSITORY = Path(__file__).parents[2]
+_KEEPER = "tests.cluster.lifetime"
 _MADE_DIRECTORIES = "made-directories"  # in the run directory: those outside it that were not there before
 
 
@@ -28,11 +29,14 @@ def run_directory() -> Path:
 
 
 class Lifetime:
-    """Holds the lock and the run directory from construction to `end`."""
+    """Holds the lock and the run directory from construction to `end`.
 
-    def __init__(self) -> None:
+    Raises ClusterError if after `patience` seconds another run still has them.
+    """
+
+    def __init__(self, patience: float = 15) -> None:
         self.run = run_directory()
-        self._lock = _locked(patience=15)
+        self._lock = _locked(patience)
         sweep(self.run)
         self.run.mkdir(mode=0o700)
         missing = [directory for directory in SHARED_DIRECTORIES if not Path(directory).exists()]
@@ -41,7 +45,7 @@ class Lifetime:
             Path(directory).mkdir(parents=True)
         # Without the run's mark: it must survive what it ends.
         self._keeper = subprocess.Popen(
-            [sys.executable, "-m", "tests.cluster.lifetime"],
+            [sys.executable, "-m", _KEEPER],
             stdin=subprocess.PIPE,
             cwd=_REPOSITORY,
             start_new_session=True,
@@ -54,6 +58,20 @@ class Lifetime:
             self._keeper.stdin.close()
         sweep(self.run)
         self._lock.close()
+
+
+def keepers() -> list[int]:
+    """The processes that wait to remove a cluster."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                command = (entry / "cmdline").read_bytes().split(b"\0")
+            except OSError:  # gone meanwhile
+                continue
+            if command[1:3] == [b"-m", _KEEPER.encode()]:
+                found.append(int(entry.name))
+    return found
 
 
 def sweep(run: Path) -> None:

@@ -7,13 +7,13 @@ included, and drops every mount: which is how a test loses a node, and why nothi
 import os
 import shutil
 import signal
-import socket
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 from tests.cluster import cgroups
 from tests.cluster.configuration import kubeconfig, write_node
+from tests.cluster.disk import answers, copy_disk, import_image
 from tests.cluster.network import Network, address
 from tests.cluster.processes import ClusterError, child_of, spawn, tail, wait_until
 from tests.cluster.tools import Module, binaries
@@ -47,8 +47,10 @@ class Node:
     def is_up(self) -> bool:
         return self._machine is not None
 
-    def boot(self) -> None:
-        """Start the machine and its containerd, with the images that its disk has."""
+    def boot(self, disk: Path) -> None:
+        """Start the machine and its containerd, with the images of `disk` or, after a reboot, of what that became."""
+        if not (self._directory / "containerd").exists():
+            copy_disk(disk, self._directory / "containerd")
         for volatile in ("state", "addresses"):  # what a machine that was switched off has lost
             shutil.rmtree(self._directory / volatile, ignore_errors=True)
         cgroups.make(self.number)
@@ -71,7 +73,7 @@ class Node:
         machine = ["nsenter", f"--target={self._first_process}", "--mount", "--pid", "--net"]
         self._running[component] = spawn(self._run, [*machine, *self._command(component), *flags], self.log(component))
         if component == "containerd":
-            wait_until(self._containerd_answers, f"containerd of {self.name}", 20, self.log(component))
+            wait_until(lambda: answers(self._socket), f"containerd of {self.name}", 20, self.log(component))
 
     def signal(self, component: str, number: signal.Signals) -> None:
         """Send a signal; after SIGKILL or SIGTERM wait for the end. Containers outlive containerd and kubelet."""
@@ -101,10 +103,7 @@ class Node:
 
     def load(self, archive: Path) -> None:
         """Import the images of a docker-archive."""
-        command = ["ctr", "-a", str(self._socket), "-n", "k8s.io", "images", "import", str(archive)]
-        loaded = subprocess.run(command, capture_output=True, text=True, check=False)
-        if loaded.returncode:
-            raise ClusterError(f"{self.name} cannot import {archive}: {loaded.stderr}")
+        import_image(self._socket, archive)
 
     def log(self, component: str) -> Path:
         return self._directory / f"{component}.log"
@@ -112,14 +111,6 @@ class Node:
     @property
     def _socket(self) -> Path:
         return self._directory / "containerd.sock"
-
-    def _containerd_answers(self) -> bool:
-        with socket.socket(socket.AF_UNIX) as client:
-            try:
-                client.connect(str(self._socket))
-            except OSError:
-                return False
-        return True
 
     def _command(self, component: str) -> list[str]:
         programs, node = binaries(Module.KUBERNETES), self._directory

@@ -12,12 +12,14 @@ import tempfile
 from pathlib import Path
 
 from tests.cluster.cache import cache_root, locked, made
-from tests.cluster.images import archive, buildah
+from tests.cluster.images import archive, buildah, name_also
 from tests.cluster.processes import ClusterError
 
 IMAGE = "localhost/pilotlight:dev"
+# As the manifests and the examples call it, so that tests apply those unchanged.
+ALSO = ("pilotlight:0.1.0", "pilotlight/example-server:0.1.0")
 _REPOSITORY = Path(__file__).parents[2]
-_PACKAGES = ("queue_proxy", "activator", "autoscaler", "simulations", "pilotlight")
+_PACKAGES = ("queue_proxy", "activator", "admission", "autoscaler", "simulations", "pilotlight")
 _FILES = ("Dockerfile", ".dockerignore", "pyproject.toml", "requirements-image.lock")
 _DEBIAN = "bookworm"
 _BASE_PACKAGES = ("python3", "python3-venv", "ca-certificates")
@@ -96,6 +98,7 @@ def _build(context: Path, base: str, path: Path) -> None:
     unfinished = path.with_suffix(".unfinished")
     unfinished.unlink(missing_ok=True)
     archive(IMAGE, unfinished)
+    name_also(unfinished, ALSO)
     unfinished.rename(path)
 
 

@@ -14,9 +14,12 @@ _SECONDS = 300.0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run this folder last, so that the cluster's processes do not take time from tests that need none."""
+    """Run this folder last, so that the cluster's processes do not take time from tests that need none.
+
+    Those that bring up clusters of their own come before those that share one, as there is one at a time.
+    """
     ours = {item for item in items if _HERE in item.path.parents}
-    items.sort(key=ours.__contains__)
+    items.sort(key=lambda item: (item in ours, item in ours and "cluster" in getattr(item, "fixturenames", ())))
     for item in ours:
         if item.get_closest_marker("timeout") is None:
             # Bringing up the cluster has deadlines of its own, and the first run ever builds what it consists of.
@@ -31,7 +34,7 @@ def cluster() -> Iterator[Cluster]:
     """
     if why := tools.missing():
         pytest.skip(why)
-    with Cluster.up(nodes=2, images=[product_image()]) as up:
+    with Cluster.up(nodes=2, images=[product_image()], patience=240) as up:
         yield up
 
 
