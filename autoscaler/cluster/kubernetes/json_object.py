@@ -2,7 +2,8 @@
 
 The API server checks what it stores, but not every object has a schema (the short form of KServe's definitions has
 none), and a watch must not end because of one odd object. So nothing here raises: what is not of the expected type is
-as if it were absent.
+as if it were absent. An object is a dict here, as the decoder makes them: to ask for any mapping takes three times as
+long, and it is asked a hundred times for each pod.
 """
 
 from __future__ import annotations
@@ -18,15 +19,15 @@ _EMPTY: JsonObject = {}
 def inner(body: object, *path: str) -> JsonObject:
     """The object at `path`; an empty one where there is none."""
     for name in path:
-        body = body.get(name) if isinstance(body, Mapping) else None
-    return body if isinstance(body, Mapping) else _EMPTY
+        body = body.get(name) if isinstance(body, dict) else None
+    return body if isinstance(body, dict) else _EMPTY
 
 
 def objects(body: JsonObject, name: str) -> Iterator[JsonObject]:
     """The objects of the list under `name`; what is no object in it is passed over."""
     items = body.get(name)
     if isinstance(items, list):
-        yield from (item for item in items if isinstance(item, Mapping))
+        yield from (item for item in items if isinstance(item, dict))
 
 
 def texts(body: JsonObject, name: str) -> tuple[str, ...]:
