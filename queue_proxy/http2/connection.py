@@ -264,7 +264,8 @@ class Connection(Sending[Owner], Generic[Owner, Head]):
         if decoder.changes != self._memory_of:
             self._memory.clear()
             self._memory_of = decoder.changes
-        if decoder.changes == changes and not read.secret and len(block) <= _LONGEST_REMEMBERED:
+        is_short = len(block) <= _LONGEST_REMEMBERED
+        if is_short and decoder.changes == changes and not read.secret and self.may_come_again(head):
             # It came the same as it will come again: its fields are in the table already, or never go there.
             if len(self._memory) >= _REMEMBERED_BLOCKS:
                 self._memory.clear()
@@ -405,6 +406,10 @@ class Connection(Sending[Owner], Generic[Owner, Head]):
     def read_block(self, read: HeaderList) -> Head:
         """What a header block means; may be remembered and given again. Raises nothing."""
         raise NotImplementedError
+
+    def may_come_again(self, head: Head) -> bool:
+        """Whether it is worth it to remember what `read_block` has returned."""
+        return True
 
     def headers_received_on(self, stream: Stream[Owner], head: Head, ended: bool) -> None:
         """A header block: the first one of a stream that the peer opened, an answer's, or trailers. May raise

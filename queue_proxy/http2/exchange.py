@@ -98,9 +98,10 @@ class StreamExchange:
         else:
             self._send(connection)
         client = self.client
-        if client.http.timed:
+        http = client.http
+        if http.timed:
             self._heard_at = client.clock()
-            client.look_at(self.due())
+            client.look_at(self.clock_from + http.shortest_timeout)
 
     def answer(self, answer: Answer) -> None:
         """Finish it with an answer of our own. Nothing happens if its client has left.

@@ -60,7 +60,12 @@ class Trailers:
 
 
 class Request(NamedTuple):
-    """A valid request. `block` forwards it; `fields` are those that mean something to a proxy, by name."""
+    """A valid request.
+
+    block   forwards it
+    fields  those that mean something to a proxy, by name
+    recurs  nothing in it is secret, or differs from request to request
+    """
 
     method: bytes
     target: bytes
@@ -71,6 +76,7 @@ class Request(NamedTuple):
     grpc: bool
     secret: frozenset[bytes]
     fields: dict[bytes, Field]
+    recurs: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +248,8 @@ def _request(pairs: list[Pair], secret: frozenset[bytes]) -> Request | Unaccepta
     forwarded = (*beginning.pairs, *fields.forwarded)
     first = encode(beginning.pairs, secret) if secret else beginning.block
     block = first + b"".join(fields.encoded)
-    return Request(method, path, authority, forwarded, block, fields.content_length, grpc, secret, noted)
+    recurs = fields.recur and start in _beginnings
+    return Request(method, path, authority, forwarded, block, fields.content_length, grpc, secret, noted, recurs)
 
 
 def _begin(pseudo: tuple[Pair, ...], host: bytes | None, grpc: bool) -> _Beginning | Unacceptable:

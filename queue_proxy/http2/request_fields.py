@@ -57,9 +57,10 @@ class RequestFields:
 
     forwarded, encoded  those that are forwarded, and each as it stands in a block
     noted               those that mean something to a proxy, the first of each name
+    recur               all are of those that are remembered
     """
 
-    __slots__ = ("_secret", "content_length", "encoded", "forwarded", "host", "noted")
+    __slots__ = ("_secret", "content_length", "encoded", "forwarded", "host", "noted", "recur")
 
     def __init__(self, secret: frozenset[bytes]) -> None:
         """`secret`: names that are never indexed."""
@@ -69,6 +70,7 @@ class RequestFields:
         self.noted: dict[bytes, Field] = {}
         self.content_length: int | None = None
         self.host: bytes | None = None
+        self.recur = True
 
     def add(self, pair: Pair) -> None:
         """The next one. Raises MalformedError."""
@@ -100,16 +102,19 @@ class RequestFields:
         if not facts.forwarded:
             if field is not None:
                 self.noted.setdefault(name, field)
+            self.recur = False
             return None
         if name in self._secret:
+            self.recur = False
             return encode((pair,), self._secret), field
-        known = (facts.literal + literal_value(value), field)
         if facts.room and len(name) + len(value) <= _LONGEST_REMEMBERED:
             if len(_known) >= _REMEMBERED:
                 _start_anew()
             facts.room -= 1
             known = _known[pair] = (encode((pair,)), field)
-        return known
+            return known
+        self.recur = self.recur and name == b"content-length"
+        return facts.literal + literal_value(value), field
 
 
 def _learn(name: bytes) -> _Name:

@@ -139,6 +139,10 @@ class ServerConnection(Http2Protocol[StreamExchange, Head]):
         """See Connection."""
         return read_request(read)
 
+    def may_come_again(self, head: Head) -> bool:
+        """See Connection. A request with an id of its own, or with a secret, does not."""
+        return not isinstance(head, Request) or head.recurs
+
     def headers_received_on(self, stream: Stream[StreamExchange], head: Head, ended: bool) -> None:
         """See Connection."""
         if isinstance(head, Request) and stream.owner is None:
