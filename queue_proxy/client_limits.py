@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
+from queue_proxy.flag_types import count
 from queue_proxy.http import HttpLimits
 
 _DEFAULTS = HttpLimits()
@@ -39,12 +40,22 @@ def add_client_flags(parser: argparse.ArgumentParser, seconds: Callable[[str], f
         metavar="S",
         help="how long an idle connection stays open; longer than the load balancer before us keeps it",
     )
+    add(
+        "--connections",
+        type=count(0),
+        default=_DEFAULTS.connections,
+        metavar="N",
+        help="clients of one service that may be connected at once; one too many is answered with 503; 0: no bound",
+    )
 
 
 def client_limits(given: argparse.Namespace) -> HttpLimits:
     """The engine's limits as the flags say."""
     return HttpLimits(
-        head_seconds=given.head_seconds, body_seconds=given.body_seconds, idle_seconds=given.keep_alive_seconds
+        head_seconds=given.head_seconds,
+        body_seconds=given.body_seconds,
+        idle_seconds=given.keep_alive_seconds,
+        connections=given.connections,
     )
 
 

@@ -165,6 +165,7 @@ class HttpLimits:
     body_seconds    how long a forwarded request may leave its upstream waiting for more of its body, 0 for ever; each
                     byte buys 2 ms, up to this; slower is answered with 408. Not while we do not read from it
     idle_seconds    a connection without a request is closed after this
+    connections     that may be open at once; one too many is answered with 503 and closed, 0: no bound
     linger_seconds  after an answer that ends the connection, how long the rest of a request is thrown away so
                     that the client can still read the answer
     """
@@ -177,3 +178,4 @@ class HttpLimits:
     body_seconds: float = 60.0
     idle_seconds: float = 120.0
     linger_seconds: float = 2.0
+    connections: int = 0

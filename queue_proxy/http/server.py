@@ -10,6 +10,7 @@ from queue_proxy.http.client import ClientConnection
 from queue_proxy.http.contract import Connection, Dispatcher, HttpLimits, Timeouts
 from queue_proxy.http.deadlines import TICK, Deadlines
 from queue_proxy.http.observed import ObservedConnection, Observer
+from queue_proxy.http.too_many import OneTooMany
 
 _DEFAULT_LIMITS = HttpLimits()
 _NO_TIMEOUTS = Timeouts()
@@ -19,7 +20,8 @@ class HttpServer:
     """Serves connections for a dispatcher: `loop.create_server(server, sock=sock)`.
 
     Counters, since the start: connections_total, requests_total (heads accepted), malformed_total (answered
-    with 400, 405, 417, 501 or 505), oversize_total (431), slow_heads_total (408).
+    with 400, 405, 417, 501 or 505), oversize_total (431), slow_heads_total (408), connections_refused_total (one too
+    many).
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class HttpServer:
         self.drain_patience = 0.0
         self.drain_began = 0.0
         self.connections_total = 0
+        self.connections_refused_total = 0
         self.requests_total = 0
         self.malformed_total = 0
         self.oversize_total = 0
@@ -57,8 +60,10 @@ class HttpServer:
         self._all_closed: list[asyncio.Future[None]] = []
         self.timeouts = timeouts
 
-    def __call__(self) -> ClientConnection:
+    def __call__(self) -> asyncio.Protocol:
         """A protocol for one new connection."""
+        if 0 < self.limits.connections <= len(self._connections):
+            return OneTooMany(self)
         return self._connection_class(self)
 
     @property

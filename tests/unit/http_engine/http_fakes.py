@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable
 
 from queue_proxy.http import Exchange, Outcome, Upstream
-from queue_proxy.http.client import ClientConnection
 from queue_proxy.http.exchange import Exchange as Http1Exchange
 from queue_proxy.http.upstream import Attempt, UpstreamConnection
 
@@ -142,7 +141,7 @@ class FakeDispatcher:
         return lease
 
 
-def connect(server: Callable[[], ClientConnection]) -> FakeTransport:
+def connect(server: Callable[[], asyncio.Protocol]) -> FakeTransport:
     """A new client of `server`."""
     protocol = server()
     transport = FakeTransport(protocol)
