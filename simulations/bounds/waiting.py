@@ -73,7 +73,7 @@ class WaitingBound:
     @property
     def attainment(self) -> float:
         """Share of requests that were served in time."""
-        return 1.0 - self.dropped / self.offered if self.offered else 1.0
+        return max(0.0, 1.0 - self.dropped / self.offered) if self.offered else 1.0
 
 
 def work_of_requests(
@@ -135,7 +135,7 @@ def waiting_bound(
         cost, lost = program.solve()
         seconds += cost
         dropped += lost
-    return WaitingBound(seconds, dropped, offered)
+    return WaitingBound(max(0.0, seconds), dropped, offered)
 
 
 def frontier(

@@ -54,9 +54,9 @@ def mooncake_line(text: str) -> LineRequest:
     )
 
 
+# From the time on. What stands before it is split at blanks: as one expression it would be tried in many ways.
 _ACCESS = re.compile(
-    r"(?:(?P<host>\S+)\s+)?(?P<client>\S+) \S+ [^\[\]]{1,256}? ?\[(?P<time>[^\]]{20,32})\] "
-    r'"(?P<request>(?:[^"\\]|\\.)*)" (?P<status>\d{3}) (?P<bytes>\d+|-)(?P<rest>.*)'
+    r'(?P<time>[^\]]{20,32})\] "[^"\\]*(?:\\.[^"\\]*)*" (?P<status>\d{3}) (?:\d+|-)(?P<rest>.*)', re.DOTALL
 )
 _NUMBER = r"\d{1,15}(?:\.\d{1,9})?"
 _REQUEST_TIME = re.compile(rf'(?:^|\s)(?:"(?P<quoted>{_NUMBER})"|(?:[a-z_]{{1,32}}=)?(?P<bare>{_NUMBER}))\s*$')
@@ -70,9 +70,12 @@ def access_line(text: str) -> LineRequest:
     writes %D, whose line's time is the beginning. A host in front of the client's address (vhost_combined) is the
     service.
     """
-    match = _ACCESS.match(text)
-    if match is None:
+    who, _, request = text.partition(" [")
+    match, parts = _ACCESS.match(request), who.split(" ", 4)
+    if match is None or not 3 <= len(parts) <= 5:
         raise LineError('not an access log line: CLIENT - USER [10/Oct/2000:13:55:36 +0000] "GET / HTTP/1.1" 200 2326')
+    # HOST CLIENT - USER; a user's name may have blanks in it, but what comes before it is "-" in practice.
+    host = parts[0] if len(parts) >= 4 and parts[1] != "-" and parts[2] == "-" else ""
     moment = _moment(match["time"])
     if math.isnan(moment):
         raise LineError(f"the time is {match['time']!r:.60}; one like 10/Oct/2000:13:55:36 +0000 is needed")
@@ -84,7 +87,7 @@ def access_line(text: str) -> LineRequest:
         moment -= seconds
     elif said:
         seconds = int(said) / 1e6
-    return LineRequest(arrival=moment, service=(match["host"] or "").encode(), seconds=seconds)
+    return LineRequest(arrival=moment, service=host.encode(), seconds=seconds)
 
 
 def recognise_mooncake(source: Source) -> bool:
@@ -95,7 +98,7 @@ def recognise_mooncake(source: Source) -> bool:
 
 def recognise_access_log(source: Source) -> bool:
     """One of the first lines is a log line; a log may begin with one that is not."""
-    return any(_ACCESS.match(line) for line in source.first_lines(5))
+    return any(_ACCESS.match(line.partition(" [")[2]) for line in source.first_lines(5))
 
 
 def read_lines(
@@ -151,7 +154,7 @@ def _columns(requests: list[LineRequest], lines: NDArray[np.int64], services: Se
     own = source.name.encode()
     return Requests(
         np.array([request.arrival for request in requests]),
-        np.array([services.index(r.service or own, int(n)) for r, n in zip(requests, lines, strict=True)], np.int32),
+        services.indexes([request.service or own for request in requests], lines, np.ones(len(lines), np.bool_)),
         np.array([request.input_tokens for request in requests], np.int32),
         np.array([request.output_tokens for request in requests], np.int32),
         np.array([request.seconds for request in requests]),

@@ -6,6 +6,7 @@ import csv
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from itertools import repeat
 from typing import TypeAlias
 
 import numpy as np
@@ -31,6 +32,7 @@ _Mask: TypeAlias = NDArray[np.bool_]
 _MOST_SECONDS = 1e10
 _MOST_REPEATS = 10_000
 _PIECE_ROWS = 1 << 19
+_NEW = -2
 
 
 class Clock(Enum):
@@ -137,6 +139,13 @@ class Services:
         self._bad = bad
         self._index: dict[bytes, int] = {}
         self.names: list[str] = []
+
+    def indexes(self, names: list[bytes], lines: NDArray[np.int64], good: _Mask) -> Ints:
+        """The numbers of many names; −1 for what is not good or cannot be a name. Raises TraceError."""
+        found = np.array(list(map(self._index.get, names, repeat(_NEW))), np.int32)
+        for row in np.flatnonzero((found == _NEW) & good).tolist():
+            found[row] = self.index(names[row], int(lines[row]))
+        return np.maximum(found, -1)
 
     def index(self, raw: bytes, line: int) -> int:
         """The number of this name; −1 for one that cannot be a name. Raises TraceError when there are too many."""
@@ -281,9 +290,7 @@ class _Reader:
             good &= fine
             parts.append(found)
         names = parts[0] if len(parts) == 1 else [b"/".join(raw) for raw in zip(*parts, strict=True)]
-        index = self._services.index
-        numbers = [index(raw, line) if ok else -1 for raw, line, ok in zip(names, table.lines, good, strict=True)]
-        service = np.array(numbers, np.int32)
+        service = self._services.indexes(names, table.lines, good)
         return service, good & (service >= 0)
 
 
