@@ -26,6 +26,9 @@ from autoscaler.cluster.kubernetes.views import ready_now, view_of
 _log = logging.getLogger(__name__)
 
 _GATHER_SECONDS = 0.02
+_HANDED_BACK = News(
+    "HandedBack", "Scale", "Started with 1 replica, because it was asleep and is not ours to scale any more"
+)
 
 
 MakePaths = Callable[[Callable[[str], Awaitable[None]], Callable[[str], None]], Activation]
@@ -167,6 +170,7 @@ class KubernetesCluster:
         objects = self._objects(service)
         if objects.deployment is not None and objects.deployment.replicas == 0:
             await self._write(objects, 1, ())
+            self._events.tell(objects.inference_service, _HANDED_BACK)
 
     async def _write(self, objects: Objects, replicas: int, go_first: Sequence[str]) -> None:
         facts = objects.inference_service
