@@ -14,7 +14,7 @@ import pytest
 
 from autoscaler.cluster.interface import ClusterError, News, Replica, ReplicaPhase, ServiceView
 from autoscaler.cluster.kubernetes.kubernetes_cluster import KubernetesCluster
-from autoscaler.cluster.kubernetes.opening import open_kubernetes
+from autoscaler.cluster.kubernetes.member import open_member
 from tests.cluster.audit import service_account
 from tests.cluster.cluster import Cluster
 from tests.kubernetes import predictor_objects as given
@@ -73,8 +73,8 @@ class Shown:
 @asynccontextmanager
 async def shown(cluster: Cluster) -> AsyncIterator[Shown]:
     kubeconfig = await asyncio.to_thread(cluster.credentials, "default", ACCOUNT)
-    async with open_kubernetes(str(kubeconfig)) as opened:
-        watching = Shown(opened)
+    async with open_member(str(kubeconfig), None, "") as member:
+        watching = Shown(member.cluster)
         following = asyncio.create_task(watching.follow())
         try:
             yield watching

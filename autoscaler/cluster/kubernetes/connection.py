@@ -20,6 +20,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, cast
 
 import aiohttp
@@ -258,8 +259,15 @@ async def open_connection(target: str) -> AsyncIterator[Connection]:
         await connection.close()
 
 
+def _check_file(target: str) -> None:
+    """The client says of a file that is not there that it lacks a key."""
+    if target != IN_CLUSTER and not Path(target).is_file():
+        raise ConnectionSettingsError(f"there is no kubeconfig file {target}")
+
+
 async def _load(target: str) -> Configuration:
     configuration = Configuration()
+    _check_file(target)
     try:
         if target == IN_CLUSTER:
             _in_cluster(configuration)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 
 from autoscaler.cluster.kubernetes.activation import Activation
-from autoscaler.cluster.kubernetes.connection import Connection, Requests, open_connection
+from autoscaler.cluster.kubernetes.connection import Connection, Requests
 from autoscaler.cluster.kubernetes.copies import Copies
 from autoscaler.cluster.kubernetes.events import EventRecorder
 from autoscaler.cluster.kubernetes.kubernetes_cluster import KubernetesCluster
@@ -40,14 +39,3 @@ def kubernetes_cluster(
         scaling=Scaling(writes),
         events=EventRecorder(writes, instance, clock),
     )
-
-
-@asynccontextmanager
-async def open_kubernetes(
-    target: str, fenced: Callable[[Connection], Requests] = lambda connection: connection
-) -> AsyncIterator[KubernetesCluster]:
-    """The cluster that we run in (`in-cluster`) or that a kubeconfig file names. Raises ConnectionSettingsError."""
-    async with open_connection(target) as connection:
-        cluster = kubernetes_cluster(connection, fenced(connection), own_namespace(), own_name())
-        async with cluster:
-            yield cluster
