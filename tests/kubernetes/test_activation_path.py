@@ -211,7 +211,6 @@ async def test_to_sleep_and_awake_again_under_new_connections_all_the_while(
             assert bird.answers["model"] == 0
             await seen.cluster.scale(view.service, 1, ())
             await seen.until(name, lambda view: len(ready(view)) == 1)
-            await asyncio.sleep(1.5)  # the pod's own slice has to spread as well
             await seen.cluster.put_activator(view.service, False)
             await seen.until(name, left, 5.0)
             bird.answers.clear()

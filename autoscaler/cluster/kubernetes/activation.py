@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -43,6 +44,8 @@ class ActivationSettings:
     """Seconds, where nothing else is said.
 
     spread        from the API server's answer until every node and gateway leads connections accordingly
+    settle        from a pod being ready until every node and gateway leads connections to it: first Kubernetes has to
+                  put it into a slice, and that has to spread
     forget_after  how long a service must be gone before its slice is deleted: lists have been wrong before
     first_pause, longest_pause  between tries of one service
     writers       services that are written at the same time
@@ -50,6 +53,7 @@ class ActivationSettings:
 
     ports: PortRange = field(default_factory=PortRange)
     spread: float = 1.5
+    settle: float = 3.0
     forget_after: float = 30.0
     first_pause: float = 0.1
     longest_pause: float = 10.0
@@ -155,9 +159,7 @@ class Activation:
             followed = self._follow(service)
         elif followed.state.subject == subject:
             return
-        if subject is None:
-            followed.state.gone_at = self._now()
-        followed.state.subject = subject
+        followed.state.follow(subject, self._now())
         self._look(followed)
         self._queue.mark(service)
 
@@ -275,8 +277,11 @@ class Activation:
             return None
         if not state.subject.managed and not state.slices:
             return ()
+        rest = state.leaves_at(self._settings.settle) - self._now()
+        if 0.0 < rest < math.inf and state.names_activators:
+            self._queue.mark_later(service, rest)
         port = self._allot(service, followed)
-        return state.wanted(port, self._activators) if port else None
+        return state.wanted(port, self._activators, self._now(), self._settings.settle) if port else None
 
     async def _write(self, service: str, followed: _Followed, wanted: tuple[Wanted, ...]) -> bool:
         """One round of writing; False when another is needed, because something had changed. Raises ApiError."""

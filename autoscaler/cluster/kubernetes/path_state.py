@@ -41,6 +41,7 @@ class PathState:
         self.subject: Subject | None = None
         self.gone_at = now
         self.wish: bool | None = None
+        self._ready_since = math.inf
         self._slices: dict[str, SliceFacts] = {}
         self._led_since: dict[str, float] = {}
         self._empty_since = -math.inf
@@ -93,7 +94,22 @@ class PathState:
         """No slice has named an activator for as long as it takes to spread."""
         return self._empty_since <= now - spread
 
+    def leaves_at(self, settle: float) -> float:
+        """When activators may leave a service that has pods ready: Kubernetes leads connections to a pod some time
+        after it became ready, and until then nobody else takes them. Infinite while none is ready."""
+        return self._ready_since + settle
+
     # What comes in
+
+    def follow(self, subject: Subject | None, now: float) -> None:
+        """The service is as told; None: there is none."""
+        if subject is None:
+            self.gone_at = now
+        if subject is None or subject.ready == 0:
+            self._ready_since = math.inf
+        elif self._ready_since == math.inf:
+            self._ready_since = now
+        self.subject = subject
 
     def hear(self, before: SliceFacts | None, after: SliceFacts | None) -> bool:
         """A watch tells of a slice; False when we know better, because we have written since.
@@ -133,15 +149,20 @@ class PathState:
 
     # What shall be
 
-    def wanted(self, port: int, activators: Activators) -> tuple[Wanted, ...]:
-        """What its slices shall say; nothing: there shall be none."""
+    def wanted(self, port: int, activators: Activators, now: float, settle: float) -> tuple[Wanted, ...]:
+        """What its slices shall say; nothing: there shall be none.
+
+        Whatever is wished for, nobody is sent away from a service that has no pod ready, or none for long enough.
+        """
         subject, target = self.subject, self.target
         if subject is None or target is None or target.problem:
             return ()
-        if not subject.managed and (subject.ready or not self.names_activators):
-            return ()
         if self.wish is None:
             self.wish = self.names_activators
+        kept = self.names_activators and now < self.leaves_at(settle)
+        if not subject.managed and not kept:
+            return ()
+        led = kept or subject.ready == 0 or self.wish
         generation = max(subject.ready_generation, self.ready_generation)
         return tuple(
             Wanted(
@@ -149,7 +170,7 @@ class PathState:
                 target=target,
                 family=family,
                 port=port,
-                endpoints=activators.of_family(family) if self.wish or not subject.managed else (),
+                endpoints=activators.of_family(family) if led else (),
                 ready_generation=None if generation < 0 else generation,
             )
             for family in target.families

@@ -116,12 +116,41 @@ async def test_a_service_may_not_sleep_before_that() -> None:
 async def test_out_of_the_path_is_not_in_it_at_once_and_has_left_it_only_once_that_has_spread() -> None:
     async with world() as here:
         await here.activation.put(CHAT, True)
-        await asyncio.sleep(2)
+        await asyncio.sleep(4)
         await here.activation.put(CHAT, False)
         path = here.activation.path(CHAT)
         assert (path.in_path, path.left) == (False, False)
         await asyncio.sleep(1.51)
         assert here.activation.path(CHAT).left
+
+
+async def test_nobody_is_sent_away_from_a_service_without_a_ready_pod() -> None:
+    async with world(ASLEEP) as here:
+        assert here.addresses == [ONE.address, TWO.address], "nobody else takes its connections"
+        await here.activation.put(CHAT, False)
+        assert here.addresses == [ONE.address, TWO.address]
+
+
+async def test_the_activator_leaves_only_once_connections_are_led_to_the_pod_that_became_ready() -> None:
+    async with world(ASLEEP) as here:
+        await here.activation.put(CHAT, True)
+        here.activation.service(CHAT, UP)
+        await here.activation.put(CHAT, False)
+        await asyncio.sleep(2.9)
+        assert here.addresses == [ONE.address, TWO.address]
+        await asyncio.sleep(0.2)
+        assert here.addresses == []
+
+
+async def test_a_pod_that_is_lost_meanwhile_keeps_the_activator_in_the_path() -> None:
+    async with world(UP) as here:
+        await here.activation.put(CHAT, False)
+        here.activation.service(CHAT, replace(UP, ready=0))
+        await asyncio.sleep(0.1)
+        assert here.addresses == [ONE.address, TWO.address], "at once, before anything was decided"
+        here.activation.service(CHAT, UP)
+        await asyncio.sleep(3.1)
+        assert here.addresses == []
 
 
 async def test_at_rest_nothing_is_written() -> None:
@@ -305,7 +334,7 @@ async def test_a_service_that_is_no_longer_ours_and_sleeps_is_started_before_its
         await asyncio.sleep(60)
         assert here.addresses == [ONE.address, TWO.address], "it is loading, and whoever comes is held"
         here.activation.service(CHAT, replace(UP, managed=False))
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(3.1)
         assert here.store.stored == {}
         assert not here.activation.released(CHAT)
         await asyncio.sleep(1.6)
