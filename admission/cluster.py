@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from admission.webhooks import Surroundings
 from autoscaler.cluster.kubernetes.connection import MERGE_PATCH, ApiError, Connection
+from autoscaler.cluster.kubernetes.json_object import inner
 from autoscaler.policy.profiles import CONFIG_MAP, Profiles, read_profiles
 
 _log = logging.getLogger(__name__)
@@ -44,6 +45,12 @@ class WebhookCluster:
         self._clock = clock
         self._kept: dict[str, tuple[float, Sequence[Mapping[str, object]]]] = {}
         self._profiles: tuple[float, Profiles | None] = (-_FRESH_SECONDS, None)
+
+    async def own_image(self, pod: str) -> str:
+        """The image that our own pod runs. Raises ApiError; "" when the pod says none."""
+        body = await self._connection.request("GET", f"/api/v1/namespaces/{self._namespace}/pods/{pod}", within=30.0)
+        containers = _list(inner(body, "spec").get("containers"))
+        return str(containers[0].get("image", "")) if containers else ""
 
     async def read_secret(self) -> SecretContent:
         """Our Secret. Raises ApiError, also when it does not exist: creating it is for whoever installs us."""

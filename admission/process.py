@@ -29,6 +29,7 @@ class WebhookOptions:
     """The command line.
 
     cluster    where the API server is: `in-cluster`, or the path of a kubeconfig
+    image      that is put in; "": the one of `pod`, which is our own
     namespace  ours
     name       of Service, Secret and both webhook configurations
     notice     seconds for which new connections are still taken after SIGTERM
@@ -37,6 +38,7 @@ class WebhookOptions:
     host: str
     port: int
     image: str
+    pod: str
     cluster: str
     namespace: str
     name: str
@@ -44,7 +46,10 @@ class WebhookOptions:
 
 
 def run_webhook(options: WebhookOptions) -> int:
-    """Serve until SIGTERM or SIGINT. Raises ConnectionSettingsError when there is no way to an API server."""
+    """Serve until SIGTERM or SIGINT.
+
+    Raises ConnectionSettingsError when there is no way to an API server, ApiError when it does not know our pod.
+    """
     logging.basicConfig(stream=sys.stderr, level="INFO", format="%(asctime)s %(levelname)-7s %(message)s")
     asyncio.run(_run(options))
     return 0
@@ -57,16 +62,17 @@ async def _run(options: WebhookOptions) -> None:
     async with AsyncExitStack() as stack:
         connection = await stack.enter_async_context(open_connection(options.cluster))
         cluster = WebhookCluster(connection, options.namespace, options.name, time.monotonic)
+        image = options.image or await cluster.own_image(options.pod)
         keeper = Keeper(cluster, _names(options), Lifetimes(), time.time)
         keeping = asyncio.create_task(keeper.keep())
         stack.push_async_callback(_ended, keeping)
-        application = webhook_application(cluster, options.image, lambda: keeper.ready and not stopped.is_set())
+        application = webhook_application(cluster, image, lambda: keeper.ready and not stopped.is_set())
         runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=_CLOSE_SECONDS)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         # Until there is a certificate every handshake fails, and the pod is not ready.
         await web.TCPSite(runner, options.host, options.port, ssl_context=keeper.context).start()
-        _log.info("serving reviews on %s:%d as %s", options.host, options.port, _names(options)[0])
+        _log.info("serving reviews on %s:%d as %s; image %s", options.host, options.port, _names(options)[0], image)
         await stopped.wait()
         await asyncio.sleep(options.notice)
 

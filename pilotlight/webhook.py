@@ -19,7 +19,7 @@ def add_webhook(parser: argparse.ArgumentParser) -> None:
     )
     add = parser.add_argument
     add("--listen", type=arguments.address, default="0.0.0.0:8443", metavar="ADDR", help="for the API server")
-    add("--image", required=True, metavar="IMAGE", help="of the queue proxy that is put in")
+    add("--image", metavar="IMAGE", help="of the queue proxy that is put in; default: that of the pod POD_NAME names")
     add(
         "--cluster",
         default="kubernetes:in-cluster",
@@ -44,13 +44,16 @@ def run_webhook(given: argparse.Namespace) -> int:
     """Serve until told to stop."""
     from admission.process import WebhookOptions
     from admission.process import run_webhook as serve
-    from autoscaler.cluster.kubernetes.connection import ConnectionSettingsError
+    from autoscaler.cluster.kubernetes.connection import ApiError, ConnectionSettingsError
 
     kind, _, target = given.cluster.partition(":")
     if kind != "kubernetes" or not target:
         raise CommandError(f"--cluster {given.cluster}: must be kubernetes:in-cluster or kubernetes:FILE")
+    pod = os.environ.get("POD_NAME", "")
+    if not given.image and not pod:
+        raise CommandError("--image is needed where POD_NAME does not name the pod that we run in")
     host, port = arguments.host_and_port(given.listen)
     try:
-        return serve(WebhookOptions(host, port, given.image, target, given.namespace, given.name))
-    except ConnectionSettingsError as error:
+        return serve(WebhookOptions(host, port, given.image or "", pod, target, given.namespace, given.name))
+    except (ApiError, ConnectionSettingsError) as error:
         raise CommandError(f"--cluster {given.cluster}: {error}") from error
