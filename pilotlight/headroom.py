@@ -11,7 +11,8 @@ from pathlib import Path
 from pilotlight import arguments
 from pilotlight.errors import CommandError
 from pilotlight.trace_arguments import TRACE_HELP, add_trace_arguments, opened_trace, remarks
-from simulations.bounds.headroom import Headroom, Question, Ramp, Seconds, Sizing, headroom
+from simulations.bounds.headroom import Headroom, Question, Ramp, Sizing, headroom
+from simulations.bounds.of_trace import ServiceSeconds
 from simulations.profiles.built_in import PROFILES, profile_named
 from simulations.profiles.cold_start import ProfileError
 from simulations.profiles.measured import read_samples
@@ -93,7 +94,7 @@ def run_headroom(given: argparse.Namespace) -> int:
     start = _start(given)
     opened, trace = opened_trace(given)
     question = Question(start.seconds, given.occupancy, given.slots, given.wait_probability)
-    seconds = Seconds(
+    seconds = ServiceSeconds(
         per_input=0.0 if given.seconds else given.prefill_ms / 1000.0,
         per_output=0.0 if given.seconds else given.token_ms / 1000.0,
         otherwise=given.seconds or math.nan,

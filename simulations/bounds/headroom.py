@@ -22,8 +22,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from simulations.bounds.of_trace import ServiceSeconds
 from simulations.bounds.queueing import servers_by_erlang_c, servers_by_square_root
-from simulations.traces.trace import Floats, Requests, Trace, TraceError
+from simulations.traces.trace import Floats, Trace
 
 _MOST_BINS = 4_000_000
 _MOST_CELLS = 30_000_000  # bins of all services together, 8 bytes each
@@ -126,7 +127,7 @@ def occupancy_needed(start_seconds: float, factor: float, ramp_seconds: float) -
     return max(ramp_seconds / (ramp_seconds + start_seconds * (factor - 1.0)), 1.0 / factor)
 
 
-def headroom(trace: Trace, question: Question, seconds: Seconds, worst: int = 10) -> Headroom:
+def headroom(trace: Trace, question: Question, seconds: ServiceSeconds, worst: int = 10) -> Headroom:
     """Look through a trace. `seconds` says how long requests take. Raises TraceError."""
     bins = _Bins.of(trace, question, seconds)
     ramps: list[Ramp] = []
@@ -143,34 +144,6 @@ def headroom(trace: Trace, question: Question, seconds: Seconds, worst: int = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Seconds:
-    """How long requests take in service: as recorded, else by tokens, else a constant.
-
-    per_input, per_output  seconds per token, for requests whose duration is not recorded; 0: not by tokens
-    otherwise              for requests of which nothing is known; NaN: that is an error
-    """
-
-    per_input: float = 0.0
-    per_output: float = 0.0
-    otherwise: float = math.nan
-
-    def of(self, rows: Requests) -> Floats:
-        """Durations of these requests. Raises TraceError where there is nothing to know them from."""
-        seconds = rows.seconds
-        missing = np.isnan(seconds)
-        if not bool(missing.any()):
-            return seconds
-        by_tokens = (
-            np.maximum(rows.input_tokens, 0) * self.per_input + np.maximum(rows.output_tokens, 0) * self.per_output
-        )
-        usable = (by_tokens > 0) & (rows.output_tokens >= 0)
-        seconds = np.where(missing, np.where(usable, by_tokens, self.otherwise), seconds)
-        if bool(np.isnan(seconds).any()):
-            raise TraceError("the duration of requests is not recorded: say how long one takes (--seconds)")
-        return seconds
-
-
-@dataclass(frozen=True, slots=True)
 class _Bins:
     """Seconds in service in each bin, of all services that had requests.
 
@@ -184,7 +157,7 @@ class _Bins:
     warm: dict[int, int]
 
     @classmethod
-    def of(cls, trace: Trace, question: Question, seconds: Seconds) -> _Bins:
+    def of(cls, trace: Trace, question: Question, seconds: ServiceSeconds) -> _Bins:
         width = max(_LEAST_RAMP / 4, question.start_seconds * _RAMP_LENGTHS[0] / 2)
         width = max(width, trace.span * len(trace.services) / _MOST_CELLS, trace.span / _MOST_BINS)
         bins = max(1, math.ceil(trace.span / width))

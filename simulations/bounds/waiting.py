@@ -90,14 +90,14 @@ def work_of_requests(
 ) -> Work:
     """Spread requests over bins of `width` seconds."""
     bins = math.ceil(max(span, float((arrival + seconds).max(initial=0.0))) / width) + 1
-    busy = _cover(arrival, seconds, width, bins, np.ones(len(arrival)))
+    busy = cover(arrival, seconds, width, bins, np.ones(len(arrival)))
     known = seconds > 0
     # Of a request, each second of its service stands for the same part of it.
-    requests = _cover(arrival[known], seconds[known], width, bins, 1.0 / seconds[known])
+    requests = cover(arrival[known], seconds[known], width, bins, 1.0 / seconds[known])
     return Work(name, busy, requests, slots, start_seconds, wait_seconds, gpus, int((~known).sum()))
 
 
-def _cover(arrival: Floats, seconds: Floats, width: float, bins: int, weight: Floats) -> Floats:
+def cover(arrival: Floats, seconds: Floats, width: float, bins: int, weight: Floats) -> Floats:
     """Σ weight × (part of [arrival, arrival + seconds) that lies in each bin)."""
     end = arrival + seconds
     first, last = (arrival / width).astype(np.int64), (end / width).astype(np.int64)

@@ -16,8 +16,10 @@ from simulations.bounds.no_waiting import (
     demand_of_requests,
     keep_alive,
 )
+from simulations.bounds.of_trace import ServiceSeconds, Terms, demands, works
 from simulations.bounds.waiting import BoundError, Work, frontier, waiting_bound, work_of_requests
-from simulations.traces.trace import Floats
+from simulations.traces.notation import generate
+from simulations.traces.trace import CHUNK_ROWS, Floats, concatenated
 
 DEMANDS = st.lists(st.integers(0, 4), min_size=1, max_size=12)
 LOADS = st.lists(st.tuples(st.floats(0, 30), st.floats(0.1, 8)), min_size=1, max_size=8)
@@ -81,6 +83,22 @@ def test_a_gap_is_bridged_up_to_the_price_of_a_start() -> None:
 
     assert starts(29.9) == 1
     assert starts(30.1) == 2
+
+
+def test_a_trace_is_streamed_into_the_same_demand_and_work() -> None:
+    trace = generate("gamma:rate=60,cv=3,span=30m,services=3,seconds=lognormal(2,10),name=s")
+    rows = concatenated(list(trace.chunks()))
+    assert len(rows) > CHUNK_ROWS
+    found = demands(trace, ServiceSeconds(), [1, 4, 2])
+    binned = works(trace, [Terms(), Terms(slots=4, gpus=2), Terms(wait_seconds=5.0)], ServiceSeconds(), 7.0)
+    for service, slots in enumerate((1, 4, 2)):
+        own = rows.service == service
+        expected = demand_of_requests(rows.arrival[own], rows.seconds[own], slots)
+        assert found[service].at.tolist() == expected.at.tolist()
+        assert found[service].replicas.tolist() == expected.replicas.tolist()
+        assert binned[service].busy.sum() == pytest.approx(rows.seconds[own].sum())
+        assert binned[service].requests.sum() == pytest.approx(own.sum())
+    assert [work.gpus for work in binned] == [1, 2, 1]
 
 
 def test_no_demand_costs_nothing() -> None:

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pilotlight.cli import main
-from simulations.bounds.headroom import Question, Seconds, headroom, occupancy_needed, slack_seconds
+from simulations.bounds.headroom import Question, headroom, occupancy_needed, slack_seconds
+from simulations.bounds.of_trace import ServiceSeconds
 from simulations.bounds.queueing import (
     erlang_b,
     erlang_c,
@@ -60,7 +61,7 @@ def test_servers_are_the_least_that_keep_the_probability(offered: float, probabi
 
 def test_a_step_up_is_found_where_it_is() -> None:
     trace = generate("spike:base=20,height=100,at=30m,width=15m,seconds=2,span=1h", seed=3)
-    found = headroom(trace, Question(start_seconds=60.0, occupancy=0.7, slots=8), Seconds())
+    found = headroom(trace, Question(start_seconds=60.0, occupancy=0.7, slots=8), ServiceSeconds())
     worst = found.ramps[0]
     assert not found.holds
     assert 1740 <= worst.at <= 1860
@@ -71,12 +72,12 @@ def test_a_step_up_is_found_where_it_is() -> None:
 
 def test_a_slow_ramp_is_held() -> None:
     trace = generate("ramp:from=20,to=40,begin=10m,end=50m,seconds=2,span=1h")
-    assert headroom(trace, Question(start_seconds=60.0, occupancy=0.6, slots=8), Seconds()).holds
+    assert headroom(trace, Question(start_seconds=60.0, occupancy=0.6, slots=8), ServiceSeconds()).holds
 
 
 def test_a_shorter_start_holds_what_a_longer_one_does_not() -> None:
     trace = generate("ramp:from=20,to=80,begin=20m,end=25m,cv=0.1,seconds=2,span=1h")
-    short, long = (headroom(trace, Question(seconds, 0.7, 8), Seconds()) for seconds in (30.0, 300.0))
+    short, long = (headroom(trace, Question(seconds, 0.7, 8), ServiceSeconds()) for seconds in (30.0, 300.0))
     assert short.holds
     assert not long.holds
     assert long.start_needed < 300.0
@@ -84,21 +85,23 @@ def test_a_shorter_start_holds_what_a_longer_one_does_not() -> None:
 
 def test_a_trace_that_begins_in_the_middle_of_its_load_is_no_ramp() -> None:
     trace = generate("poisson:rate=50,cv=0.2,seconds=10,span=30m")
-    assert headroom(trace, Question(start_seconds=60.0, occupancy=0.7, slots=8), Seconds()).holds
+    assert headroom(trace, Question(start_seconds=60.0, occupancy=0.7, slots=8), ServiceSeconds()).holds
 
 
 def test_requests_after_a_long_idle_time_are_wakes() -> None:
     trace = generate("spike:base=0,height=2,at=10m,width=1m,every=30m,seconds=1,span=3h")
-    found = headroom(trace, Question(start_seconds=60.0, slots=8), Seconds())
+    found = headroom(trace, Question(start_seconds=60.0, slots=8), ServiceSeconds())
     assert found.sizing[0].wakes == 6
 
 
 def test_durations_come_from_the_trace_then_from_tokens_then_from_the_user() -> None:
     question = Question(start_seconds=60.0)
     with pytest.raises(TraceError, match="duration of requests is not recorded"):
-        headroom(generate("poisson"), question, Seconds())
-    by_hand = headroom(generate("poisson:rate=10"), question, Seconds(otherwise=3.0)).sizing[0].mean
-    by_tokens = headroom(generate("poisson:rate=10,output=100"), question, Seconds(per_output=0.03)).sizing[0].mean
+        headroom(generate("poisson"), question, ServiceSeconds())
+    by_hand = headroom(generate("poisson:rate=10"), question, ServiceSeconds(otherwise=3.0)).sizing[0].mean
+    by_tokens = (
+        headroom(generate("poisson:rate=10,output=100"), question, ServiceSeconds(per_output=0.03)).sizing[0].mean
+    )
     assert by_hand == pytest.approx(30.0, rel=0.02)
     assert by_tokens == pytest.approx(30.0, rel=0.02)
 

@@ -1,0 +1,157 @@
+"""Bounds of whole traces: demand and work of each service, streamed, so that a long trace needs no more memory."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulations.bounds.no_waiting import Bound, Demand, clairvoyant
+from simulations.bounds.waiting import Work, cover
+from simulations.traces.trace import Floats, Requests, Trace, TraceError
+
+_MOST_BINS = 20_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSeconds:
+    """How long requests take in service: as recorded, else by tokens, else a constant.
+
+    per_input, per_output  seconds per token, for requests whose duration is not recorded; 0: not by tokens
+    otherwise              for requests of which nothing is known; NaN: that is an error
+    """
+
+    per_input: float = 0.0
+    per_output: float = 0.0
+    otherwise: float = math.nan
+
+    def of(self, rows: Requests) -> Floats:
+        """Durations of these requests. Raises TraceError where there is nothing to know them from."""
+        seconds = rows.seconds
+        missing = np.isnan(seconds)
+        if not bool(missing.any()):
+            return seconds
+        by_tokens = (
+            np.maximum(rows.input_tokens, 0) * self.per_input + np.maximum(rows.output_tokens, 0) * self.per_output
+        )
+        usable = (by_tokens > 0) & (rows.output_tokens >= 0)
+        seconds = np.where(missing, np.where(usable, by_tokens, self.otherwise), seconds)
+        if bool(np.isnan(seconds).any()):
+            raise TraceError("the duration of requests is not recorded: say how long one takes (--seconds)")
+        return seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a bound needs to know of one service.
+
+    slots          requests that a replica serves at a time
+    start_seconds  L, from order to readiness
+    wait_seconds   how late a request may be started; only bounds with waiting look at it
+    gpus           of a replica
+    """
+
+    slots: int = 1
+    start_seconds: float = 60.0
+    wait_seconds: float = 0.0
+    gpus: int = 1
+
+
+def demands(trace: Trace, seconds: ServiceSeconds, slots: Sequence[int]) -> tuple[Demand, ...]:
+    """Replicas that each service needs if nobody waits; the same as demand_of_requests. Raises TraceError."""
+    running = [_Running(each) for each in slots]
+    for rows in trace.chunks():
+        took = seconds.of(rows)
+        # All that is still to come is at or after this chunk's last arrival: what is earlier is settled.
+        settled = float(rows.arrival[-1])
+        for service in np.unique(rows.service).tolist():
+            own = rows.service == service
+            running[service].take(rows.arrival[own], took[own], settled)
+    return tuple(each.finish() for each in running)
+
+
+def clairvoyant_of(trace: Trace, terms: Sequence[Terms], seconds: ServiceSeconds) -> tuple[Bound, ...]:
+    """The cheapest plan without waiting, for each service, in replica-seconds. Raises TraceError."""
+    needed = demands(trace, seconds, [each.slots for each in terms])
+    return tuple(clairvoyant(demand, each.start_seconds) for demand, each in zip(needed, terms, strict=True))
+
+
+def works(trace: Trace, terms: Sequence[Terms], seconds: ServiceSeconds, width: float) -> tuple[Work, ...]:
+    """The work of each service in bins of `width` seconds, for bounds with waiting. Raises TraceError.
+
+    What is in service after the end of the trace is work as well, up to as long again as the trace; more is left out.
+    """
+    bins = math.ceil(2.0 * trace.span / width) + 1
+    if bins * len(terms) > _MOST_BINS:
+        raise TraceError(
+            f"{trace.name}: {bins} bins for each of {len(terms)} services; {_MOST_BINS} in all are allowed"
+        )
+    busy, counts = np.zeros((len(terms), bins)), np.zeros((len(terms), bins))
+    instant = [0] * len(terms)
+    last = 0
+    for rows in trace.chunks():
+        took = np.minimum(seconds.of(rows), 2.0 * trace.span - rows.arrival)
+        last = max(last, int((rows.arrival + took).max() / width) + 1)
+        for service in np.unique(rows.service).tolist():
+            own = (rows.service == service) & (took > 0)
+            busy[service] += cover(rows.arrival[own], took[own], width, bins, np.ones(int(own.sum())))
+            counts[service] += cover(rows.arrival[own], took[own], width, bins, 1.0 / took[own])
+            instant[service] += int(np.sum((rows.service == service) & (took <= 0)))
+    return tuple(
+        Work(
+            name=trace.services[at],
+            busy=busy[at, :last],
+            requests=counts[at, :last],
+            slots=each.slots,
+            start_seconds=each.start_seconds,
+            wait_seconds=each.wait_seconds,
+            gpus=each.gpus,
+            instant=instant[at],
+        )
+        for at, each in enumerate(terms)
+    )
+
+
+class _Running:
+    """One service's changes of demand, kept once nothing can come before them any more."""
+
+    def __init__(self, slots: int) -> None:
+        self._slots = slots
+        self._times, self._changes = np.empty(0), np.empty(0, np.int64)
+        self._running, self._replicas = 0, 0
+        self._at: list[Floats] = []
+        self._needed: list[NDArray[np.int64]] = []
+
+    def take(self, arrival: Floats, seconds: Floats, settled: float) -> None:
+        """Requests that came before `settled` or at it."""
+        one = np.ones(len(arrival), np.int64)
+        self._times = np.concatenate((self._times, arrival, arrival + seconds))
+        self._changes = np.concatenate((self._changes, one, -one))
+        self._settle(settled)
+
+    def finish(self) -> Demand:
+        """Everything."""
+        self._settle(math.inf)
+        if not self._at:
+            return Demand(np.empty(0), np.empty(0, np.int64))
+        return Demand(np.concatenate(self._at), np.concatenate(self._needed))
+
+    def _settle(self, until: float) -> None:
+        ready = self._times < until
+        times, changes = self._times[ready], self._changes[ready]
+        self._times, self._changes = self._times[~ready], self._changes[~ready]
+        if not len(times):
+            return
+        order = np.argsort(times, kind="stable")
+        times, running = times[order], self._running + np.cumsum(changes[order])
+        last = np.append(times[1:] != times[:-1], True)
+        times, needed = times[last], -(-running[last] // self._slots)
+        self._running = int(running[-1])
+        changed = np.diff(needed, prepend=self._replicas) != 0
+        self._replicas = int(needed[-1])
+        if bool(changed.any()):
+            self._at.append(times[changed])
+            self._needed.append(needed[changed])
