@@ -23,13 +23,13 @@ import logging
 import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from autoscaler.cluster.interface import ClusterError
 from autoscaler.cluster.kubernetes.activator_pods import Activators
 from autoscaler.cluster.kubernetes.connection import ApiError
 from autoscaler.cluster.kubernetes.path_state import PathState, Subject
 from autoscaler.cluster.kubernetes.ports import PortBook, PortRange, PortsExhaustedError
+from autoscaler.cluster.kubernetes.slice_store import Store
 from autoscaler.cluster.kubernetes.slices import SliceFacts, Wanted
 from autoscaler.cluster.kubernetes.views import Path
 from autoscaler.cluster.kubernetes.work_queue import WorkQueue
@@ -58,26 +58,6 @@ class ActivationSettings:
     first_pause: float = 0.1
     longest_pause: float = 10.0
     writers: int = 16
-
-
-class Store(Protocol):
-    """Where slices are: see SliceStore."""
-
-    synced: asyncio.Event
-    slice_changed: Callable[[SliceFacts | None, SliceFacts | None], None]
-    activators_changed: Callable[[Activators], None]
-
-    async def run(self) -> None:
-        """Follow what is there, for ever."""
-        ...
-
-    async def write(self, namespace: str, wanted: Wanted, replaces: SliceFacts | None) -> SliceFacts | None:
-        """Create, or replace that version; what is there afterwards. Raises ApiError."""
-        ...
-
-    async def delete(self, namespace: str, facts: SliceFacts) -> None:
-        """Delete that version. Raises ApiError."""
-        ...
 
 
 @dataclass(eq=False, slots=True)

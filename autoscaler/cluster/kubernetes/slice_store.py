@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from autoscaler.cluster.kubernetes.activator_pods import ActivatorPod, Activators, activator_pod_of, activators_of
 from autoscaler.cluster.kubernetes.connection import ApiError, Connection, Requests
@@ -27,6 +28,26 @@ class ActivatorPods:
 
     namespace: str = "pilotlight-system"
     selector: str = "app.kubernetes.io/name=pilotlight-activator"
+
+
+class Store(Protocol):
+    """Slices, and activators: what a SliceStore is to others."""
+
+    synced: asyncio.Event
+    slice_changed: Callable[[SliceFacts | None, SliceFacts | None], None]
+    activators_changed: Callable[[Activators], None]
+
+    async def run(self) -> None:
+        """Follow what is there, for ever."""
+        ...
+
+    async def write(self, namespace: str, wanted: Wanted, replaces: SliceFacts | None) -> SliceFacts | None:
+        """Create, or replace that version; what is there afterwards. Raises ApiError."""
+        ...
+
+    async def delete(self, namespace: str, facts: SliceFacts) -> None:
+        """Delete that version. Raises ApiError."""
+        ...
 
 
 class SliceStore:
