@@ -120,7 +120,7 @@ async def open_membership(config: Config) -> AsyncIterator[Membership]:
 async def _in_kubernetes(config: Config) -> AsyncIterator[Membership]:
     """Imported only here: who serves on one machine needs none of it."""
     try:
-        from autoscaler.cluster.kubernetes.connection import ConnectionSettingsError
+        from autoscaler.cluster.kubernetes.credentials import ConnectionSettingsError
         from autoscaler.cluster.kubernetes.member import Candidature, open_member
     except ModuleNotFoundError as error:
         raise SettingsError(

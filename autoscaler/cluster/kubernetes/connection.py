@@ -16,40 +16,31 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol, cast
 
 import aiohttp
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
-from kubernetes.aio.client.rest import RESTClientObject
-from kubernetes.aio.config import load_incluster_config, load_kube_config
 
+from autoscaler.cluster.kubernetes.credentials import (
+    ConnectionSettingsError,
+    client_of,
+    close_client,
+    load_configuration,
+)
 from autoscaler.cluster.kubernetes.json_object import JsonObject, inner, text
 
 MERGE_PATCH = "application/merge-patch+json"
-IN_CLUSTER = "in-cluster"
 
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 2.0
 _LONGEST_RETRY_AFTER = 60.0
 _CONNECT_SECONDS = 5.0
 _LONGEST_ERROR = 300
-# The client's own functions have no types; these say what they are.
-_in_cluster: Callable[[Configuration], None] = load_incluster_config
-_from_file: Callable[..., Awaitable[object]] = load_kube_config
-
 _PASSING = frozenset({429, 500, 502, 503, 504})
-# What a peer that has gone without a word is noticed by, on a connection on which nothing has to be said.
-_KEEPALIVE = ((socket.TCP_KEEPIDLE, 10), (socket.TCP_KEEPINTVL, 5), (socket.TCP_KEEPCNT, 3))
-
-
-class ConnectionSettingsError(ValueError):
-    """There is no usable way to an API server: says where it was looked for and what is wrong there."""
 
 
 class ApiError(Exception):
@@ -121,7 +112,7 @@ class Connection:
         """End all connections."""
         client, self._client = self._client, None
         if client is not None:
-            await _close(client)
+            await close_client(client)
 
     async def request(
         self,
@@ -223,9 +214,9 @@ class Connection:
         async with self._loading:
             if self._client is None or (fresh and self._client is before):
                 configuration = await self._load()
-                old, self._client = self._client, _client(configuration)
+                old, self._client = self._client, client_of(configuration)
                 if old is not None:
-                    await _close(old)
+                    await close_client(old)
             return self._client
 
     def _pause(self, call: Call, error: ApiError, tries: int) -> float | None:
@@ -249,7 +240,7 @@ async def open_connection(target: str) -> AsyncIterator[Connection]:
     """
 
     async def load() -> Configuration:
-        return await _load(target)
+        return await load_configuration(target)
 
     await load()  # a wrong path must end the start, not be tried again for ever
     connection = Connection(load)
@@ -257,58 +248,6 @@ async def open_connection(target: str) -> AsyncIterator[Connection]:
         yield connection
     finally:
         await connection.close()
-
-
-def _check_file(target: str) -> None:
-    """The client says of a file that is not there that it lacks a key."""
-    if target != IN_CLUSTER and not Path(target).is_file():
-        raise ConnectionSettingsError(f"there is no kubeconfig file {target}")
-
-
-async def _load(target: str) -> Configuration:
-    configuration = Configuration()
-    _check_file(target)
-    try:
-        if target == IN_CLUSTER:
-            _in_cluster(configuration)
-        else:
-            await _from_file(target, client_configuration=configuration, persist_config=False)
-    except Exception as error:
-        # Whatever is odd in a kubeconfig comes out of the client as whatever it trips over.
-        where = "in this pod" if target == IN_CLUSTER else f"in {target}"
-        raise ConnectionSettingsError(f"no way to an API server {where}: {_described(error)}") from error
-    # Python 3.13 asks of a CA what RFC 5280 asks and many clusters' own CAs do not have. Chain and name are verified.
-    configuration.disable_strict_ssl_verification = True
-    return configuration
-
-
-def _client(configuration: Configuration) -> ApiClient:
-    client = ApiClient(configuration)
-    client.rest_client = _RestClient(configuration)
-    client.user_agent = "pilotlight"
-    return client
-
-
-async def _close(client: ApiClient) -> None:
-    closing: Callable[[], Awaitable[None]] = client.close
-    await closing()
-
-
-class _RestClient(RESTClientObject):
-    """The client's own, with connections that notice when the other side is gone."""
-
-    def _create_connector(self) -> aiohttp.TCPConnector:
-        return aiohttp.TCPConnector(limit=0, ssl=self.ssl_context, socket_factory=_socket)
-
-
-def _socket(address: tuple[object, ...]) -> socket.socket:
-    family, kind, protocol = address[:3]
-    made = socket.socket(cast(int, family), cast(int, kind), cast(int, protocol))
-    made.setblocking(False)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, value in _KEEPALIVE:
-        made.setsockopt(socket.IPPROTO_TCP, option, value)
-    return made
 
 
 def _end(response: aiohttp.ClientResponse) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from autoscaler.cluster.kubernetes.connection import ConnectionSettingsError, open_connection
+from autoscaler.cluster.kubernetes.connection import open_connection
+from autoscaler.cluster.kubernetes.credentials import ConnectionSettingsError
 
 WHOLE = """
 current-context: x
