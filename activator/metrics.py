@@ -151,6 +151,11 @@ METRICS: Final[tuple[Metric, ...]] = (
     ServiceGauge("endpoints", "Endpoints by standing.", _endpoints, ("standing",)),
     ServiceGauge("listening", "1 while clients can connect.", lambda s: _one(float(s.listener.listening))),
     ServiceGauge("connections", "Open client connections.", lambda s: _one(s.server.connections)),
+    ServiceCounter(
+        "connections_refused",
+        "Connections beyond --connections.",
+        lambda s: _one(s.server.connections_refused_total),
+    ),
     ServiceCounter("malformed", "Requests answered with 400.", lambda s: _one(s.server.malformed_total)),
     ServiceCounter("oversize", "Requests answered with 431.", lambda s: _one(s.server.oversize_total)),
     ServiceCounter("slow_heads", "Heads answered with 408.", lambda s: _one(s.server.slow_heads_total)),

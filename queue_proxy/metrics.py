@@ -143,6 +143,12 @@ METRICS: Final = (
     Metric("oversize", Kind.COUNTER, "Requests answered with 431.", read=lambda s: _one(s.server.oversize_total)),
     Metric("slow_heads", Kind.COUNTER, "Heads answered with 408.", read=lambda s: _one(s.server.slow_heads_total)),
     Metric("slow_bodies", Kind.COUNTER, "Bodies answered with 408.", read=lambda s: _one(s.server.slow_bodies_total)),
+    Metric(
+        "connections_refused",
+        Kind.COUNTER,
+        "Connections beyond --connections.",
+        read=lambda s: _one(s.server.connections_refused_total),
+    ),
     Metric("connections", Kind.GAUGE, "Open client connections.", read=lambda s: _one(s.server.connections)),
     Metric(
         "ready", Kind.GAUGE, "1 while the model is ready.", read=lambda s: _one(float(s.dispatcher.readiness.ready))
