@@ -42,7 +42,8 @@ async def load_configuration(target: str) -> Configuration:
     except Exception as error:
         # Whatever is odd in a kubeconfig comes out of the client as whatever it trips over.
         where = "in this pod" if target == IN_CLUSTER else f"in {target}"
-        raise ConnectionSettingsError(f"no way to an API server {where}: {str(error) or type(error).__name__}") from error
+        said = str(error) or type(error).__name__
+        raise ConnectionSettingsError(f"no way to an API server {where}: {said}") from error
     # Python 3.13 asks of a CA what RFC 5280 asks and many clusters' own CAs do not have. Chain and name are verified.
     configuration.disable_strict_ssl_verification = True
     return configuration
