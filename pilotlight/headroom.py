@@ -15,7 +15,7 @@ from simulations.bounds.headroom import Headroom, Question, Ramp, Sizing, headro
 from simulations.bounds.of_trace import ServiceSeconds
 from simulations.profiles.built_in import PROFILES, profile_named
 from simulations.profiles.cold_start import ProfileError
-from simulations.profiles.measured import read_samples
+from simulations.profiles.measured import read_profile
 from simulations.traces.options import OpenedTrace
 from simulations.traces.trace import TraceError
 
@@ -45,7 +45,12 @@ def add_headroom(parser: argparse.ArgumentParser) -> None:
     start = parser.add_argument_group("how long a start takes (default: the profile llm-8b-nvme)")
     start.add_argument("--startup", type=arguments.between(0.1, 86_400, "a number of seconds"), metavar="SECONDS")
     start.add_argument("--profile", metavar="NAME", help=f"one of {', '.join(PROFILES)}")
-    start.add_argument("--samples", type=Path, metavar="FILE", help="measured phases, CSV phase,seconds")
+    start.add_argument(
+        "--samples",
+        type=Path,
+        metavar="FILE",
+        help="measured: CSV phase,seconds, or what `pilotlight explain NAME --json` printed",
+    )
     start.add_argument("--cold-cache", action="store_true", help="the node has neither image nor weights")
     start.add_argument("--new-node", action="store_true", help="a node has to be made first")
     start.add_argument(
@@ -160,7 +165,7 @@ def _start(given: argparse.Namespace) -> _Start:
     try:
         profile = profile_named(given.profile or "llm-8b-nvme")
         if given.samples is not None:
-            profile = read_samples(given.samples, profile if given.profile else None)
+            profile = read_profile(given.samples, profile if given.profile else None)
     except ProfileError as error:
         raise CommandError(str(error)) from error
     total = profile.total(cached=not given.cold_cache, node=given.new_node).quantile(given.quantile)

@@ -2,7 +2,7 @@
 
 Each phase is lognormal, given by its median and 95th percentile, the two numbers that people measure and remember. The
 built-in ones are for a first look; whoever has measured replaces them by samples (see samples), and sweeps scale them.
-Their figures are medians of published measurements: see docs on simulating for what they stand for.
+The figures are in docs/traces.md.
 """
 
 from __future__ import annotations

@@ -35,6 +35,18 @@ _MOST_JSON_BYTES = 64 << 20
 _PHASES = {phase.value: phase for phase in StartPhase}
 
 
+def read_profile(path: Path, base: ColdStartProfile | None = None) -> ColdStartProfile:
+    """A file of either kind: samples as CSV, or a controller's answer as JSON. Raises ProfileError."""
+    try:
+        source = Source.open(path)
+        if source.head.lstrip()[:1] in (b"{", b"["):
+            text = source.everything(_MOST_JSON_BYTES).decode(errors="replace")
+            return from_controller(text, path.name, base)
+    except TraceError as error:
+        raise ProfileError(str(error)) from error
+    return read_samples(path, base)
+
+
 def read_samples(path: Path, base: ColdStartProfile | None = None) -> ColdStartProfile:
     """Samples of phases, over those of `base`. Raises ProfileError with file, line and what is allowed."""
     try:

@@ -10,7 +10,7 @@ import pytest
 
 from simulations.profiles.built_in import PROFILES, profile_named
 from simulations.profiles.cold_start import PhaseSeconds, ProfileError
-from simulations.profiles.measured import from_controller, read_samples
+from simulations.profiles.measured import from_controller, read_profile, read_samples
 from simulations.profiles.prices import PRICES, price_of, prices_with
 from simulations.scenario import DrawnSeconds as Drawn
 from simulations.scenario import Scenario, ServiceSpec, StartPhase
@@ -125,6 +125,16 @@ def test_the_list_of_services_gives_what_starts_kept() -> None:
 def test_an_answer_without_a_measured_wake_is_an_error(text: str) -> None:
     with pytest.raises(ProfileError, match="no wake was measured"):
         from_controller(text)
+
+
+def test_a_file_may_be_samples_or_a_controllers_answer(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("phase,seconds\ntotal,40\n")
+    assert read_profile(path).total().quantile(0.5) == 40.0
+    path.write_text('\n{"expected_wake_seconds": 12.5}')
+    assert read_profile(path).total().quantile(0.5) == 12.5
+    with pytest.raises(ProfileError, match="No such file"):
+        read_profile(tmp_path / "nothing")
 
 
 def test_what_is_not_json_is_an_error() -> None:
