@@ -80,6 +80,16 @@ async def test_a_pod_that_ends_loses_no_request_of_clients_that_keep_connections
         await until(lambda: address.led[ending.port] == 0)
 
 
+async def test_the_sudden_death_of_a_queue_proxy_costs_only_what_was_in_flight_there() -> None:
+    async with two_pods("http1") as (dying, staying, address, clients):
+        address.endpoints = [staying.port]
+        dying.process.kill()
+        await until(lambda: address.led[dying.port] == 0)
+        failed, answers = len(clients.failures), clients.answers
+        await until(lambda: clients.answers > answers + 100)
+        assert len(clients.failures) == failed <= 8
+
+
 async def test_the_model_is_let_go_only_after_the_last_request_that_was_under_way() -> None:
     begun, go_on = asyncio.Event(), asyncio.Event()
 
