@@ -53,6 +53,7 @@ class StandInApiServer:
     items: dict[str, JsonObject] = field(default_factory=dict)
     version: int = 1
     compacted: int = 0
+    retry_after: str = "1"
     list_faults: deque[Fault] = field(default_factory=deque)
     watch_faults: deque[Fault] = field(default_factory=deque)
     lists: int = 0
@@ -110,12 +111,12 @@ class StandInApiServer:
             self.watches += 1
             self.since.append(int(request.query["resourceVersion"]))
             fault = self.watch_faults.popleft() if self.watch_faults else None
-            refused = _refusal(fault)
+            refused = _refusal(fault, self.retry_after)
             return refused if refused is not None else await self._watch(request, fault)
         self.lists += 1
         self.limits.append(request.query.get("limit", ""))
         fault = self.list_faults.popleft() if self.list_faults else None
-        refused = _refusal(fault)
+        refused = _refusal(fault, self.retry_after)
         return refused if refused is not None else self._list(request, fault)
 
     def _list(self, request: web.Request, fault: Fault | None) -> web.Response:
@@ -162,12 +163,12 @@ async def _send(response: web.StreamResponse, event: Mapping[str, object]) -> No
     await response.write(json.dumps(event).encode() + b"\n")
 
 
-def _refusal(fault: Fault | None) -> web.Response | None:
+def _refusal(fault: Fault | None, retry_after: str) -> web.Response | None:
     match fault:
         case Fault.GONE:
             return web.json_response({"kind": "Status", "reason": "Expired", "message": "too old"}, status=410)
         case Fault.BUSY:
-            return web.json_response({"reason": "TooManyRequests"}, status=429, headers={"Retry-After": "1"})
+            return web.json_response({"reason": "TooManyRequests"}, status=429, headers={"Retry-After": retry_after})
         case Fault.BROKEN:
             return web.json_response({"message": "etcdserver: leader changed"}, status=500)
         case Fault.UNAVAILABLE:

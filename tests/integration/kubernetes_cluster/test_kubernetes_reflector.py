@@ -53,7 +53,7 @@ async def reflecting(connection: Connection, resource: Resource = THINGS) -> Asy
 
 
 async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10.0):
+    async with asyncio.timeout(30.0):
         while not true():
             await asyncio.sleep(0.002)
 
@@ -257,17 +257,17 @@ async def test_a_busy_server_is_given_the_time_that_it_asks_for() -> None:
     async with serving(server) as connection:
         began = asyncio.get_running_loop().time()
         await connection.request("GET", PATH, query={"limit": "1"})
-        assert 1.0 <= asyncio.get_running_loop().time() - began < 3.0
+        assert asyncio.get_running_loop().time() - began >= 1.0
         assert server.lists == 2
 
 
 async def test_a_busy_server_is_not_asked_again_when_the_time_is_up_before() -> None:
-    server = StandInApiServer()
+    server = StandInApiServer(retry_after="3600")
     server.list_faults.append(Fault.BUSY)
     async with serving(server) as connection:
         with pytest.raises(ApiError, match="429") as raised:
-            await connection.request("GET", PATH, query={"limit": "1"}, within=0.5)
-        assert (raised.value.status, raised.value.retry_after, server.lists) == (429, 1.0, 1)
+            await connection.request("GET", PATH, query={"limit": "1"}, within=30.0)
+        assert (raised.value.status, raised.value.retry_after, server.lists) == (429, 60.0, 1)
 
 
 async def test_a_token_that_is_refused_is_read_anew() -> None:
