@@ -10,12 +10,13 @@ CODE := $(PACKAGES) tests benchmarks
 TESTS ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench bench-dataplane docs lock clean
+.PHONY: help demo test lint cluster bench bench-dataplane docs lock clean
 
 help:
 	@echo "make demo   three example services from zero through a burst and back, with a report"
 	@echo "make test   lint, types, import contracts and all tests"
 	@echo "make lint   the first three of these alone"
+	@echo "make cluster  a real Kubernetes cluster of two nodes on this machine, with the image, until Ctrl-C"
 	@echo "make bench  what a proxied request and a wake cost"
 	@echo "make bench-dataplane  the queue proxy beside Knative's, nginx, haproxy and aiohttp"
 	@echo "make docs   write the generated pages under docs/ again"
@@ -24,8 +25,17 @@ help:
 demo: $(VENV)/.runtime
 	$(BIN)/pilotlight demo
 
+# What real clusters are made of is compiled beside the tests that need none; those that do come last and wait for it.
 test: lint $(VENV)/.mlserver
+ifneq (,$(filter tests tests/kubernetes%,$(TESTS)))
+	$(BIN)/python -m tests.cluster prepare & $(BIN)/python -m pytest $(TESTS); result=$$?; wait; exit $$result
+else
 	$(BIN)/python -m pytest $(TESTS)
+endif
+
+# Needs Linux, root and some packages, which it names: see tests/cluster/README.md.
+cluster: $(VENV)/.dev
+	$(BIN)/python -m tests.cluster up
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check $(CODE)

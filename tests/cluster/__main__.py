@@ -28,6 +28,7 @@ def main() -> int:
     run.add_argument("node", type=int)
     run.add_argument("argv", nargs=argparse.REMAINDER)
     arguments = parser.parse_args()
+    os.environ.setdefault("PILOTLIGHT_CLUSTER_NAME", "make")  # so that it and the tests are in nobody's way
     try:
         match arguments.command:
             case "up":

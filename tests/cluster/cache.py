@@ -6,6 +6,7 @@ directory beside its place and renamed when it is whole, under a lock for which 
 
 import fcntl
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,14 @@ def cache_root() -> Path:
         root = Path.home() / ".cache" / "pilotlight"
     root.mkdir(parents=True, exist_ok=True)
     return root
+
+
+def cluster_name() -> str:
+    """Which cluster of this machine is meant: `$PILOTLIGHT_CLUSTER_NAME`, else "tests". Of each name there is one."""
+    name = os.environ.get("PILOTLIGHT_CLUSTER_NAME", "tests")
+    if not re.fullmatch("[a-z0-9]{1,12}", name):
+        raise ValueError(f"PILOTLIGHT_CLUSTER_NAME: {name!r}; allowed are 1 to 12 of a-z and 0-9")
+    return name
 
 
 @contextmanager

@@ -6,14 +6,15 @@ Both layouts occur: one directory per controller (version 1), or one tree for al
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.cluster.cache import cluster_name
+
 _ROOT = Path("/sys/fs/cgroup")
-_PREFIX = "pilotlight-node-"
 _CONTROLLERS_OF_A_KUBELET = ("cpu", "cpuset", "memory", "pids")
 
 
 def name(node: int) -> str:
     """The node's cgroup, as kubelet's `cgroupRoot` has it."""
-    return f"/{_PREFIX}{node}"
+    return f"/{_prefix()}{node}"
 
 
 def make(node: int) -> None:
@@ -36,7 +37,7 @@ def remove_all() -> bool:
     """Remove the cgroups of all nodes; False while processes that are still dying keep one."""
     removed = True
     for hierarchy in _hierarchies():
-        for top in hierarchy.glob(f"{_PREFIX}*"):
+        for top in hierarchy.glob(f"{_prefix()}*"):
             below = sorted((path for path in top.rglob("*") if path.is_dir()), key=lambda path: -len(path.parts))
             for directory in (*below, top):
                 try:
@@ -50,7 +51,11 @@ def remove_all() -> bool:
 
 def left() -> list[Path]:
     """Cgroups of nodes that exist."""
-    return [top for hierarchy in _hierarchies() for top in hierarchy.glob(f"{_PREFIX}*")]
+    return [top for hierarchy in _hierarchies() for top in hierarchy.glob(f"{_prefix()}*")]
+
+
+def _prefix() -> str:
+    return f"pilotlight-{cluster_name()}-"
 
 
 def _hierarchies() -> Iterator[Path]:

@@ -1,4 +1,4 @@
-"""One cluster at a time, and nothing left of it: not after `down`, not after the test run was killed.
+"""One cluster of a name at a time, and nothing left of it: not after `down`, not after the test run was killed.
 
 The run directory has one place and one lock, which the kernel releases when its holder dies. Besides, a small process
 waits for the end of the run that brought the cluster up, on a pipe whose other end only that run holds, and then
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from tests.cluster import cgroups
-from tests.cluster.cache import cache_root
+from tests.cluster.cache import cache_root, cluster_name
 from tests.cluster.node import SHARED_DIRECTORIES
 from tests.cluster.processes import ClusterError, kill_all, wait_until
 
@@ -25,7 +25,7 @@ _MADE_DIRECTORIES = "made-directories"  # in the run directory: those outside it
 
 
 def run_directory() -> Path:
-    return cache_root() / "cluster"
+    return cache_root() / f"cluster-{cluster_name()}"
 
 
 class Lifetime:
@@ -45,7 +45,7 @@ class Lifetime:
             Path(directory).mkdir(parents=True)
         # Without the run's mark: it must survive what it ends.
         self._keeper = subprocess.Popen(
-            [sys.executable, "-m", _KEEPER],
+            [sys.executable, "-m", _KEEPER, cluster_name()],
             stdin=subprocess.PIPE,
             cwd=_REPOSITORY,
             start_new_session=True,
@@ -61,7 +61,7 @@ class Lifetime:
 
 
 def keepers() -> list[int]:
-    """The processes that wait to remove a cluster."""
+    """The processes that wait to remove the cluster of this name; there is one while it is up."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -69,7 +69,7 @@ def keepers() -> list[int]:
                 command = (entry / "cmdline").read_bytes().split(b"\0")
             except OSError:  # gone meanwhile
                 continue
-            if command[1:3] == [b"-m", _KEEPER.encode()]:
+            if command[1:4] == [b"-m", _KEEPER.encode(), cluster_name().encode()]:
                 found.append(int(entry.name))
     return found
 
@@ -90,7 +90,7 @@ def sweep(run: Path) -> None:
 
 def _locked(patience: float) -> IO[str]:
     """The lock's file. Raises ClusterError if its holder is still there after `patience` seconds."""
-    file = (cache_root() / "cluster.lock").open("a+")
+    file = run_directory().with_suffix(".lock").open("a+")
     deadline = time.monotonic() + patience
     while True:
         try:
@@ -102,7 +102,8 @@ def _locked(patience: float) -> IO[str]:
                 holder = file.read().strip()
                 file.close()
                 raise ClusterError(
-                    f"a cluster is up already, by process {holder}; there can be one at a time"
+                    f"the cluster {cluster_name()!r} is up already, by process {holder}; "
+                    "another name can be given by PILOTLIGHT_CLUSTER_NAME"
                 ) from None
             time.sleep(0.1)
     file.truncate(0)

@@ -1,6 +1,6 @@
 """Nothing is left of a cluster: not after it was taken down, and not after the run that brought it up was killed.
 
-There is one cluster at a time, so these come before the tests that share one (see conftest.py).
+They have a cluster of a name of their own, beside the one that the other tests share.
 """
 
 import os
@@ -23,7 +23,7 @@ _REPOSITORY = Path(__file__).parents[2]
 _A_RUN = """
 import sys
 from tests.cluster.cluster import Cluster
-with Cluster.up(nodes=2) as cluster:
+with Cluster.up(nodes=2, patience=100) as cluster:
     pod = {"apiVersion": "v1", "kind": "Pod"}
     container = {"name": "pause", "image": "localhost/pause:1", "imagePullPolicy": "Never"}
     for node in ("node-1", "node-2"):
@@ -36,7 +36,8 @@ with Cluster.up(nodes=2) as cluster:
 
 
 @pytest.fixture(autouse=True)
-def _needs_a_cluster() -> None:
+def _a_cluster_of_our_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PILOTLIGHT_CLUSTER_NAME", "lifetime")
     if why := tools.missing():
         pytest.skip(why)
 
@@ -62,7 +63,7 @@ def _traces() -> dict[str, object]:
         "keepers": keepers(),
         "cgroups": cgroups.left(),
         "files": run_directory().exists(),
-        "mounts": Path("/proc/self/mountinfo").read_text(),
+        "mounts": [mount for mount in Path("/proc/self/mountinfo").read_text().splitlines() if "cluster-" in mount],
         "interfaces": Path("/proc/net/dev").read_text().count("\n"),
         "shared": {name: sorted(Path(name).iterdir()) for name in SHARED_DIRECTORIES if Path(name).exists()},
     }
