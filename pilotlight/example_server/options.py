@@ -84,7 +84,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the server's flags on `parser`."""
     fraction = arguments.between(0, 1, "a fraction")
     serving = parser.add_argument_group("serving")
-    serving.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
+    serving.add_argument(
+        "--host", default=None, help="address to listen on; default: 127.0.0.1, and every address in a pod"
+    )
     serving.add_argument(
         "--port", type=arguments.whole(0, 65_535), default=None, help="port; default: the environment's PORT, else 8080"
     )
@@ -134,7 +136,7 @@ def from_arguments(parser: argparse.ArgumentParser, given: argparse.Namespace) -
     if ordinals and given.start_counter is None:
         parser.error("--fail-start with numbers needs --start-counter FILE, where starts are counted")
     return Options(
-        host=given.host,
+        host=_host() if given.host is None else given.host,
         port=_port(parser) if given.port is None else given.port,
         model=given.model,
         protocol=given.protocol,
@@ -161,6 +163,11 @@ def parse_options(command_line: Sequence[str]) -> Options:
     )
     add_arguments(parser)
     return from_arguments(parser, parser.parse_args(command_line))
+
+
+def _host() -> str:
+    """Kubelet probes a pod's address from outside it; on one machine nobody else has to reach a model."""
+    return "0.0.0.0" if "KUBERNETES_SERVICE_HOST" in os.environ else "127.0.0.1"  # noqa: S104 - see above
 
 
 def _port(parser: argparse.ArgumentParser) -> int:
