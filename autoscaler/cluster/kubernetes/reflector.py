@@ -258,17 +258,19 @@ class Reflector(Generic[Fact]):
             "resourceVersion": self._version,
             "timeoutSeconds": str(int(patience.watch_seconds * (1.0 + self._uniform()))),
         }
-        clock = asyncio.get_running_loop().time
-        began, events = clock(), self.counts.events
+        loop = asyncio.get_running_loop()
+        began, events = loop.time(), self.counts.events
         self.counts.watches += 1
         async with self._connection.stream(self.resource.path, query, patience.idle) as lines:
-            async for line in lines:
-                self._take(line)
-                self.counts.events += 1
-                self._well()
-        lasted = clock() - began >= patience.short_watch
-        if lasted:
-            self._well()
+            holds = loop.call_later(patience.short_watch, self._well)
+            try:
+                async for line in lines:
+                    self._take(line)
+                    self.counts.events += 1
+                    self._well()
+            finally:
+                holds.cancel()
+        lasted = loop.time() - began >= patience.short_watch
         return lasted or self.counts.events > events
 
     def _take(self, line: bytes) -> None:

@@ -163,6 +163,17 @@ async def test_while_lists_fail_what_was_known_stays() -> None:
         assert reflector.facts == {"default/a": 1}
 
 
+async def test_trouble_is_told_of_until_a_watch_holds_again() -> None:
+    server = StandInApiServer()
+    async with serving(server) as connection, reflecting(connection) as (reflector, _):
+        await until(lambda: server.watches == 1)
+        server.watch_faults.extend([Fault.UNAVAILABLE] * 3)
+        server.cut()
+        await until(lambda: "503" in reflector.in_trouble)
+        await until(lambda: not reflector.in_trouble)
+        assert server.watches >= 5
+
+
 async def test_an_object_that_cannot_be_read_hides_no_other() -> None:
     server = StandInApiServer()
     server.put("a", 13)
