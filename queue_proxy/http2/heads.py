@@ -220,24 +220,15 @@ _beginnings: dict[tuple[Pair, ...], _Beginning] = {}
 
 
 def _request(pairs: list[Pair], secret: frozenset[bytes]) -> Request | Unacceptable:
-    pseudo: dict[bytes, bytes] = {}
-    fields = RequestFields(secret)
-    regular = False
-    for pair in pairs:
-        if pair[0][:1] != b":":
-            regular = True
-            fields.add(pair)
-        elif regular:
-            raise MalformedError("a pseudo-header behind a field")
-        elif pair[0] in pseudo:
-            raise MalformedError("a pseudo-header is there twice")
-        else:
-            pseudo[pair[0]] = pair[1]
+    beginning: _Beginning | Unacceptable | None = _beginnings.get(tuple(pairs[:_PSEUDO_HEADERS]))
+    known = beginning is not None
+    pseudo = pairs[:_PSEUDO_HEADERS] if known else [pair for pair in pairs if pair[0][:1] == b":"]
+    fields = RequestFields(pairs[len(pseudo) :], secret)
     noted = fields.noted
     content_type = noted.get(b"content-type")
     grpc = content_type is not None and _is_grpc(content_type.value)
-    start = tuple(pseudo.items())
-    beginning = _beginnings.get(start) or _begin(start, fields.host, grpc)
+    if beginning is None:
+        beginning = _begin(tuple(pseudo), fields.host, grpc)
     if isinstance(beginning, Unacceptable):
         return beginning
     if fields.host is not None and fields.host.lower() != beginning.authority.lower():
@@ -248,12 +239,14 @@ def _request(pairs: list[Pair], secret: frozenset[bytes]) -> Request | Unaccepta
     forwarded = (*beginning.pairs, *fields.forwarded)
     first = encode(beginning.pairs, secret) if secret else beginning.block
     block = first + b"".join(fields.encoded)
-    recurs = fields.recur and start in _beginnings
+    recurs = known and fields.recur
     return Request(method, path, authority, forwarded, block, fields.content_length, grpc, secret, noted, recurs)
 
 
 def _begin(pseudo: tuple[Pair, ...], host: bytes | None, grpc: bool) -> _Beginning | Unacceptable:
     rest = dict(pseudo)
+    if len(rest) < len(pseudo):
+        raise MalformedError("a pseudo-header is there twice")
     complete = b":authority" in rest
     method = rest.pop(b":method", b"")
     scheme = rest.pop(b":scheme", None)

@@ -62,8 +62,8 @@ class RequestFields:
 
     __slots__ = ("_secret", "content_length", "encoded", "forwarded", "host", "noted", "recur")
 
-    def __init__(self, secret: frozenset[bytes]) -> None:
-        """`secret`: names that are never indexed."""
+    def __init__(self, pairs: list[Pair], secret: frozenset[bytes]) -> None:
+        """`secret`: names that are never indexed. Raises MalformedError."""
         self._secret = secret
         self.forwarded: list[Pair] = []
         self.encoded: list[bytes] = []
@@ -71,19 +71,18 @@ class RequestFields:
         self.content_length: int | None = None
         self.host: bytes | None = None
         self.recur = True
-
-    def add(self, pair: Pair) -> None:
-        """The next one. Raises MalformedError."""
-        known = _known.get(pair)
-        if known is None or (self._secret and pair[0] in self._secret):
-            known = self._read(pair)
-            if known is None:
-                return
-        encoded, noted = known
-        self.forwarded.append(pair)
-        self.encoded.append(encoded)
-        if noted is not None:
-            self.noted.setdefault(noted.name, noted)
+        recall = _known.get
+        for pair in pairs:
+            known = recall(pair)
+            if known is None or (secret and pair[0] in secret):
+                known = self._read(pair)
+                if known is None:
+                    continue
+            encoded, noted = known
+            self.forwarded.append(pair)
+            self.encoded.append(encoded)
+            if noted is not None:
+                self.noted.setdefault(noted.name, noted)
 
     def _read(self, pair: Pair) -> tuple[bytes, Field | None] | None:
         """Check a field; None when it is not forwarded."""
@@ -139,6 +138,8 @@ def is_forwarded(name: bytes) -> bool:
 
 def check_name(name: bytes) -> None:
     """Raises MalformedError."""
+    if name[:1] == b":":
+        raise MalformedError("a pseudo-header behind a field")
     if not _NAME(name):
         raise MalformedError("a field name with a character that is not allowed, or in upper case")
     if name in _OF_ONE_CONNECTION:

@@ -37,7 +37,7 @@ def test_a_request_means_the_same_when_its_fields_are_known(pairs: list[Pair], s
     first, second = read([*START, *pairs], secret), read([*START, *pairs], secret)
     if isinstance(first, Request) and isinstance(second, Request):
         # Fields compare by identity, and those that are remembered are the same ones.
-        assert first._replace(fields={}) == second._replace(fields={})
+        assert first._replace(fields={}, recurs=False) == second._replace(fields={}, recurs=False)
         assert [(one.name, one.value) for one in first.fields.values()] == [
             (one.name, one.value) for one in second.fields.values()
         ]
@@ -64,21 +64,17 @@ def test_a_field_that_is_known_is_secret_where_its_sender_says_so() -> None:
 
 
 def test_what_is_remembered_is_bounded() -> None:
-    fields = RequestFields(frozenset())
     for number in range(5_000):
-        fields.add((b"n%d" % (number // 3), b"%d" % number))
+        RequestFields([(b"n%d" % (number // 3), b"%d" % number)], frozenset())
         assert len(request_fields._known) <= 1_024
         assert len(request_fields._names) <= 1_024
-    fields.add((b"n" * 60_000, b"1"))
-    fields.add((b"long", b"v" * 300))
+    RequestFields([(b"n" * 60_000, b"1"), (b"long", b"v" * 300)], frozenset())
     assert max(map(len, request_fields._names)) <= 64
     assert (b"long", b"v" * 300) not in request_fields._known
 
 
 def test_one_name_with_ever_new_values_does_not_push_out_the_rest() -> None:
-    fields = RequestFields(frozenset())
-    for number in range(5_000):
-        fields.add((b"grpc-timeout", b"%dm" % number))
+    RequestFields([(b"grpc-timeout", b"%dm" % number) for number in range(5_000)], frozenset())
     assert len(request_fields._known) <= 64
 
 
@@ -92,3 +88,12 @@ def test_a_long_path_or_one_with_a_query_is_not_remembered(path: bytes) -> None:
 def test_host_and_authority_are_compared_also_when_the_authority_is_known() -> None:
     assert isinstance(read([*START, (b"host", b"M")]), Request)
     assert isinstance(read([*START, (b"host", b"other")]), Malformed)
+
+
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("more", [(b":path", b"/a.B/C"), (b":status", b"200"), (b":authority", b"m")])
+def test_pseudo_headers_stand_once_and_in_front_also_when_they_are_known(known: bool, more: Pair) -> None:
+    if known:
+        assert isinstance(read(START), Request)
+    for pairs in ([*START, more], [more, *START], [*START, (b"x", b"a"), more], [*START[:2], (b"x", b"a"), *START[2:]]):
+        assert isinstance(read(pairs), Malformed)
