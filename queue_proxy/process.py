@@ -18,6 +18,9 @@ from typing import Protocol
 import uvloop
 
 _AT_ONCE = 128 + signal.SIGTERM
+_YOUNG_OBJECTS = 10_000
+"""Objects more than there were, before the collector looks. The path makes no cycles, so with the usual 700 it would
+look over and over at the same few hundred requests that are under way, and find nothing."""
 
 
 class StartError(Exception):
@@ -59,6 +62,7 @@ async def _serve(make: Callable[[], Server]) -> int:
     # What is there now stays for good: the collector need not look at it again each time.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(_YOUNG_OBJECTS, 10, 10)
     at_once = False
     try:
         waited_for = [orders.to_drain] if watching is None else [watching, orders.to_drain]
