@@ -94,10 +94,11 @@ class _Loop:
         self._wanted = [-1] * len(policies)
         self._in_path = [True] * len(policies)
         self._resting = [False] * len(policies)
+        self._resting_with_replicas = [False] * len(policies)
         self._last_urgent = [-_NEVER] * len(policies)
         self._told: set[int] = set()
         for s in range(len(policies)):
-            plant.tell_arrivals(s, True)
+            plant.tell_arrivals(s)
 
     def run(self, progress: Progress | None) -> None:
         """Up to the end."""
@@ -120,9 +121,13 @@ class _Loop:
                     progress(at / end)
 
     def _arrival(self, s: int) -> None:
-        """A request found no endpoint: an urgent policy is asked now, one that rested at its next turn."""
+        """A request found no endpoint, or came while its policy rested. An urgent policy is asked now when it found
+        none; whoever rested is asked at its next turn, as if it had never ceased to be asked."""
         policy, now = self._policies[s], self._plant.now
-        if policy.urgent:
+        if self._resting_with_replicas[s]:
+            self._plant.tell_arrivals(s)
+            at = self._next_turn(s, now)
+        elif policy.urgent:
             at = max(now, self._last_urgent[s] + _URGENT_GAP)
             self._told.add(s)
         elif self._resting[s]:
@@ -148,15 +153,26 @@ class _Loop:
             plant.put_activator(s, order.activator_in_path)
         if self._watch is not None:
             self._watch(observed, order)
-        asleep = order.replicas == 0 and observed.replicas.ready == 0 and observed.held == 0
-        self._resting[s] = order.rests and asleep
-        if self._resting[s]:
-            self._due[s] = _NEVER
-            if order.again_at is not None and order.again_at < _NEVER:
-                self._ask_at(s, max(order.again_at, now))
-        else:
+        self._rest_or_ask(s, observed, order)
+
+    def _rest_or_ask(self, s: int, observed: Observed, order: Order) -> None:
+        plant, now, replicas = self._plant, observed.at, observed.replicas
+        if self._resting_with_replicas[s]:
+            self._resting_with_replicas[s] = False
+            plant.tell_arrivals(s)
+        nobody = not (observed.held or observed.in_flight or replicas.draining)
+        steady = order.replicas == replicas.wanted == replicas.ready and nobody
+        self._resting[s] = order.rests and steady
+        if not self._resting[s]:
             turn = self._next_turn(s, now)
             self._ask_at(s, turn if order.again_at is None else max(now + 1e-6, min(turn, order.again_at)))
+            return
+        if replicas.ready:
+            self._resting_with_replicas[s] = True
+            plant.tell_arrivals(s, every=True)
+        self._due[s] = _NEVER
+        if order.again_at is not None and order.again_at < _NEVER:
+            self._ask_at(s, max(order.again_at, now + 1e-6))
 
     def _next_turn(self, s: int, now: float) -> float:
         """The next multiple of its period."""

@@ -125,6 +125,7 @@ def _after(
         excess_burst=excess_burst_capacity(
             policy, counted_for_burst(policy, replicas), readings.panic, state.excess_burst
         ),
+        until=outcome.until,
     )
 
 

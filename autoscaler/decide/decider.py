@@ -44,6 +44,11 @@ class Decider:
         """The policy decided by."""
         return self._policy
 
+    @property
+    def until(self) -> float | None:
+        """When the timer runs out that keeps what nobody needs, as of the last step; None when none runs."""
+        return None if self._state is None else self._state.until
+
     def step(self, observation: Observation) -> Decision:
         """Decide on one observation. One that is older than the last is taken as of the last one's time."""
         policy, state = self._policy, self._state

@@ -63,6 +63,7 @@ class State:
     proxy_since    since when the activator is known to be in the path, None while it is not
     last_work      when there was last evidence of a request
     excess_burst   the last excess burst capacity, kept while there are no numbers
+    until          when the timer runs out that keeps what nobody needs, None when none runs
     """
 
     at: float
@@ -75,6 +76,7 @@ class State:
     proxy_since: float | None
     last_work: float
     excess_burst: int
+    until: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

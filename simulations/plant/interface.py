@@ -231,8 +231,8 @@ class Plant(Protocol):
         ...
 
     def advance(self, until: float) -> int:
-        """Let time pass up to `until`. Returns −1 then, or earlier the service in which a request has just found no
-        endpoint and that asked to be told (`tell_arrivals`); `now` is that moment."""
+        """Let time pass up to `until`. Returns −1 then; or earlier the service in which a request has just found
+        no endpoint, or in which any has come where that was asked for; `now` is that moment."""
         ...
 
     def observe(self, service: int, *, urgent: bool = False) -> Observed:

@@ -42,6 +42,8 @@ class Requests(Protocol):
 
 
 _MOST_REPLICAS_AT_ONCE = 1_000_000
+# Whole seconds that are kept beyond those between two observations: what somebody is told who has rested.
+_SECONDS_KEPT = 120
 
 
 class SimulatedPlant:
@@ -53,7 +55,7 @@ class SimulatedPlant:
         """At the beginning of the trace. `longest_period`: seconds between two observations of a service, at most."""
         self._core = compiled_core() if (can_compile() if compiled is None else compiled) else plain_core()
         self._scenario = scenario
-        self._ring = int(longest_period + scenario.metrics.delay) + 64
+        self._ring = int(longest_period + scenario.metrics.delay) + _SECONDS_KEPT
         self._bin_width = bin_width(trace.span)
         self._state = initial_state(
             scenario, compiled=self._core.compiled, ring=self._ring, bins=BIN_LIMIT, width=self._bin_width
@@ -120,9 +122,9 @@ class SimulatedPlant:
         """See Plant."""
         self._set_service(service, "in_path", int(in_path))
 
-    def tell_arrivals(self, service: int, wanted: bool) -> None:
-        """Whether `advance` stops when a request of this service finds no endpoint."""
-        self._set_service(service, "tells", int(wanted))
+    def tell_arrivals(self, service: int, *, every: bool = False) -> None:
+        """Let `advance` stop when a request of this service finds no endpoint, or when any comes."""
+        self._set_service(service, "tells", 2 if every else 1)
 
     def results(self) -> Results:
         """See Plant."""

@@ -156,7 +156,7 @@ class Service:
     longest_backoff: float = 0.0
     # Requests now.
     in_path: int = 1
-    tells: int = 0
+    tells: int = 0  # 1: of requests that find no endpoint; 2: of any
     announce_at: int = 1
     regime_since: float = 0.0
     held: int = 0

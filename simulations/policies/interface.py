@@ -18,7 +18,8 @@ class Order:
     replicas   how many
     activator_in_path  whether requests pass the activator while replicas are ready
     again_at   when to ask again at the latest, seconds; None: after the policy's period
-    rests      nothing will change before a request arrives (or `again_at`, where it is given): do not ask until then
+    rests      nothing will change before a request arrives (or `again_at`, where it is given): do not ask until then;
+               only while nothing is in flight, starting, pending or failed. What is told then goes back two minutes.
     decision   the record of it, where the policy makes one
     """
 

@@ -1,7 +1,12 @@
-"""Pilotlight itself: the controller's own Decider, fed with the Observations that the controller would have made."""
+"""Pilotlight itself: the controller's own Decider, fed with the Observations that the controller would have made.
+
+While nobody comes and the windows have forgotten who did, a step can only be the same as the last until a timer runs
+out: such steps are left out. What is decided in between is not recorded, and all that follows is the same.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from autoscaler.decide.decider import Decider
@@ -13,6 +18,8 @@ from simulations.scenario import Scenario, ServiceSpec
 
 # As the controller's Cadence.evaluation.
 EVALUATION_SECONDS = 2.0
+# Without load, these are followed by another only when a timer runs out.
+_AT_REST = (Reason.ASLEEP, Reason.WAITING_TO_SLEEP, Reason.STEADY, Reason.AT_MIN)
 
 
 class Pilotlight:
@@ -24,27 +31,29 @@ class Pilotlight:
         """Begin with empty windows."""
         self.period = period
         self._decider = Decider(service, policy)
-        self._quiet_for = policy.stable_window_seconds + policy.scale_down_delay_seconds
-        self._asleep_since: float | None = None
+        # So long after the last load the windows hold nothing but zeros, and so does the delay.
+        self._forgets_after = max(60.0, policy.stable_window_seconds + 2.0) + policy.scale_down_delay_seconds + 4.0
+        self._last_load = 0.0
 
     def step(self, observed: Observed) -> Order:
         """See Policy."""
         decision = self._decider.step(observed.observation())
+        if observed.in_flight or observed.held or any(sample.concurrency or sample.rps for sample in observed.samples):
+            self._last_load = observed.at
+        rests = decision.reason in _AT_REST and observed.at - self._last_load > self._forgets_after
         return Order(
             decision.desired,
             activator_in_path=decision.activator_in_path,
-            rests=self._rests(decision.reason, observed.at),
+            again_at=self._next_turn(self._decider.until, observed.at) if rests else None,
+            rests=rests,
             decision=decision,
         )
 
-    def _rests(self, reason: Reason, now: float) -> bool:
-        """Asleep, and for so long that the windows have forgotten what was before: each further step would be alike."""
-        if reason is not Reason.ASLEEP:
-            self._asleep_since = None
-            return False
-        if self._asleep_since is None:
-            self._asleep_since = now
-        return now - self._asleep_since > self._quiet_for + 2 * self.period
+    def _next_turn(self, until: float | None, now: float) -> float | None:
+        """The first evaluation after now at which a timer that ends then has run out."""
+        if until is None:
+            return None
+        return max(math.ceil(until / self.period), math.floor(now / self.period) + 1) * self.period
 
 
 def pilotlight(policies: Mapping[str, ScalingPolicy] | ScalingPolicy) -> MakePolicy:

@@ -63,6 +63,8 @@ def attempt(p: State, i: int, now: float) -> None:
     touch_load(p, s, now)
     service.attempts += 1
     service.second_arrived += 1
+    if service.tells == 2:
+        p.world[0].told = s
     request.sent_at = now
     request.replica = NONE
     request.older, request.newer = service.newest, NONE

@@ -111,14 +111,14 @@ def carry_out(world: tuple[Scenario, Arrivals, list[int]], *, compiled: bool) ->
     return simulate(scenario, trace, policies, compiled=compiled)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(worlds())
 def test_the_plain_and_the_compiled_core_agree_to_the_bit(world: tuple[Scenario, Arrivals, list[int]]) -> None:
     pytest.importorskip("numba")
     assert plain(carry_out(world, compiled=False).results) == plain(carry_out(world, compiled=True).results)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(worlds())
 def test_every_request_ends_once_and_every_gpu_second_is_accounted_for(
     world: tuple[Scenario, Arrivals, list[int]],
@@ -149,7 +149,7 @@ def test_every_request_ends_once_and_every_gpu_second_is_accounted_for(
         )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.lists(st.floats(0.0, 150.0), max_size=60), st.floats(0.0, 0.6), st.sampled_from([0.0, 0.5, 3.0]))
 def test_samples_tell_all_load_once_however_many_scrapes_are_lost(
     arrivals: list[float], loss: float, delay: float
@@ -164,7 +164,7 @@ def test_samples_tell_all_load_once_however_many_scrapes_are_lost(
     assert sum(sample.waiting for sample in samples) == pytest.approx(results.wait_seconds)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(st.lists(st.floats(0.0, 150.0), max_size=60), st.sampled_from([0.0, 0.5, 3.0]))
 def test_what_waits_counts_a_whole_second_when_it_is_announced(arrivals: list[float], delay: float) -> None:
     policy = OnDemand(keep=20.0)

@@ -1,0 +1,168 @@
+"""How fast the simulator is: beside SimFaaS at its own load, a day at 20 requests a second, 16 days of 77 models.
+
+    python -m benchmarks.simulator [--simfaas PYTHON]
+
+PYTHON is an interpreter that has `simfaas` (PyPI, 0.2.2); without one that comparison is left out. SimFaaS is measured
+in the same run, on the load that keeps some 35 of its instances: 10 requests a second of 1.99 s each (2.24 s cold),
+expiry after 600 s. Each figure is the median of three runs; compiling (once for each version) is not in it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import resource
+import statistics
+import subprocess
+import time
+from collections import deque
+from collections.abc import Iterator
+
+import numpy as np
+
+from autoscaler.policy.scaling_policy import ScalingPolicy
+from simulations.plant.interface import Observed
+from simulations.policies.interface import MakePolicy, Order
+from simulations.policies.pilotlight import pilotlight
+from simulations.run import SimulatedTrace, simulate
+from simulations.scenario import DrawnSeconds, MeasuredSeconds, Scenario, ServiceSpec, StartDraws
+from simulations.traces.trace import CHUNK_ROWS, Requests
+
+DAY = 86_400.0
+
+_SIMFAAS = """
+import time
+from simfaas.ServerlessSimulator import ServerlessSimulator
+rates = []
+for _ in range(3):
+    simulator = ServerlessSimulator(arrival_rate=10, warm_service_rate=1/1.991, cold_service_rate=1/2.244,
+                                    expiration_threshold=600, max_time=1e4)
+    began = time.perf_counter()
+    simulator.generate_trace(progress=False)
+    rates.append(simulator.total_req_count / (time.perf_counter() - began))
+print(sorted(rates)[1])
+"""
+
+
+class Poisson:
+    """Arrivals of several services with a rate each, made anew whenever they are read; nothing is kept."""
+
+    def __init__(self, rates: list[float], span: float, seed: int = 1) -> None:
+        self.span = span
+        self._rates = np.array(rates)
+        self._seed = seed
+
+    def chunks(self) -> Iterator[Requests]:
+        random = np.random.default_rng(self._seed)
+        total, at = float(self._rates.sum()), 0.0
+        unknown = np.full(CHUNK_ROWS, -1, np.int32)
+        while at < self.span:
+            arrival = at + np.cumsum(random.exponential(1.0 / total, CHUNK_ROWS))
+            at = float(arrival[-1])
+            service = np.zeros(CHUNK_ROWS, np.int32)
+            if len(self._rates) > 1:
+                service = random.choice(len(self._rates), CHUNK_ROWS, p=self._rates / total).astype(np.int32)
+            chunk = Requests(arrival, service, unknown, unknown, np.full(CHUNK_ROWS, math.nan))
+            yield chunk if at < self.span else chunk.take(arrival < self.span)
+
+
+class KeepAlive:
+    """A replica for each request at a time, each kept for 600 s after it was last needed: what SimFaaS simulates."""
+
+    period = 1.0
+    urgent = True
+
+    def __init__(self) -> None:
+        self._peaks: deque[tuple[float, int]] = deque()
+
+    def step(self, observed: Observed) -> Order:
+        """See Policy."""
+        needed = math.ceil(observed.in_flight + observed.held)
+        while self._peaks and (self._peaks[-1][1] <= needed or self._peaks[0][0] < observed.at - 600.0):
+            if self._peaks[-1][1] <= needed:
+                self._peaks.pop()
+            else:
+                self._peaks.popleft()
+        self._peaks.append((observed.at, needed))
+        return Order(self._peaks[0][1])
+
+
+class WindowAverage:
+    """KPA in its simplest form: replicas for the mean load of a minute, over 70 % of the limit; every two seconds."""
+
+    period = 2.0
+    urgent = True
+
+    def __init__(self, target: float) -> None:
+        self._target = target
+        self._window: deque[float] = deque(maxlen=60)
+        self._idle_since = 0.0
+
+    def step(self, observed: Observed) -> Order:
+        """See Policy."""
+        self._window.extend(sample.concurrency for sample in observed.samples)
+        load = sum(self._window) / max(1, len(self._window))
+        wanted = math.ceil(load / self._target)
+        if wanted or observed.held or observed.in_flight:
+            self._idle_since = observed.at
+            return Order(max(1, wanted))
+        return Order(0, rests=True) if observed.at - self._idle_since > 30.0 else Order(observed.replicas.wanted)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description="How fast the simulator is.")
+    parser.add_argument("--simfaas", metavar="PYTHON", help="an interpreter that has simfaas")
+    simfaas_python = parser.parse_args().simfaas
+    start = StartDraws.of("a quarter of a second", 0.253)
+    one = Scenario((ServiceSpec("one", DrawnSeconds(1.991), start, limit=1),))
+    simulate(one, Poisson([1.0], 100.0), [KeepAlive()])  # compiled, or read from the cache, now
+    ours = _rate(one, Poisson([10.0], 20_000.0), lambda service, scenario: KeepAlive())
+    print(f"10 requests/s, keep-alive 600 s: {ours / 1e6:.2f} M requests/s")
+    if simfaas_python:
+        theirs = float(subprocess.run([simfaas_python, "-c", _SIMFAAS], check=True, capture_output=True).stdout)
+        print(
+            f"  SimFaaS 0.2.2 in the same run: {theirs / 1e3:.1f} k requests/s; ours is {ours / theirs:.0f} times that"
+        )
+    four = Scenario((ServiceSpec("four", DrawnSeconds(2.0), StartDraws.of("30 s", 30.0), limit=4),))
+    busy = Poisson([20.0], DAY)
+    _report("a day at 20/s, window average each 2 s", four, busy, lambda service, scenario: WindowAverage(2.8))
+    policy = pilotlight(ScalingPolicy(target=4.0, container_concurrency=4))
+    _report("a day at 20/s, Pilotlight's decisions", four, busy, policy)
+    rates = [14_000.0 / (16 * DAY) * share for share in _shares(77)]
+    rare = Poisson(rates, 16 * DAY)
+    specs = [ServiceSpec(f"m{i}", MeasuredSeconds(27.0), StartDraws.of("90 s", 90.0), limit=1) for i in range(77)]
+    models = Scenario(tuple(specs))
+    _report("16 days of 77 models, window average", models, rare, lambda service, scenario: WindowAverage(1.0))
+    policy = pilotlight(ScalingPolicy(target=1.0, target_utilization=1.0, container_concurrency=1))
+    _report("16 days of 77 models, Pilotlight's decisions", models, rare, policy)
+    print(f"most memory: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MiB")
+
+
+def _shares(count: int) -> list[float]:
+    weights = [1.0 / (rank + 1) for rank in range(count)]
+    return [weight / sum(weights) for weight in weights]
+
+
+def _rate(scenario: Scenario, trace: SimulatedTrace, make: MakePolicy) -> float:
+    return statistics.median(_once(scenario, trace, make)[0] for _ in range(3))
+
+
+def _report(name: str, scenario: Scenario, trace: SimulatedTrace, make: MakePolicy) -> None:
+    runs = [_once(scenario, trace, make) for _ in range(3)]
+    seconds = statistics.median(run[1] for run in runs)
+    processor = statistics.median(run[2] for run in runs)
+    _, _, _, requests, steps = runs[0]
+    print(f"{name}: {seconds:.2f} s ({processor:.2f} s of processor), {requests:,} requests, {steps:,} decisions")
+
+
+def _once(scenario: Scenario, trace: SimulatedTrace, make: MakePolicy) -> tuple[float, float, float, int, int]:
+    began, worked = time.perf_counter(), time.process_time()
+    run = simulate(scenario, trace, make)
+    took, worked = time.perf_counter() - began, time.process_time() - worked
+    requests = sum(service.requests for service in run.results.services)
+    return requests / took, took, worked, requests, run.steps
+
+
+if __name__ == "__main__":
+    main()
