@@ -4,8 +4,9 @@ decided → created → scheduled → prepared → started → ready → first r
 which of these it is: a node that has to come, a model that is fetched, an image that is pulled, weights that load.
 
 Kubernetes tells times in whole seconds, by the clocks of its machines. So a step that is seen to happen counts when it
-was seen, by our own clock; what a cluster says of it is used only for what happened before we looked. When a model is
-ready is told by its queue proxy, which asks it every few milliseconds; a kubelet asks once a second.
+was seen, by our own clock; what a cluster says of it is used only for what happened before we looked, and for what a
+kubelet tells up to seconds late: then the middle of the second that it names is nearer. When a model is ready is told
+by its queue proxy, which asks it every few milliseconds; a kubelet asks once a second.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from autoscaler.cluster.interface import Replica, ReplicaPhase
 KEPT_STARTS = 50
 # A whole second that is less than this away from now has just been: its fraction was cut off, and clocks differ.
 _TRUNCATED = 1.5
+# Further away from now than this is not late any more: then the clocks differ.
+_KUBELET_IS_LATE = 3.0
 # What comes later than this after an order is not what was ordered.
 _ORDER_LASTS = 10.0
 # How long a replica's queue proxy may take to say when its model was ready, before the cluster's word is taken.
@@ -44,6 +47,9 @@ class StartPhase(Enum):
     STARTED = "started"
     READY = "ready"
     FIRST_REQUEST = "first-request"
+
+
+_TOLD_BY_KUBELET = (StartPhase.PREPARED, StartPhase.STARTED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +166,9 @@ class StartLog:
         if start is None:
             start = self._starts[replica.name] = _Start(self._looked, self._ordered_for_one_that_came(now))
 
-        def moment(reported: float) -> float:
+        def moment(reported: float, phase: StartPhase) -> float:
+            if phase in _TOLD_BY_KUBELET and 0.0 <= now - reported < _KUBELET_IS_LATE:
+                return min(now, reported + 0.5)
             if seen_before:
                 return now  # the last view was without it
             whole = reported == math.floor(reported)
@@ -174,9 +182,9 @@ class StartLog:
         }
         for phase, reported in steps.items():
             if reported is not None and phase not in start.marks:
-                start.marks[phase] = moment(reported)
+                start.marks[phase] = moment(reported, phase)
         if replica.phase is ReplicaPhase.READY and replica.ready_at is not None and start.shown_ready_at is None:
-            start.shown_ready_at = moment(replica.ready_at)
+            start.shown_ready_at = moment(replica.ready_at, StartPhase.READY)
 
     def _ordered_for_one_that_came(self, now: float) -> float | None:
         """A replica that comes long after an order, or that was there before us, was not what was ordered."""

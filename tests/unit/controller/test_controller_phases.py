@@ -40,6 +40,16 @@ def test_steps_count_when_they_were_seen_by_our_own_clock() -> None:
     }
 
 
+def test_what_a_kubelet_tells_late_happened_in_the_second_that_it_names() -> None:
+    log = StartLog()
+    log.viewed((), 99.0)
+    log.viewed((SCHEDULED,), 101.25)
+    log.viewed((replace(STARTED, prepared_at=107.0),), 109.75)
+    log.model_ready("r1", 110.0)
+    log.viewed((READY,), 111.0)
+    assert durations(log) == {"scheduled": 0.0, "prepared": 6.25, "started": 1.0, "ready": 1.5}
+
+
 def test_a_clock_that_is_wrong_on_another_machine_changes_nothing() -> None:
     log = StartLog()
     log.viewed((), 99.0)
