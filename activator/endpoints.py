@@ -36,6 +36,9 @@ class Standing(Enum):
     GONE         nothing: the table no longer lists it; it exists only until its last request ends
     """
 
+    # Members are single objects, and every request is counted by one.
+    __hash__ = object.__hash__
+
     STARTING = "starting"
     READY = "ready"
     UNREACHABLE = "unreachable"
@@ -135,9 +138,7 @@ class Endpoints:
             return load
         if self._buckets and (self._capacity <= 0 or self._least < self._capacity):
             load = next(iter(self._buckets[self._least]))
-            self._leave_bucket(load)
-            load.in_flight += 1
-            self._enter_bucket(load)
+            self._move(load, 1)
             return load
         if self._trials:
             load, _ = self._trials.popitem(last=False)
@@ -197,15 +198,13 @@ class Endpoints:
 
     def release(self, load: EndpointLoad, *, reached: bool) -> None:
         """A request that `take` gave out has ended. `reached`: the endpoint accepted its connection."""
-        in_bucket = load.standing is Standing.READY and not load.shared
-        if in_bucket:
-            self._leave_bucket(load)
-        load.in_flight -= 1
         if reached:
             load.failures = 0
-        if in_bucket:
-            self._enter_bucket(load)
-        elif load.standing is Standing.TRIAL:
+        if load.standing is Standing.READY and not load.shared:
+            self._move(load, -1)
+            return
+        load.in_flight -= 1
+        if load.standing is Standing.TRIAL:
             if reached:
                 self._stand(load, Standing.READY)
             elif load.in_flight == 0:
@@ -313,6 +312,23 @@ class Endpoints:
         """Where most is granted there is most room, as far as is known here; of equal ones, who had that longest. Looks
         at all of them, which is nothing beside the messages that it took to get their tokens."""
         return max(self._granted, key=lambda load: len(load.tokens))
+
+    def _move(self, load: EndpointLoad, by: int) -> None:
+        """One more or one less is in flight at a ready endpoint."""
+        before, after = load.in_flight, load.in_flight + by
+        buckets = self._buckets
+        bucket = buckets[before]
+        if len(bucket) > 1 or after in buckets:
+            self._leave_bucket(load)
+            load.in_flight = after
+            self._enter_bucket(load)
+            return
+        # Alone, and so it stays: with few endpoints that is the usual case, and a new bucket costs more than all else.
+        del buckets[before]
+        buckets[after] = bucket
+        load.in_flight = after
+        if before == self._least:
+            self._least = after
 
     def _enter_bucket(self, load: EndpointLoad) -> None:
         bucket = self._buckets.get(load.in_flight)
