@@ -21,6 +21,8 @@ from autoscaler.controller.service import ServiceControl
 
 _log = logging.getLogger(__name__)
 
+_FAREWELL_SECONDS = 0.5
+
 
 class Office:
     """Knowledge for the API, and the application of the control socket."""
@@ -51,8 +53,10 @@ class Office:
         finally:
             self._controller = None
             announcing.cancel()
-            # They are to dial who leads now, and until then to keep what they have.
-            await asyncio.gather(announcing, controller.intake.close(), return_exceptions=True)
+            # They are to dial who leads now, and until then to keep what they have. One that does not answer does not
+            # hold up the lease, which is given up after this.
+            closing = asyncio.wait_for(controller.intake.close(), _FAREWELL_SECONDS)
+            await asyncio.gather(announcing, closing, return_exceptions=True)
 
     # For activators
 
