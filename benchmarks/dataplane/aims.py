@@ -58,7 +58,7 @@ def judge(readings: Readings) -> list[Verdict]:
             cpu_ratio(readings, load, _CHAIN, _KNATIVE),
             1.0,
         )
-        for load in (Load.BARE, Load.HEADS)
+        for load in (Load.BARE, Load.HEADS, Load.GRPC)
     ]
     return [
         *verdicts,

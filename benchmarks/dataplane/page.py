@@ -238,12 +238,16 @@ A request through any proxy is received, sent, received and sent: four system ca
 the language. nginx and haproxy, decades of C, show where that ends; how far we are is the ratio to haproxy:
 {distance}. User and kernel time are told apart by ticks, to about 10 %.
 
+Where bytes or events pass through, nearly all of it is the kernel's, and two proxies in a row move everything twice.
+So activator and queue proxy together are held to be cheaper than one Knative proxy for requests and calls, and not for
+streams and large bodies, where two of the leanest proxies would not be.
+
 """
 
 _REPRODUCE = """\
 ## How to reproduce
 
-    make bench-dataplane                           # all of it: about five minutes a round
+    make bench-dataplane                           # all of it: about six minutes a round
     python -m benchmarks.dataplane --quick         # shows that it works; its figures mean little
     python -m benchmarks.dataplane --loads bare,heads --proxies queue-proxy,knative,haproxy --rounds 9
 
