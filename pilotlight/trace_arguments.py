@@ -54,9 +54,12 @@ def add_trace_arguments(parser: argparse.ArgumentParser) -> None:
 
 def opened_trace(given: argparse.Namespace) -> tuple[OpenedTrace, Trace]:
     """What was recognised, and the trace with all changes made to it. Raises CommandError."""
-    own_load = given.load
     options = ReadOptions(
-        skip_bad=given.skip_bad, seed=given.trace_seed, durations=given.durations, tokens=given.tokens
+        skip_bad=given.skip_bad,
+        seed=given.trace_seed,
+        load=given.load,
+        durations=given.durations,
+        tokens=given.tokens,
     )
     try:
         opened = open_or_generate(given.trace, options, given.format)
@@ -65,7 +68,6 @@ def opened_trace(given: argparse.Namespace) -> tuple[OpenedTrace, Trace]:
             trace = transforms.select(trace, given.service)
         if given.begin is not None or given.end is not None:
             trace = transforms.window(trace, given.begin or 0.0, math.inf if given.end is None else given.end)
-        trace = transforms.scale_load(trace, own_load, given.trace_seed)
         if given.burstiness != 1.0:
             trace = transforms.warp_burstiness(trace, given.burstiness)
         return opened, transforms.repeat(trace, given.repeat)

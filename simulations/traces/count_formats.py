@@ -111,7 +111,6 @@ def _opened(
         bins=bins,
         seed=options.seed,
         origin=input_digest(inputs, options, drawn=False),
-        load=options.load,
         durations=durations,
     )
     drawn = f"only counts per {width:g} s are recorded: requests are drawn within them, seed {options.seed}"

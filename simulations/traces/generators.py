@@ -71,6 +71,11 @@ class GeneratedTrace:
         """How many requests it has on average."""
         return float(self.curve.expected[-1])
 
+    def scaled(self, factor: float) -> GeneratedTrace:
+        """At rates multiplied by `factor`; gaps vary as they did."""
+        curve = RateCurve(self.curve.edges, self.curve.rates * factor)
+        return replace(self, curve=curve, notation=f"{self.notation},load={factor!r}")
+
     def chunks(self) -> Iterator[Requests]:
         """See Trace."""
         return rechunked(self._blocks())

@@ -6,6 +6,7 @@ nothing recognises gets the list of what could have been.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from simulations.traces.count_formats import COUNT_FORMATS
@@ -38,6 +39,11 @@ _NO_TRACES = {
 def open_trace(path: Path, options: ReadOptions | None = None, form: str | None = None) -> OpenedTrace:
     """Open the trace at `path`; `form` names its format, None: find out. Raises TraceError."""
     options = options or ReadOptions()
+    opened = _opened(path, options, form)
+    return replace(opened, trace=scale_load(opened.trace, options.load, options.seed))
+
+
+def _opened(path: Path, options: ReadOptions, form: str | None) -> OpenedTrace:
     known = {known.name: known for known in FORMATS}
     if form is not None and form not in known:
         raise TraceError(f"format {form!r:.60} is not known; there are {', '.join(known)}")
@@ -58,9 +64,7 @@ def open_or_generate(text: str, options: ReadOptions | None = None, form: str | 
     """What a command line calls a trace: a path, or a generator (see notation). Raises TraceError."""
     options = options or ReadOptions()
     if form is None and is_generator(text) and not Path(text).exists():
-        trace = generate(text, options.seed)
-        if options.load != 1.0:
-            trace = scale_load(trace, options.load, options.seed)
+        trace = scale_load(generate(text, options.seed), options.load, options.seed)
         return OpenedTrace(trace, "generator", f"{text}: generated, seed {options.seed}")
     return open_trace(Path(text), options, form)
 

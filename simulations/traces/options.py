@@ -16,7 +16,7 @@ class ReadOptions:
 
     skip_bad   count bad rows instead of ending at the first
     seed       of what is drawn where a format has only rates, counts or whole seconds
-    load       rates of formats that have rates are multiplied by this before requests are drawn
+    load       this many times the requests; rates and counts are multiplied before requests are drawn
     durations  the file of durations that belongs to a file of counts; None: the one that lies beside it, if any
     tokens     the file of token lengths that belongs to a file of rates; None: the one that lies beside it, if any
     """
@@ -66,4 +66,4 @@ def input_digest(digests: dict[str, str], options: ReadOptions, *, drawn: bool) 
     """A trace's digest: of the one file alone when nothing but it counts, else of all that counts."""
     if not drawn and len(digests) == 1:
         return next(iter(digests.values()))
-    return digest_of({"inputs": digests, "seed": options.seed if drawn else None, "load": options.load})
+    return digest_of({"inputs": digests, "seed": options.seed if drawn else None})

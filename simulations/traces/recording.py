@@ -105,7 +105,6 @@ def _trace(source: Source, options: ReadOptions, told: _Told) -> CountsTrace:
         bins=last - first + 1,
         seed=options.seed,
         origin=source.digest(),
-        load=options.load,
     )
 
 

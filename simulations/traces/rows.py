@@ -78,10 +78,8 @@ class RowFormat:
         """Read the whole file once. Raises TraceError."""
         header = header_of(source)
         if not self.recognise(source):
-            wanted = ", ".join(self.needs or self.arrival)
-            raise TraceError(
-                f"{source.path}:1: the header of format {self.name} has {wanted}; this one: {header}"[:500]
-            )
+            wanted, first = ", ".join(self.needs or self.arrival), "".join(source.first_lines(1))
+            raise TraceError(f"{source.path}:1: the header of format {self.name} has {wanted}; this is {first[:80]!r}")
         reader = _Reader(self, source, options, header)
         return reader.read()
 

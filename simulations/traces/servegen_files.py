@@ -136,10 +136,9 @@ def _opened(
         lengths=_moved(lengths, first),
         seed=options.seed,
         origin=input_digest(inputs, options, drawn=False),
-        load=options.load,
     )
-    mean = float(rates.rate.sum()) * options.load / bins
-    made = f"requests are made from rates, mean {mean:.3g}/s with load {options.load:g}, seed {options.seed}"
+    mean = float(rates.rate.sum()) / bins
+    made = f"requests are made from rates, mean {mean:.4g}/s times load {options.load:g}, seed {options.seed}"
     clients = len(np.unique(rates.client))
     return OpenedTrace(
         trace=trace,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from simulations.traces.counts import CountsTrace
+from simulations.traces.generators import GeneratedTrace, MixedTrace
 from simulations.traces.randomness import stream
 from simulations.traces.servegen import RatesTrace
 from simulations.traces.trace import (
@@ -238,14 +239,17 @@ def window(trace: Trace, begin: float, end: float) -> Trace:
 def scale_load(trace: Trace, factor: float, seed: int = 1) -> Trace:
     """`factor` times the requests, at the same times of day. Raises TraceError.
 
-    A trace that is made from rates or counts is made from others; of any other, requests are copied or left out.
+    A trace that is made from rates or counts is made from others, with gaps that vary as they did; of any other,
+    requests are copied or left out.
     """
     if not 0.0 < factor <= MOST_LOAD:
         raise TraceError(f"load is more than 0 and up to {MOST_LOAD:g} times, not {factor:g}")
     if factor == 1.0:
         return trace
-    if isinstance(trace, CountsTrace | RatesTrace):
+    if isinstance(trace, CountsTrace | RatesTrace | GeneratedTrace):
         return trace.scaled(factor)
+    if isinstance(trace, MixedTrace):
+        return replace(trace, parts=tuple(scale_load(part, factor, seed) for part in trace.parts))
     return _Scaled(trace, factor, seed)
 
 

@@ -161,6 +161,12 @@ def test_every_family_works_without_any_key() -> None:
 BASE = "gamma:rate=5,cv=2,span=1h,services=3,name=s"
 
 
+def recorded(text: str) -> Trace:
+    """The same requests as a trace that nothing is known of but them."""
+    trace = generate(text)
+    return window(trace, 0.0, trace.span)
+
+
 @settings(max_examples=12, deadline=None)
 @given(
     factor=st.floats(0.05, 4.0),
@@ -172,6 +178,7 @@ def test_every_change_keeps_the_laws_of_traces(factor: float, burstiness: float,
     trace: Trace = generate(BASE)
     for changed in (
         scale_load(trace, factor),
+        scale_load(recorded(BASE), factor),
         warp_burstiness(trace, burstiness),
         window(trace, begin, begin + 600.0),
         repeat(trace, times),
@@ -179,17 +186,24 @@ def test_every_change_keeps_the_laws_of_traces(factor: float, burstiness: float,
     ):
         assert_lawful(changed)
         assert (changed.digest == trace.digest) == (changed is trace)
+        assert [len(chunk) for chunk in changed.chunks()] == [len(chunk) for chunk in changed.chunks()]
 
 
 @pytest.mark.parametrize("factor", [0.25, 1.0, 2.0, 3.7])
-def test_load_is_multiplied(factor: float) -> None:
-    trace = generate(BASE)
+@pytest.mark.parametrize("made", [True, False])
+def test_load_is_multiplied(factor: float, made: bool) -> None:
+    trace = generate(BASE) if made else recorded(BASE)
     scaled = scale_load(trace, factor)
-    assert assert_lawful(scaled) == pytest.approx(factor * assert_lawful(trace), rel=0.03)
+    assert assert_lawful(scaled) == pytest.approx(factor * assert_lawful(trace), rel=0.05)
+
+
+def test_more_load_of_a_generator_keeps_the_variation_of_its_gaps() -> None:
+    gaps = np.diff(everything(scale_load(generate("gamma:rate=1,cv=3,span=2h"), 20.0)).arrival)
+    assert gaps.std() / gaps.mean() == pytest.approx(3.0, rel=0.05)
 
 
 def test_twice_the_load_is_not_the_same_load_in_pairs() -> None:
-    trace = generate("poisson:rate=1,span=6h")
+    trace = recorded("poisson:rate=1,span=6h")
     gaps = np.diff(everything(scale_load(trace, 2.0)).arrival)
     assert gaps.min() > 0
     assert gaps.std() / gaps.mean() < 1.3
