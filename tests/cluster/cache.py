@@ -8,9 +8,12 @@ import fcntl
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+_IN_USE_SECONDS = 180  # between being found in the cache and having been read
 
 
 def cache_root() -> Path:
@@ -39,6 +42,17 @@ def locked(name: str) -> Iterator[None]:
     with (cache_root() / f"{name}.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def forget_old(paths: Iterable[Path], kept: int) -> None:
+    """Remove all but the `kept` that were used last (by their modification time), and what may be in use right now."""
+    newest_first = sorted(paths, key=lambda path: -path.stat().st_mtime)
+    for path in newest_first[kept:]:
+        if time.time() - path.stat().st_mtime > _IN_USE_SECONDS:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def made(name: str, make: Callable[[Path], None], whole: Callable[[Path], bool] = Path.is_dir) -> Path:

@@ -14,7 +14,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.cluster.cache import cache_root, made
+from tests.cluster.cache import cache_root, forget_old, made
 from tests.cluster.processes import ClusterError, spawn, wait_until
 
 _KEPT = 3  # disks; one is made for each change of the product's image
@@ -34,9 +34,7 @@ def disk_with(images: Sequence[Path], run: Path) -> Path:
     name = f"disks/{hashlib.sha256(key.encode()).hexdigest()[:16]}"
     disk = made(name, lambda directory: _import(images, directory, run))
     os.utime(disk)
-    others = [path for path in disk.parent.iterdir() if path.is_dir() and path.name != disk.name]
-    for old in sorted(others, key=lambda path: path.stat().st_mtime)[: -(_KEPT - 1)]:
-        shutil.rmtree(old, ignore_errors=True)
+    forget_old((path for path in disk.parent.iterdir() if path.is_dir() and not path.suffix), _KEPT)
     return disk / "containerd"
 
 

@@ -116,7 +116,7 @@ def _keep() -> None:
     """Wait for the end of standard input, that is of the run; then sweep, unless the next run is about to."""
     sys.stdin.buffer.read()
     try:
-        lock = _locked(patience=0)
+        lock = _locked(patience=5)  # a process that dies may close the pipe some time before the lock
     except ClusterError:
         return
     sweep(run_directory())

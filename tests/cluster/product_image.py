@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.cluster.cache import cache_root, locked, made
+from tests.cluster.cache import cache_root, forget_old, locked, made
 from tests.cluster.images import archive, buildah, name_also
 from tests.cluster.processes import ClusterError
 
@@ -39,8 +39,8 @@ def product_image() -> Path:
             if not path.exists():
                 path.parent.mkdir(exist_ok=True)
                 _build(context, base, path)
-                _forget_old(path.parent)
             path.touch()
+            forget_old(path.parent.glob("pilotlight-*.tar"), _KEPT)
     return path
 
 
@@ -100,11 +100,6 @@ def _build(context: Path, base: str, path: Path) -> None:
     archive(IMAGE, unfinished)
     name_also(unfinished, ALSO)
     unfinished.rename(path)
-
-
-def _forget_old(directory: Path) -> None:
-    for path in sorted(directory.glob("pilotlight-*.tar"), key=lambda path: path.stat().st_mtime)[:-_KEPT]:
-        path.unlink()
 
 
 def _make_base(name: str) -> None:
