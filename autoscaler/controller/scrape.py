@@ -23,8 +23,9 @@ from queue_proxy.messages import MessageError, Stats, parse_stats
 # Ten minutes of rows are some thirty kilobytes. Whoever answers with more is not a queue proxy.
 _LARGEST_ANSWER_BYTES = 1024 * 1024
 _SCRAPED = (ReplicaPhase.STARTING, ReplicaPhase.READY, ReplicaPhase.DRAINING)
-# A starting proxy listens within a fraction of a second; its first numbers are wanted before it is ready.
-_RETRY_WHILE_STARTING = 0.25
+# A starting proxy listens within a fraction of a second, and its first numbers are wanted before it is ready. When its
+# model is, it knows to the millisecond: that shall be heard before the cluster, which looks once a second, says so.
+_WHILE_STARTING = 0.25
 
 
 class ScrapeError(Exception):
@@ -89,7 +90,7 @@ class Scraper:
             answered = await self._scrape_once(target, history)
             history = history and not answered
             starting = self._phases.get(target) is ReplicaPhase.STARTING
-            interval = _RETRY_WHILE_STARTING if history and starting else self._cadence.scrape
+            interval = min(_WHILE_STARTING, self._cadence.scrape) if starting else self._cadence.scrape
             await asyncio.sleep(max(0.0, began + interval - clock()))
 
     async def _scrape_once(self, target: _Target, history: bool) -> bool:
