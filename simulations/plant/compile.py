@@ -155,9 +155,9 @@ def _cache_folder(modules: list[ModuleType], version: str) -> Path | None:
     digest = hashlib.sha256(version.encode())
     for module in (records, *modules):
         digest.update(Path(cast("str", module.__file__)).read_bytes())
-    base = os.environ.get("PILOTLIGHT_CACHE") or os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    folder = Path(base) / "pilotlight" / f"plant-{digest.hexdigest()[:16]}"
     try:
+        base = os.environ.get("PILOTLIGHT_CACHE") or os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+        folder = Path(base) / "pilotlight" / f"plant-{digest.hexdigest()[:16]}"
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if folder.stat().st_uid != os.getuid():
             return None  # what lies there is run: it must not be somebody else's

@@ -16,6 +16,7 @@ from scipy import special  # type: ignore[import-untyped]
 from simulations.scenario import ContinuousBatching, DrawnSeconds, MeasuredSeconds, Scenario, ScenarioError, Shape
 
 _SHAPES = tuple(Shape)
+_DRAWN = frozenset(range(len(_SHAPES)))
 _MEASURED = -1
 _TOKENS = -2
 
@@ -63,16 +64,32 @@ class Work:
         if len(service) and (service.min() < 0 or service.max() >= len(self._kind)):
             raise ScenarioError(f"the trace has a request for service {service.max()}; there are {len(self._kind)}")
         uniform = self._random.random(len(service))  # one for each, used or not: so that all keep theirs
-        kind = self._kind[service]
+        of: NDArray[np.int32] | slice = service if len(self._kind) > 1 else slice(None)  # of one, all are of it
+        if self._kinds <= _DRAWN and len(self._kinds) == 1:
+            seconds = quantile(_SHAPES[self._kind[0]], uniform, self._mean[of], self._cv[of])
+        else:
+            seconds = self._some_drawn(rows, uniform)
+        return (
+            np.maximum(seconds, 0.0),
+            _tokens(rows.input_tokens, self._input[of]),
+            _tokens(rows.output_tokens, self._output[of]),
+        )
+
+    def _some_drawn(self, rows: Rows, uniform: NDArray[np.float64]) -> NDArray[np.float64]:
+        service = rows.service
         seconds = np.where(np.isfinite(rows.seconds), rows.seconds, self._mean[service])
-        for number, shape in enumerate(_SHAPES):
-            if number in self._kinds:
-                drawn = slice(None) if len(self._kinds) == 1 else kind == number
-                of = service[drawn]
-                seconds[drawn] = quantile(shape, uniform[drawn], self._mean[of], self._cv[of])
-        input_tokens = np.where(rows.input_tokens >= 0, rows.input_tokens, self._input[service]).astype(np.int64)
-        output_tokens = np.where(rows.output_tokens >= 0, rows.output_tokens, self._output[service]).astype(np.int64)
-        return np.maximum(seconds, 0.0), input_tokens, output_tokens
+        for number in self._kinds & _DRAWN:
+            drawn = self._kind[service] == number
+            of = service[drawn]
+            seconds[drawn] = quantile(_SHAPES[number], uniform[drawn], self._mean[of], self._cv[of])
+        return seconds
+
+
+def _tokens(recorded: NDArray[np.int32], otherwise: NDArray[np.int64]) -> NDArray[np.int64]:
+    """What was recorded, and elsewhere what is usual for the service."""
+    if len(recorded) and recorded.max() < 0:
+        return np.broadcast_to(otherwise, recorded.shape)
+    return np.where(recorded >= 0, recorded, otherwise).astype(np.int64)
 
 
 def quantile(
