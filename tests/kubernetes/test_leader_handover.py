@@ -154,7 +154,12 @@ async def two_controllers(there: House) -> AsyncIterator[tuple[str, str]]:
         there.controller(identity, port)
     leader = await eventually(there.leader, 20.0)
     follower = "two" if leader == "one" else "one"
-    await eventually(lambda: there.ask("/healthz", there.node, API[follower]), 20.0)
+
+    async def stands_by() -> bool:
+        said = await there.ask("/healthz", there.node, API[follower])
+        return said is not None and said["synced"] is True and text(said, "leader").startswith(f"{leader}_")
+
+    await eventually(stands_by, 20.0)
     yield leader, follower
 
 
