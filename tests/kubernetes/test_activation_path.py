@@ -155,12 +155,12 @@ class Canary:
 
     async def fly(self) -> None:
         while True:
-            asking = asyncio.create_task(self._ask())
+            asking = asyncio.create_task(self.ask())
             self._asking.add(asking)
             asking.add_done_callback(self._asking.discard)
             await asyncio.sleep(0.005)
 
-    async def _ask(self) -> None:
+    async def ask(self) -> None:
         try:
             async with self._session.get(self._url) as answer:
                 self.answers["held" if await answer.text() == "held" else "model"] += 1
@@ -176,6 +176,10 @@ class Canary:
 async def canary(cluster: Cluster, name: str) -> AsyncIterator[Canary]:
     found = await asyncio.to_thread(cluster.kubectl, "get", "service", f"{name}-predictor", "-o", "json")
     bird = Canary(text(inner(json.loads(found), "spec"), "clusterIP"))
+    async with asyncio.timeout(10):
+        while not bird.answers:  # kube-proxy hears of a new Service a moment after it was made
+            await bird.ask()
+    bird.failures.clear()
     flying = asyncio.create_task(bird.fly())
     try:
         yield bird
