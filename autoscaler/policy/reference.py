@@ -105,8 +105,8 @@ their last part; values need no quotes.
 `pilotlight.dev/profile: interactive` on an InferenceService then means all of it, except for what the object says
 itself in whatever words: **the object, then its profile, then the defaults**. A setting of a profile that can have no
 effect on some service is not refused there, since a profile is written for many. Locally the ConfigMap stands among the
-files, or for `check` and `inject` in the one that `--profiles` names. Editing a profile restarts no pod; see [inject.md](inject.md) for
-the few settings that pods carry with them.
+files, or for `check` and `inject` in the one that `--profiles` names. Editing a profile restarts no pod; see
+[inject.md](inject.md) for the few settings that pods carry with them.
 
 ## How values are written
 
