@@ -16,6 +16,7 @@ RUN /opt/pilotlight/bin/python -m compileall -q -j 0 --invalidation-mode uncheck
 COPY pyproject.toml /app/
 COPY queue_proxy /app/queue_proxy
 COPY activator /app/activator
+COPY admission /app/admission
 COPY autoscaler /app/autoscaler
 COPY simulations /app/simulations
 COPY pilotlight /app/pilotlight

@@ -4,7 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
-PACKAGES := pilotlight autoscaler activator queue_proxy simulations
+PACKAGES := pilotlight admission autoscaler activator queue_proxy simulations
 CODE := $(PACKAGES) tests benchmarks
 # What `make test` runs after the linters; TESTS=tests/unit runs only those.
 TESTS ?= tests
