@@ -4,8 +4,8 @@
 
 PYTHON is an interpreter that has `simfaas` (PyPI, 0.2.2); without one that comparison is left out. SimFaaS is measured
 in the same run, on the load that keeps some 35 of its instances: 10 requests a second of 1.99 s each (2.24 s cold),
-expiry after 600 s. Rates are of processor time, so that what else the machine does does not count; figures are medians
-of three runs; compiling (once for each version) is not in them.
+expiry after 600 s. Rates are of processor time and the best of three runs, theirs as ours, so that what else the
+machine does does not count; times are medians of three. Compiling (once for each version) is not in them.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import numpy as np
 
 from autoscaler.policy.scaling_policy import ScalingPolicy
 from simulations.plant.interface import Observed
+from simulations.plant.plant import SimulatedPlant
 from simulations.policies.interface import MakePolicy, Order
 from simulations.policies.pilotlight import pilotlight
 from simulations.run import SimulatedTrace, simulate
@@ -41,7 +42,7 @@ for _ in range(3):
     began = time.process_time()
     simulator.generate_trace(progress=False)
     rates.append(simulator.total_req_count / (time.process_time() - began))
-print(sorted(rates)[1])
+print(max(rates))
 """
 
 
@@ -83,20 +84,6 @@ class KeepAlive:
         return Order(max(self._needed))
 
 
-class Fixed:
-    """Always as many."""
-
-    period = 3600.0
-    urgent = False
-
-    def __init__(self, replicas: int) -> None:
-        self._order = Order(replicas)
-
-    def step(self, observed: Observed) -> Order:
-        """See Policy."""
-        return self._order
-
-
 class WindowAverage:
     """KPA in its simplest form: replicas for the mean load of a minute, over 70 % of the limit; every two seconds."""
 
@@ -128,14 +115,14 @@ def main() -> None:
     one = Scenario((ServiceSpec("one", DrawnSeconds(1.991), start, limit=1),))
     simulate(one, Poisson([1.0], 100.0), [KeepAlive()])  # compiled, or read from the cache, now
     load = Poisson([10.0], 60_000.0)
-    fixed = _rate(one, load, lambda service, scenario: Fixed(38))
-    print(f"10 requests/s, 38 replicas, no decisions: {fixed / 1e6:.2f} M requests/s")
+    alone = max(_plant_alone(one, load, 38) for _ in range(3))
+    print(f"10 requests/s, 38 replicas, no decisions: {alone / 1e6:.2f} M requests/s")
     kept = _rate(one, load, lambda service, scenario: KeepAlive())
     print(f"10 requests/s, keep-alive 600 s, decided each 10 s: {kept / 1e6:.2f} M requests/s")
     if simfaas_python:
         theirs = float(subprocess.run([simfaas_python, "-c", _SIMFAAS], check=True, capture_output=True).stdout)
         print(f"  SimFaaS 0.2.2 in the same run: {theirs / 1e3:.1f} k requests/s")
-        print(f"  ours is {fixed / theirs:.0f} times that, and {kept / theirs:.0f} times with the decisions")
+        print(f"  ours is {alone / theirs:.0f} times that, and {kept / theirs:.0f} times with the decisions")
     four = Scenario((ServiceSpec("four", DrawnSeconds(2.0), StartDraws.of("30 s", 30.0), limit=4),))
     busy = Poisson([20.0], DAY)
     _report("a day at 20/s, window average each 2 s", four, busy, lambda service, scenario: WindowAverage(2.8))
@@ -157,7 +144,7 @@ def _shares(count: int) -> list[float]:
 
 
 def _rate(scenario: Scenario, trace: SimulatedTrace, make: MakePolicy) -> float:
-    return statistics.median(_once(scenario, trace, make)[0] for _ in range(3))
+    return max(_once(scenario, trace, make)[0] for _ in range(3))
 
 
 def _report(name: str, scenario: Scenario, trace: SimulatedTrace, make: MakePolicy) -> None:
@@ -166,6 +153,14 @@ def _report(name: str, scenario: Scenario, trace: SimulatedTrace, make: MakePoli
     processor = statistics.median(run[2] for run in runs)
     _, _, _, requests, steps = runs[0]
     print(f"{name}: {seconds:.2f} s ({processor:.2f} s of processor), {requests:,} requests, {steps:,} decisions")
+
+
+def _plant_alone(scenario: Scenario, trace: SimulatedTrace, replicas: int) -> float:
+    began = time.process_time()
+    plant = SimulatedPlant(scenario, trace)
+    plant.order(0, replicas)
+    plant.advance(trace.span)
+    return plant.results().services[0].requests / (time.process_time() - began)
 
 
 def _once(scenario: Scenario, trace: SimulatedTrace, make: MakePolicy) -> tuple[float, float, float, int, int]:
