@@ -62,6 +62,7 @@ class ServiceView:
     port           the activator's port for this service
     ever_ready     one replica of this generation has been ready: the cluster remembers it, a new controller cannot
     refused        why it may not be scaled: nothing is ever ordered for it while there is one
+    deployed       there is something to scale; until then nothing is wanted, and that must not be taken for sleep
     """
 
     service: str
@@ -74,6 +75,7 @@ class ServiceView:
     ever_ready: bool = False
     activator_left: bool = False
     refused: tuple[Refusal, ...] = ()
+    deployed: bool = True
 
 
 @dataclass(frozen=True, slots=True)

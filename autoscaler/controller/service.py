@@ -185,9 +185,15 @@ class ServiceControl:
         Not what the last decision said: a replica may have become ready since. In shadow it is what is there.
         """
         decision = self.history.latest
-        if decision is None or self.policy.mode is ScalingMode.OFF or self.view.refused:
+        if decision is None or self._left_alone:
             return None
         return phase_of(self.counts, decision.desired if self.policy.mode is ScalingMode.ON else self.wanted)
+
+    @property
+    def _left_alone(self) -> bool:
+        """Nothing is decided. Without a Deployment the numbers look like sleep, and one that is made a moment later
+        would be scaled to zero before its model has ever been ready."""
+        return self.policy.mode is ScalingMode.OFF or bool(self.view.refused) or not self.view.deployed
 
     def live(self, now: float) -> LiveSources:
         """What is in flight and held now: what each source said last, which is later than the last evaluation."""
@@ -210,7 +216,7 @@ class ServiceControl:
         )
         self.observation = observation
         self.starts.settle(now)
-        if self._decider is None or self.policy.mode is ScalingMode.OFF or self.view.refused:
+        if self._decider is None or self._left_alone:
             return None
         decision = self._decider.step(observation)
         changed = self.history.add(decision)

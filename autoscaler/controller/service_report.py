@@ -24,7 +24,7 @@ def summary(control: ServiceControl, now: float) -> JsonObject:
     """One service's entry in `/services`, as of `now`. Numbers that are not known are null, never 0."""
     view, live, phase = control.view, control.live(now), control.phase
     # A decision that was made before scaling was switched off says nothing of now.
-    idle = control.policy.mode is ScalingMode.OFF or bool(view.refused)
+    idle = control.policy.mode is ScalingMode.OFF or bool(view.refused) or not view.deployed
     decision = None if idle else control.history.latest
     phases = Counter(replica.phase for replica in view.replicas)
     worst = control.faults.worst
@@ -100,6 +100,8 @@ def _explanation(control: ServiceControl) -> str:
         return "not scaled: its policy cannot be read"
     if control.policy.mode is ScalingMode.OFF:
         return "not scaled: the policy says off"
+    if not control.view.deployed:
+        return "nothing to scale yet: KServe has made no Deployment for it"
     if decision is None:
         return "nothing decided yet: waiting for the first numbers"
     shadow = "in shadow, nothing is ordered: " if control.policy.mode is ScalingMode.SHADOW else ""

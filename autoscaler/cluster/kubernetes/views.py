@@ -55,7 +55,7 @@ def view_of(
     path: Path,
     refused: tuple[Refusal, ...],
 ) -> ServiceView:
-    """One service as the controller sees it. Without a Deployment nothing is wanted: there is nothing to scale."""
+    """One service as the controller sees it. Without a Deployment there is nothing to scale yet."""
     replicas = replicas_of(inference_service.predictor, pods)
     return ServiceView(
         service=inference_service.service,
@@ -69,6 +69,7 @@ def view_of(
         ever_ready=path.ready_generation >= inference_service.generation
         or ready_now(inference_service, deployment, replicas),
         refused=refused,
+        deployed=deployment is not None,
     )
 
 

@@ -71,6 +71,17 @@ def test_a_replica_that_was_never_heard_may_be_full_and_goes_last() -> None:
 # Orders
 
 
+def test_a_service_without_a_deployment_is_not_decided_on_and_its_first_replica_gets_the_time_to_become_ready() -> None:
+    control = control_of(replace(view(), deployed=False))
+    assert control.evaluate(1_000.0) is None
+    assert summary(control, 1_000.0)["explanation"] == "nothing to scale yet: KServe has made no Deployment for it"
+    control.viewed(view(replica(phase=ReplicaPhase.STARTING)), 1_002.0)
+    for second in range(60):
+        evaluation = control.evaluate(1_002.0 + second)
+        assert evaluation is not None
+        assert evaluation.order is None, evaluation.decision.explanation
+
+
 def test_somebody_who_waits_is_an_order() -> None:
     evaluation = woken().evaluate(1_000.0)
     assert evaluation is not None

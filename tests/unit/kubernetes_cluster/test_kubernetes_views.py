@@ -163,6 +163,13 @@ def test_it_has_been_ready_if_a_pod_of_the_newest_template_is_or_it_is_recorded(
     assert view.ever_ready is ever_ready
 
 
+def test_before_its_deployment_is_made_there_is_nothing_to_scale() -> None:
+    service = inference_service_facts(given.inference_service())
+    assert service is not None
+    assert not view_of(service, None, (), Path(), ()).deployed
+    assert view_of(service, deployment_facts(given.deployment()), (), Path(), ()).deployed
+
+
 def test_replicas_that_the_deployment_does_not_name_are_one() -> None:
     service = inference_service_facts(given.inference_service())
     assert service is not None
