@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from autoscaler.decide.backlog import backlog_candidate, enough_with_starting
 from autoscaler.decide.decision import Candidate, Limit, LimitName, Signal
 from autoscaler.decide.delay import delayed
+from autoscaler.decide.gpus import gpu_candidate
 from autoscaler.decide.panic import follow_panic, never_below_most
 from autoscaler.decide.rates import RateLimits
 from autoscaler.decide.state import Activity, Panic, Readings, State
@@ -74,6 +75,11 @@ def _from_windows(
         candidates.append(backlog)
         competing.insert(0, backlog)  # of equal wishes that of the requests that wait is the one to tell
     winner = max(competing, key=lambda candidate: candidate.replicas or 0)
+    gpus = gpu_candidate(policy, readings.observation)
+    if gpus is not None:
+        candidates.append(gpus)
+        if winner.replicas and (gpus.replicas or 0) > winner.replicas:  # never the only signal
+            winner = gpus
     limits: list[Limit] = []
     wanted = _limited(winner.replicas or 0, enough, rates, limits)
     signal = winner.signal

@@ -7,6 +7,7 @@ from autoscaler.decide.burst import activator_in_path, counted_for_burst, excess
 from autoscaler.decide.candidates import Proposal, propose
 from autoscaler.decide.decision import Decision, LimitName, Phase, Reason
 from autoscaler.decide.explain import explain
+from autoscaler.decide.gpus import keep_while_gpus_work
 from autoscaler.decide.limits import Tally, keep_what_may_be_needed, keep_within_bounds, work_in_flight
 from autoscaler.decide.rates import rate_limits
 from autoscaler.decide.state import Readings, State, least_ready
@@ -22,6 +23,7 @@ _BEFORE_SLEEP = (
     LimitName.ONE_BEFORE_ZERO,
     LimitName.NEVER_READY,
 )
+_KEPT_UNASKED = (LimitName.UNKNOWN_IS_NOT_ZERO, LimitName.GPU_UNKNOWN)
 
 
 def decide(policy: ScalingPolicy, readings: Readings, state: State, now: float, service: str) -> tuple[Decision, State]:
@@ -37,6 +39,7 @@ def decide(policy: ScalingPolicy, readings: Readings, state: State, now: float, 
     proposal = propose(policy, readings, state, rate_limits(policy, replicas), now)
     tally = Tally(proposal.wanted, proposal.limits)
     keep_what_may_be_needed(tally, observation)
+    keep_while_gpus_work(tally, policy, observation)
     keep_within_bounds(tally, policy, state, now)
     outcome = _settle(policy, state, readings, proposal, tally, now)
     state = _after(policy, state, readings, proposal, outcome, now)
@@ -101,7 +104,7 @@ def _settle(
             tally.set(outcome.limit, outcome.replicas)
         return outcome
     measured = proposal.known or proposal.winner is not None
-    kept_unasked = any(limit.name is LimitName.UNKNOWN_IS_NOT_ZERO and limit.before == 0 for limit in tally.limits)
+    kept_unasked = any(limit.name in _KEPT_UNASKED and limit.before == 0 for limit in tally.limits)
     if kept_unasked or not measured:
         return Rest(tally.replicas, None)  # what is there stays, which does not mean that it is needed
     return Rest(tally.replicas, tally.replicas)

@@ -19,6 +19,7 @@ class Signal(Enum):
     BACKLOG = "backlog"
     ACTIVATION_SCALE = "activation-scale"
     IN_FLIGHT = "in-flight"
+    GPU_UTILIZATION = "gpu-utilization"
 
 
 class LimitName(Enum):
@@ -40,6 +41,8 @@ class LimitName(Enum):
     ONE_BEFORE_ZERO = "one-before-zero"
     UNKNOWN_IS_NOT_ZERO = "unknown-is-not-zero"
     STARTING_REPLICAS = "starting-replicas-count"
+    GPU_BUSY = "gpu-busy"
+    GPU_UNKNOWN = "gpu-utilization-unknown"
     NEVER_READY = "never-ready-yet"
 
 

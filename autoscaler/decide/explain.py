@@ -79,6 +79,10 @@ def _asks(policy: ScalingPolicy, readings: Readings, candidate: Candidate, *, ch
         return _backlog(policy, readings, candidate, changed=changed)
     if candidate.signal is Signal.ACTIVATION_SCALE:
         return f"with any load there are at least {candidate.replicas} (activation scale)"
+    if candidate.signal is Signal.GPU_UTILIZATION:
+        takes = f", which takes {candidate.replicas}" if changed else ""
+        busy, given = _share(candidate.reading), _percent(candidate.target)
+        return f"GPUs are at work {busy} of the time, a replica is given {given}{takes}"
     value = 0.0 if isinstance(candidate.reading, Missing) else candidate.reading.value
     if value == 0.0:
         return f"no request in {_window(policy, candidate.signal)}"
@@ -145,6 +149,11 @@ def _why(policy: ScalingPolicy, limit: Limit, observation: Observation, left: fl
             return f"{after} are enough once those on their way are ready"
         case LimitName.NEVER_READY:
             return f"its first replica is awaited{to_go}"
+        case LimitName.GPU_BUSY:
+            busy = _share(observation.gpu_utilization)
+            return f"{after} stay, for GPUs are at work {busy} of the time and gpu-busy is {_percent(policy.gpu_busy)}"
+        case LimitName.GPU_UNKNOWN:
+            return f"{after} stay, for what its GPUs do is not known ({_gpus_not_known(observation.gpu_utilization)})"
 
 
 def _not_known(policy: ScalingPolicy, observation: Observation) -> str:
@@ -161,6 +170,22 @@ def _unknown(reading: Reading) -> str:
             return f"last heard {age:.0f} s ago, {_requests(value)} then"
         case Known():
             return ""
+
+
+def _gpus_not_known(reading: Reading) -> str:
+    match reading:
+        case Missing(why):
+            return why
+        case Stale(_, age) | Known(_, age):
+            return f"last measured {age:.0f} s ago, {_share(reading)} then"
+
+
+def _share(reading: Reading) -> str:
+    return "?" if isinstance(reading, Missing) else _percent(reading.value)
+
+
+def _percent(share: float) -> str:
+    return f"{_number(round(100.0 * share, 1))} %"
 
 
 def _rate(readings: Readings) -> float:

@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from autoscaler.decide.json_fields import Fields, RecordError, as_number, as_object, as_whole
+from autoscaler.signals.gpu import NOT_READ
 from autoscaler.signals.observation import Observation, ReplicaCounts, Sample
 from autoscaler.signals.reading import Known, Missing, Reading, Stale
 
-_READINGS = ("in_flight", "held", "queued", "engine_running", "engine_waiting", "kv_cache_usage")
 _COUNTS = ("wanted", "ready", "starting", "pending", "draining", "failed")
 
 
@@ -31,15 +31,14 @@ def observation_to_json(observation: Observation) -> dict[str, object]:
         "wake_seconds": _float_or_none(observation.wake_seconds),
         "activator_confirmed": observation.activator_confirmed,
         "ever_ready": observation.ever_ready,
+        **_gpus_to_json(observation),
     }
 
 
 def observation_from_json(body: object) -> Observation:
     """Raises RecordError."""
     fields = Fields(as_object(body, "readings"), "readings")
-    fields.only(
-        "at", "samples", *_READINGS, "replicas", "service_seconds", "wake_seconds", "activator_confirmed", "ever_ready"
-    )
+    fields.only(*Observation.__dataclass_fields__)
     return Observation(
         at=fields.number("at"),
         samples=fields.items("samples", _sample_from_json),
@@ -54,7 +53,19 @@ def observation_from_json(body: object) -> Observation:
         wake_seconds=fields.number_or_none("wake_seconds"),
         activator_confirmed=fields.flag("activator_confirmed"),
         ever_ready=fields.flag("ever_ready"),
+        gpu_utilization=_gpu_reading(fields, "gpu_utilization"),
+        gpu_memory=_gpu_reading(fields, "gpu_memory"),
     )
+
+
+def _gpus_to_json(observation: Observation) -> dict[str, object]:
+    """Left out where nobody reads them, so that a line is what it was before there were such readings."""
+    readings = (("gpu_utilization", observation.gpu_utilization), ("gpu_memory", observation.gpu_memory))
+    return {name: reading_to_json(reading) for name, reading in readings if reading != NOT_READ}
+
+
+def _gpu_reading(fields: Fields, name: str) -> Reading:
+    return reading_from_json(fields.inner(name)) if name in fields.body else NOT_READ
 
 
 def reading_to_json(reading: Reading) -> dict[str, object]:

@@ -231,6 +231,27 @@ _ZERO = (
     ),
 )
 
+_GPUS = (
+    _key(
+        "gpu-busy",
+        Fraction(0, 1),
+        "gpu_busy",
+        "0",
+        "While the GPUs of its replicas are at work for more than this share of the time, on average, a service is "
+        "neither scaled down nor put to sleep: for work that no request shows. Nor is it while that share is not "
+        "known. 0: GPUs are not looked at.",
+    ),
+    _key(
+        "gpu-utilization-target",
+        Fraction(0, 1),
+        "gpu_utilization_target",
+        "0",
+        "The share of the time at which the GPUs of a replica count as full. While there is load, it can ask for more "
+        "replicas than requests do, and never for fewer. While that share is not known, nothing is scaled down. "
+        "0: off.",
+    ),
+)
+
 _REQUESTS = (
     _key(
         "hold-requests",
@@ -299,6 +320,7 @@ SECTIONS = (
     ("How many replicas", _REPLICAS),
     ("How fast", _RATES),
     ("To zero and back", _ZERO),
+    ("GPUs", _GPUS),
     ("Requests", _REQUESTS),
 )
 

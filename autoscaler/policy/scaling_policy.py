@@ -102,6 +102,9 @@ class ScalingPolicy:
     target_burst_capacity    −1: activator always in the path, 0: only at zero, else spare requests wanted
     stale_after_seconds      a reading older than this is Stale
     queue                    bounds of each queue proxy's own queue
+    gpu_busy                 share of time at work above which nothing is taken away (0..1, the mean over the GPUs of
+                             ready replicas); 0: off
+    gpu_utilization_target   share at which a replica's GPUs count as full; it can only add; 0: off
     """
 
     mode: ScalingMode = ScalingMode.ON
@@ -131,3 +134,5 @@ class ScalingPolicy:
     hold: HoldPolicy = HoldPolicy()
     timeouts: RequestTimeouts = RequestTimeouts()
     improvements: Improvements = Improvements()
+    gpu_busy: float = 0.0
+    gpu_utilization_target: float = 0.0

@@ -18,6 +18,7 @@ import math
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from autoscaler.signals.gpu import NO_GPU_READINGS, GpuReadings
 from autoscaler.signals.observation import Observation, ReplicaCounts, Sample
 from autoscaler.signals.present import LiveSources
 from autoscaler.signals.reading import Reading
@@ -47,7 +48,13 @@ class Collected:
     service_seconds: float | None
 
     def observation(
-        self, replicas: ReplicaCounts, *, wake_seconds: float | None, activator_confirmed: bool, ever_ready: bool
+        self,
+        replicas: ReplicaCounts,
+        *,
+        wake_seconds: float | None,
+        activator_confirmed: bool,
+        ever_ready: bool,
+        gpus: GpuReadings = NO_GPU_READINGS,
     ) -> Observation:
         """Complete it with what the cluster knows."""
         return Observation(
@@ -64,6 +71,8 @@ class Collected:
             wake_seconds=wake_seconds,
             activator_confirmed=activator_confirmed,
             ever_ready=ever_ready,
+            gpu_utilization=gpus.utilization,
+            gpu_memory=gpus.memory,
         )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from autoscaler.signals.gpu import NOT_READ
 from autoscaler.signals.reading import Reading
 
 
@@ -53,6 +54,7 @@ class Observation:
     wake_seconds   time from order to readiness, measured; None while unknown
     activator_confirmed  the activator is in the path of this service for new connections
     ever_ready     one replica of this generation has been ready at least once
+    gpu_utilization, gpu_memory  of the devices of ready replicas: see autoscaler.signals.gpu.GpuReadings
     """
 
     at: float
@@ -68,3 +70,5 @@ class Observation:
     wake_seconds: float | None
     activator_confirmed: bool
     ever_ready: bool
+    gpu_utilization: Reading = NOT_READ
+    gpu_memory: Reading = NOT_READ

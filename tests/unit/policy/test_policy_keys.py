@@ -58,6 +58,8 @@ MEANINGS: list[tuple[str, object, str, object]] = [
     (OURS + "scale-to-zero-retention", "8h", "scale_to_zero_retention_seconds", 28800.0),
     (OURS + "progress-deadline", "20m", "progress_deadline_seconds", 1200.0),
     (OURS + "backlog-drain-objective", "5s", "backlog_drain_seconds", 5.0),
+    (OURS + "gpu-busy", "80%", "gpu_busy", 0.8),
+    (OURS + "gpu-utilization-target", "0.7", "gpu_utilization_target", 0.7),
     (OURS + "hold-requests", "50", "hold.requests", 50),
     (OURS + "hold-bytes", "64Mi", "hold.bytes", 64 * 2**20),
     (OURS + "hold-no-endpoint", "30s", "hold.no_endpoint_seconds", 30.0),
@@ -197,7 +199,8 @@ def _wrong_texts(key: Key) -> Iterator[str]:
     if isinstance(kind, Number):
         yield from (repr(kind.lowest - 0.001), repr(kind.highest * 1.001))
     if isinstance(kind, Fraction):
-        yield from ("3s", repr(kind.lowest - 0.001), repr(kind.highest + 0.001), "70", "%", "7%%", "0.0001%")
+        yield from ("3s", repr(kind.lowest - 0.001), repr(kind.highest + 0.001), "70", "%", "7%%")
+        yield "0.0001%" if kind.lowest else "-0.0001%"
     if isinstance(kind, Boolean):
         yield from ("yes", "True", "1", "0", "TRUE")
     if isinstance(kind, Quantity):
