@@ -1,12 +1,11 @@
 """Pilotlight itself: the controller's own Decider, fed with the Observations that the controller would have made.
 
-While nobody comes and the windows have forgotten who did, a step can only be the same as the last until a timer runs
-out: such steps are left out. What is decided in between is not recorded, and all that follows is the same.
+While nobody comes and the windows have forgotten who did, and no timer runs, a step can only be the same as
+the last: such steps are left out. What is decided in between is not recorded, and all that follows is the same.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 from autoscaler.decide.decider import Decider
@@ -18,8 +17,8 @@ from simulations.scenario import Scenario, ServiceSpec
 
 # As the controller's Cadence.evaluation.
 EVALUATION_SECONDS = 2.0
-# Without load, these are followed by another only when a timer runs out.
-_AT_REST = (Reason.ASLEEP, Reason.WAITING_TO_SLEEP, Reason.STEADY, Reason.AT_MIN)
+# Without load and without a timer, these are followed by no other.
+_AT_REST = (Reason.ASLEEP, Reason.STEADY, Reason.AT_MIN)
 
 
 class Pilotlight:
@@ -40,20 +39,15 @@ class Pilotlight:
         decision = self._decider.step(observed.observation())
         if observed.in_flight or observed.held or any(sample.concurrency or sample.rps for sample in observed.samples):
             self._last_load = observed.at
-        rests = decision.reason in _AT_REST and observed.at - self._last_load > self._forgets_after
+        quiet = observed.at - self._last_load > self._forgets_after
+        settled = self._decider.until is None and decision.desired in (0, self._decider.policy.min_replicas)
+        rests = quiet and settled and decision.reason in _AT_REST
         return Order(
             decision.desired,
             activator_in_path=decision.activator_in_path,
-            again_at=self._next_turn(self._decider.until, observed.at) if rests else None,
             rests=rests,
             decision=decision,
         )
-
-    def _next_turn(self, until: float | None, now: float) -> float | None:
-        """The first evaluation after now at which a timer that ends then has run out."""
-        if until is None:
-            return None
-        return max(math.ceil(until / self.period), math.floor(now / self.period) + 1) * self.period
 
 
 def pilotlight(policies: Mapping[str, ScalingPolicy] | ScalingPolicy) -> MakePolicy:
