@@ -18,7 +18,7 @@ from simulations.scenario import Scenario, ServiceSpec
 # As the controller's Cadence.evaluation.
 EVALUATION_SECONDS = 2.0
 # Without load and without a timer, these are followed by no other.
-_AT_REST = (Reason.ASLEEP, Reason.STEADY, Reason.AT_MIN)
+_AT_REST = (Reason.ASLEEP,)
 
 
 class Pilotlight:
@@ -40,7 +40,7 @@ class Pilotlight:
         if observed.in_flight or observed.held or any(sample.concurrency or sample.rps for sample in observed.samples):
             self._last_load = observed.at
         quiet = observed.at - self._last_load > self._forgets_after
-        settled = self._decider.until is None and decision.desired in (0, self._decider.policy.min_replicas)
+        settled = self._decider.until is None and decision.desired == 0
         rests = quiet and settled and decision.reason in _AT_REST
         return Order(
             decision.desired,
