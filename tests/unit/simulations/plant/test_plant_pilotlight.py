@@ -71,7 +71,7 @@ def test_steps_that_are_left_out_change_nothing(
     awake = simulate(scenario(metrics), trace, [Awake(policy)], watch=lambda observed, order: keep(decided[1], order))
     assert plain(resting.results) == plain(awake.results)
     assert set(decided[0]) <= set(decided[1])
-    if len(arrivals) < 3:
+    if len(arrivals) < 3 and policy.min_replicas == 0:
         assert resting.steps < awake.steps
 
 
