@@ -91,7 +91,7 @@ def binaries(module: Module) -> Path:
 
 def source(module: Module) -> Path:
     """The directory of the module's go.mod."""
-    return Path(__file__).parent / "tools" / module.value.directory
+    return Path(__file__).parent / "modules" / module.value.directory
 
 
 def module_directory(module: Module, path: str) -> Path:
