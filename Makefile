@@ -19,6 +19,7 @@ help:
 	@echo "make cluster  a real Kubernetes cluster of two nodes on this machine, with the image, until Ctrl-C"
 	@echo "make bench  what a proxied request and a wake cost"
 	@echo "make bench-dataplane  the queue proxy beside Knative's, nginx, haproxy and aiohttp"
+	@echo "make bench-simulator  simulated requests a second, beside SimFaaS"
 	@echo "make docs   write the generated pages under docs/ again"
 	@echo "make lock   resolve the dependencies again and pin them"
 
@@ -51,6 +52,10 @@ bench: $(VENV)/.dev
 # Side by side with Knative's queue-proxy, nginx, haproxy and aiohttp; benchmarks/dataplane/README.md says what it needs.
 bench-dataplane: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.dataplane --write docs/performance.md
+
+# Needs `pip install simfaas` somewhere: SIMFAAS=/path/to/its/python.
+bench-simulator: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.simulator $(if $(SIMFAAS),--simfaas $(SIMFAAS))
 
 docs: $(VENV)/.runtime
 	$(BIN)/python -m autoscaler.policy.reference > docs/policy.md

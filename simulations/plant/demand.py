@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special  # type: ignore[import-untyped]
+from scipy import special
 
 from simulations.scenario import ContinuousBatching, DrawnSeconds, MeasuredSeconds, Scenario, ScenarioError, Shape
 

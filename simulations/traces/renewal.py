@@ -13,7 +13,7 @@ from enum import Enum
 from functools import lru_cache
 
 import numpy as np
-from scipy.optimize import brentq  # type: ignore[import-untyped]
+from scipy.optimize import brentq
 
 from simulations.traces.trace import Floats
 
