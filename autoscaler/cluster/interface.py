@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
+
+from autoscaler.signals.gpu_series import GpuSample
 
 
 class ReplicaPhase(Enum):
@@ -118,6 +120,25 @@ class Cluster(Protocol):
     def tell(self, service: str, news: News) -> None:
         """Put it where people look for what becomes of this service. Never waits and never fails."""
         ...
+
+
+class GpuSource(Protocol):
+    """Who knows what the GPUs of replicas do."""
+
+    async def gpu_samples(self, clock: Callable[[], float]) -> tuple[GpuSample, ...]:
+        """All there is to know now, of all services; stamped by `clock`. Within seconds, whatever happens.
+
+        Raises GpuMetricsError when nothing can be known now.
+        """
+        ...
+
+
+class GpuMetricsError(Exception):
+    """What GPUs do cannot be read now: says why, and holds no secret."""
+
+
+class NoGpusError(GpuMetricsError):
+    """There are none, or none that can be asked, and that is no fault."""
 
 
 class ClusterError(Exception):

@@ -11,6 +11,7 @@ from autoscaler.controller.metrics import Sample, labels_of
 from autoscaler.controller.service import ServiceControl
 from autoscaler.decide.decision import Decision
 from autoscaler.policy.scaling_policy import ScalingMode
+from autoscaler.signals.gpu import GpuReadings
 from autoscaler.signals.present import LiveSources
 from autoscaler.signals.reading import Known, Missing
 
@@ -36,6 +37,7 @@ def service_samples(control: ServiceControl, now: float) -> Iterator[Sample]:
     if expected is not None:
         yield "pilotlight_expected_wake_seconds", labels, expected
     yield from _readings(control.live(now), labels)
+    yield from _gpus(control.gpus(now), labels)
     if control.history.latest is not None:
         yield from _decision(control.history.latest, labels)
 
@@ -48,6 +50,14 @@ def _readings(live: LiveSources, labels: tuple[str, ...]) -> Iterator[Sample]:
     for name, reading in (("in_flight", readings["in_flight"]), ("held", readings["held"])):
         if isinstance(reading, Known):
             yield f"pilotlight_requests_{name}", labels, reading.value
+
+
+def _gpus(gpus: GpuReadings, labels: tuple[str, ...]) -> Iterator[Sample]:
+    for name, reading in (("gpu_utilization", gpus.utilization), ("gpu_memory", gpus.memory)):
+        if not isinstance(reading, Missing):
+            yield "pilotlight_reading_age_seconds", (*labels, name), reading.age
+        if isinstance(reading, Known):
+            yield f"pilotlight_{name}_ratio", labels, reading.value
 
 
 def _decision(decision: Decision, labels: tuple[str, ...]) -> Iterator[Sample]:

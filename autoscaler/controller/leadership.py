@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from autoscaler.cluster.interface import Cluster
+from autoscaler.cluster.interface import Cluster, GpuSource
 
 
 class Authenticator(Protocol):
@@ -61,6 +61,7 @@ class Membership:
     announce       while it leads, makes that known to those who look for the leader; may return at once
     authenticator  None where the socket itself lets in only who may connect
     hosts          names under which the API is meant to be reached, beyond this machine
+    gpus           who knows what the GPUs of replicas do; None: nobody is asked
     """
 
     cluster: Cluster
@@ -69,3 +70,4 @@ class Membership:
     announce: Callable[[], Awaitable[None]] = always
     authenticator: Authenticator | None = None
     hosts: frozenset[str] = frozenset()
+    gpus: GpuSource | None = None

@@ -26,6 +26,7 @@ from autoscaler.controller.actor import Actor, Order, PathOrder
 from autoscaler.controller.clock import Clock
 from autoscaler.controller.exposition import service_samples
 from autoscaler.controller.faults import FaultKind
+from autoscaler.controller.gpu_metrics import GpuMetrics
 from autoscaler.controller.intake import Intake
 from autoscaler.controller.metrics import Metrics, Sample
 from autoscaler.controller.news import of_order, of_policy, of_refusals
@@ -67,6 +68,7 @@ class Controller:
         clock: Clock,
         cadence: Cadence,
         epoch: str,
+        gpus: GpuMetrics | None = None,
     ) -> None:
         self._cluster = cluster
         self._recorder = recorder
@@ -79,6 +81,7 @@ class Controller:
         self._scraper = Scraper(session, self, cadence)
         self.intake = Intake(self)
         self._metrics = Metrics(self._samples)
+        self._gpus = gpus
         self.seen_cluster = False
         self._messages_refused = 0
 
@@ -112,6 +115,10 @@ class Controller:
         yield "pilotlight_cluster_trouble", (), len(self._cluster.trouble)
         yield "pilotlight_activators_connected", (), len(self.intake.connected)
         yield "pilotlight_activator_messages_refused", (), self._messages_refused
+        if self._gpus is not None:
+            if self._gpus.up is not None:
+                yield "pilotlight_gpu_metrics_up", (), self._gpus.up
+            yield "pilotlight_gpu_metrics_failures", (), self._gpus.failures
         if self._recorder is not None:
             yield "pilotlight_recording", (), self._recorder.problem is None
         now = self._clock()
@@ -122,6 +129,7 @@ class Controller:
 
     async def run(self) -> None:
         """Control everything the cluster shows, until cancelled."""
+        reading_gpus = None if self._gpus is None else asyncio.create_task(self._gpus.run(), name="read GPU metrics")
         try:
             while True:
                 try:
@@ -136,6 +144,8 @@ class Controller:
         finally:
             for name in list(self._running):
                 self._end(name)
+            if reading_gpus is not None:
+                reading_gpus.cancel()
             await self._scraper.close()
 
     # The cluster
@@ -178,7 +188,7 @@ class Controller:
             self.intake.publish(self._table.routes())
 
     def _begin(self, view: ServiceView) -> _Running:
-        control = ServiceControl(view, self._cadence, self._clock())
+        control = ServiceControl(view, self._cadence, self._clock(), self._gpus)
         _log.info("%s: seen with %d replicas wanted, %d listed", view.service, view.wanted, len(view.replicas))
 
         def placed(order: Order) -> None:

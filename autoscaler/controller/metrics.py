@@ -50,6 +50,18 @@ _OF_A_SERVICE = (
     Metric("pilotlight_replicas", _G, (*_SERVICE, "phase"), "Replicas by phase."),
     Metric("pilotlight_requests_in_flight", _G, _SERVICE, "Requests in replicas; absent while unknown."),
     Metric("pilotlight_requests_held", _G, _SERVICE, "Requests waiting in activators; absent while unknown."),
+    Metric(
+        "pilotlight_gpu_utilization_ratio",
+        _G,
+        _SERVICE,
+        "Mean share of time at work of the GPUs of ready replicas, 0 to 1; absent while unknown.",
+    ),
+    Metric(
+        "pilotlight_gpu_memory_ratio",
+        _G,
+        _SERVICE,
+        "Mean share of memory in use of the GPUs of ready replicas, 0 to 1; absent while unknown.",
+    ),
     Metric("pilotlight_signal_value", _G, _SIGNAL, "Window average of a signal; absent while unknown."),
     Metric("pilotlight_signal_target", _G, _SIGNAL, "What one replica is given of a signal."),
     Metric("pilotlight_signal_replicas", _G, _SIGNAL, "Replicas that a signal alone asks for."),
@@ -74,6 +86,8 @@ _OF_THE_CONTROLLER = (
     Metric(
         "pilotlight_activator_messages_refused", _C, (), "Messages of activators that were not what they should be."
     ),
+    Metric("pilotlight_gpu_metrics_up", _G, (), "1 while what GPUs do can be read, 0 while not; absent without GPUs."),
+    Metric("pilotlight_gpu_metrics_failures", _C, (), "Times that what GPUs do could not be read."),
     Metric("pilotlight_recording", _G, (), "1 while a recording is written, 0 once it had to stop."),
 )
 OF_LEADERSHIP = (

@@ -19,9 +19,11 @@ import aiohttp
 import uvloop
 from aiohttp import web
 
+from autoscaler.cluster.interface import GpuSource
 from autoscaler.cluster.local.client import LocalCluster
 from autoscaler.controller.api import api_application
 from autoscaler.controller.clock import anchored_clock
+from autoscaler.controller.gpu_metrics import GpuMetrics
 from autoscaler.controller.leadership import Alone, Membership
 from autoscaler.controller.listening import listening_socket
 from autoscaler.controller.loop import Controller
@@ -30,6 +32,7 @@ from autoscaler.controller.recorder import Recorder, RecorderError
 from autoscaler.controller.settings import (
     Address,
     Config,
+    PrometheusAddress,
     SettingsError,
     TcpAddress,
     UnixAddress,
@@ -74,7 +77,8 @@ async def run(config: Config) -> None:
         )
 
         def controller() -> Controller:
-            return Controller(member.cluster, session, recorder, clock, config.cadence, epoch=secrets.token_hex(8))
+            gpus = None if member.gpus is None else GpuMetrics(member.gpus, clock, config.cadence.gpus)
+            return Controller(member.cluster, session, recorder, clock, config.cadence, secrets.token_hex(8), gpus)
 
         office = Office(controller, member.leadership, member.announce, member.authenticator)
         governing = asyncio.create_task(_govern(office, member))
@@ -108,7 +112,7 @@ async def open_membership(config: Config) -> AsyncIterator[Membership]:
     match target.kind:
         case "local":
             async with LocalCluster(target.address) as cluster:
-                yield Membership(cluster, Alone())
+                yield Membership(cluster, Alone(), gpus=cluster)
         case "kubernetes":
             async with _in_kubernetes(config) as member:
                 yield member
@@ -145,9 +149,20 @@ async def _in_kubernetes(config: Config) -> AsyncIterator[Membership]:
                 announce=member.announce,
                 authenticator=member.reviewer,
                 hosts=hosts,
+                gpus=None if config.prometheus is None else _prometheus(config.prometheus),
             )
     except ConnectionSettingsError as error:
         raise SettingsError(f"--cluster {config.cluster}: {error}") from error
+
+
+def _prometheus(address: PrometheusAddress) -> GpuSource:
+    try:
+        from autoscaler.controller.prometheus_gpus import PrometheusGpus
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            f"--prometheus needs its client library: pip install 'pilotlight[cluster]' ({error})"
+        ) from error
+    return PrometheusGpus(address)
 
 
 async def _until(stopped: asyncio.Event, governing: asyncio.Task[None]) -> None:

@@ -14,6 +14,7 @@ from activator.messages import Route
 from autoscaler.cluster.interface import Replica, ReplicaPhase, ServiceView
 from autoscaler.controller.actor import Order, PathOrder
 from autoscaler.controller.faults import FaultKind, Faults
+from autoscaler.controller.gpu_metrics import GpuMetrics
 from autoscaler.controller.history import DecisionHistory
 from autoscaler.controller.phases import StartLog
 from autoscaler.controller.policy_in_force import PolicyInForce
@@ -27,6 +28,7 @@ from autoscaler.decide.decision import Decision, Phase, Reason
 from autoscaler.decide.records import DecisionRecord, PolicyRecord, ReadingsRecord, Record, StartRecord
 from autoscaler.policy.scaling_policy import ScalingMode
 from autoscaler.signals.collector import Collector
+from autoscaler.signals.gpu import NO_GPU_READINGS, GpuReadings
 from autoscaler.signals.observation import Observation, ReplicaCounts
 from autoscaler.signals.present import LiveSources
 from queue_proxy.messages import Stats
@@ -65,8 +67,9 @@ class Heard:
 class ServiceControl:
     """Everything the controller knows of one service."""
 
-    def __init__(self, view: ServiceView, cadence: Cadence, now: float) -> None:
+    def __init__(self, view: ServiceView, cadence: Cadence, now: float, gpus: GpuMetrics | None = None) -> None:
         self.view = view
+        self._gpus = gpus
         self.policy = PolicyInForce()
         self.faults = Faults(view.service)
         self.history = DecisionHistory(cadence.decisions_kept)
@@ -199,6 +202,12 @@ class ServiceControl:
         """What is in flight and held now: what each source said last, which is later than the last evaluation."""
         return self._collector.live(now, ready=_able_to_serve(self.view), present=_listed(self.view))
 
+    def gpus(self, now: float) -> GpuReadings:
+        """What the GPUs of its ready replicas do, by what was read last."""
+        if self._gpus is None:
+            return NO_GPU_READINGS
+        return self._gpus.readings(self.view.service, _able_to_serve(self.view), now)
+
     def warm(self, now: float) -> bool:
         """Every replica that was there at the start has been heard, or has had its time."""
         return self._replicas_warm.enough(now)
@@ -213,6 +222,7 @@ class ServiceControl:
             wake_seconds=self.wakes.expected_seconds(),
             activator_confirmed=self.view.activator_in_path,
             ever_ready=self._ever_ready,
+            gpus=self.gpus(now),
         )
         self.observation = observation
         self.starts.settle(now)

@@ -22,7 +22,7 @@ JsonObject = dict[str, object]
 
 def summary(control: ServiceControl, now: float) -> JsonObject:
     """One service's entry in `/services`, as of `now`. Numbers that are not known are null, never 0."""
-    view, live, phase = control.view, control.live(now), control.phase
+    view, live, phase, gpus = control.view, control.live(now), control.phase, control.gpus(now)
     # A decision that was made before scaling was switched off says nothing of now.
     idle = control.policy.mode is ScalingMode.OFF or bool(view.refused) or not view.deployed
     decision = None if idle else control.history.latest
@@ -39,6 +39,8 @@ def summary(control: ServiceControl, now: float) -> JsonObject:
         **{phase.value: phases[phase] for phase in ReplicaPhase},
         "in_flight": _known(live.in_flight()),
         "held": _known(live.held()),
+        "gpu_utilization": _known(gpus.utilization),
+        "gpu_memory": _known(gpus.memory),
         "panic": decision is not None and decision.panic,
         "expected_wake_seconds": control.wakes.expected_seconds(),
         "port": view.port,

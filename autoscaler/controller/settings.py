@@ -14,6 +14,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
+
+from autoscaler.signals.gpu_series import USUAL_PREFIX
 
 
 class SettingsError(ValueError):
@@ -73,6 +76,7 @@ class Cadence:
     activator_push     how long to wait for the first push of one that has connected
     activator_rest     how long after it to wait for what it tells of other services
     decisions_kept     of each service, how many decisions are shown, whether or not they changed anything
+    gpus               between two readings of what all GPUs do
     first_scrapes      after a service is first seen, how long to wait for its replicas' first scrapes
     """
 
@@ -87,6 +91,7 @@ class Cadence:
     activator_rest: float = 0.5
     first_scrapes: float = 3.0
     decisions_kept: int = 30
+    gpus: float = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +103,21 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True)
+class PrometheusAddress:
+    """Where Prometheus is, for what GPUs do, and how it is asked.
+
+    token_file  holds a bearer token, read anew for each query; None: none is sent
+    ca_file     certificates of who may have signed its own; None: those that are trusted anyway
+    prefix      that AMD's exporter puts before its names
+    """
+
+    url: str
+    token_file: Path | None = None
+    ca_file: Path | None = None
+    prefix: str = USUAL_PREFIX
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Everything from the command line.
 
@@ -105,6 +125,7 @@ class Config:
     identity    of this controller among several; empty: its host's name
     pod_address where others reach this process (the environment's POD_IP); empty: unknown
     activators  their service account, `namespace/name`; empty: whoever can connect may
+    prometheus  None: what GPUs do is not asked of any
     """
 
     cluster: ClusterTarget
@@ -117,6 +138,7 @@ class Config:
     identity: str = ""
     pod_address: str = ""
     activators: str = ""
+    prometheus: PrometheusAddress | None = None
 
 
 _CLUSTERS = "local:/path/agent.sock, kubernetes:in-cluster or kubernetes:/path/kubeconfig"
@@ -137,6 +159,7 @@ def config_from(argv: Sequence[str], environment: Mapping[str, str] = os.environ
         identity=flags.identity,
         pod_address=_address(environment.get("POD_IP", "")),
         activators="" if flags.activators is None else "/".join(_named(flags.activators, "--activators")),
+        prometheus=_prometheus(flags.prometheus, flags.prometheus_token_file, flags.prometheus_ca, flags.amd_prefix),
     )
     _check(config)
     return config
@@ -145,7 +168,11 @@ def config_from(argv: Sequence[str], environment: Mapping[str, str] = os.environ
 def _check(config: Config) -> None:
     """What contradicts. Raises SettingsError."""
     if config.cluster.kind != "kubernetes":
-        for flag, given in (("--lease", config.lease), ("--activators", config.activators)):
+        for flag, given in (
+            ("--lease", config.lease),
+            ("--activators", config.activators),
+            ("--prometheus", config.prometheus),
+        ):
             if given:
                 raise SettingsError(f"{flag} is for --cluster kubernetes:…, not for {config.cluster}")
         return
@@ -182,6 +209,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--activators", metavar="NAMESPACE/SERVICEACCOUNT", help="whose tokens activators show when they connect"
     )
+    parser.add_argument(
+        "--prometheus", metavar="URL", help="ask this Prometheus what GPUs do (DCGM's or AMD's exporter)"
+    )
+    parser.add_argument(
+        "--prometheus-token-file", metavar="FILE", help="with the bearer token that it wants; by https only"
+    )
+    parser.add_argument("--prometheus-ca", metavar="FILE", help="certificates of who signed its own")
+    parser.add_argument(
+        "--amd-prefix", metavar="PREFIX", default=USUAL_PREFIX, help=f"of AMD's metrics; default {USUAL_PREFIX} or none"
+    )
     return parser
 
 
@@ -201,6 +238,29 @@ def _tcp(text: str, flag: str) -> TcpAddress:
     if match is None or int(match[3]) > 65_535:
         raise SettingsError(f"{flag} {text}: an address is HOST:PORT with a port of 0 to 65535, IPv6 hosts in brackets")
     return TcpAddress(match[1] or match[2], int(match[3]))
+
+
+def _prometheus(url: str | None, token_file: str | None, ca_file: str | None, prefix: str) -> PrometheusAddress | None:
+    if re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_]{0,62}", prefix) is None:
+        raise SettingsError(f"--amd-prefix {prefix:.80}: must be the beginning of a metric's name, such as amd_")
+    if url is None:
+        for flag, given in (("--prometheus-token-file", token_file), ("--prometheus-ca", ca_file)):
+            if given is not None:
+                raise SettingsError(f"{flag} is of no use without --prometheus")
+        return None
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        parts, host = urlsplit(""), None
+    if not host or parts.scheme not in ("http", "https") or parts.query or parts.fragment or not url.isprintable():
+        raise SettingsError("--prometheus: must be http://HOST:PORT or https://HOST:PORT, with a path or without")
+    if "@" in parts.netloc:
+        raise SettingsError("--prometheus: a password does not belong on a command line; use --prometheus-token-file")
+    if token_file is not None and parts.scheme == "http" and host not in ("127.0.0.1", "::1", "localhost"):
+        raise SettingsError("--prometheus-token-file: over http everybody on the way could read the token; use https")
+    token, ca = (None if file is None else Path(file) for file in (token_file, ca_file))
+    return PrometheusAddress(url.rstrip("/"), token, ca, prefix)
 
 
 def _named(text: str, flag: str) -> tuple[str, str]:

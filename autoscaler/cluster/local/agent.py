@@ -23,9 +23,11 @@ from pathlib import Path
 import aiohttp
 
 from autoscaler.cluster.interface import ClusterError, ServiceView
+from autoscaler.cluster.local.gpu_use import GpuUse
 from autoscaler.cluster.local.guarding import Guard
 from autoscaler.cluster.local.host import Host
 from autoscaler.cluster.local.machine import Machine
+from autoscaler.cluster.local.nvml import DeviceReader, read_devices
 from autoscaler.cluster.local.orphans import find_orphans, is_subreaper, reap_orphans
 from autoscaler.cluster.local.processes import Processes
 from autoscaler.cluster.local.procfs import kill_members
@@ -47,6 +49,7 @@ class LocalAgent:
         *,
         clock: Callable[[], float] = time.monotonic,
         wall_clock: Callable[[], float] = time.time,
+        read_gpus: DeviceReader = read_devices,
     ) -> None:
         self.run = secrets.token_hex(8)
         self.run_directory = run_directory
@@ -61,6 +64,7 @@ class LocalAgent:
         self._host: Host | None = None
         self._http: aiohttp.ClientSession | None = None
         self._server: AgentServer | None = None
+        self._gpu_use = GpuUse(read_gpus, self._gpus_dealt)
         self._changed = asyncio.Event()
         self._end: asyncio.Task[None] | None = None
         self._reaper: asyncio.Task[None] | None = None
@@ -90,7 +94,7 @@ class LocalAgent:
         logs = self.run_directory / "logs"
         self._host = Host(self.machine, self._processes, logs, self._http, self._clock, self._wall_clock)
         self.follow(self._specs)
-        self._server = AgentServer(self.socket_path, self.watch, self.scale)
+        self._server = AgentServer(self.socket_path, self.watch, self.scale, self._gpu_use)
         await self._server.start()
         if is_subreaper():
             self._reaper = asyncio.create_task(reap_orphans(), name="reap orphans")
@@ -177,6 +181,15 @@ class LocalAgent:
             changed = self._changed
             yield self.views
             await changed.wait()
+
+    def _gpus_dealt(self) -> dict[str, tuple[str, ...]]:
+        """The devices of each replica, `namespace/name`, that has any."""
+        return {
+            f"{name.partition('/')[0]}/{replica.name}": devices
+            for name, service in self._services.items()
+            for replica in service.replicas
+            if (devices := service.gpus_of(replica.name))
+        }
 
     def _notify(self) -> None:
         """Wake all watchers; each waits on the event that was current when it last looked."""

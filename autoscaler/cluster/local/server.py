@@ -1,6 +1,7 @@
 """The agent's API: HTTP on a unix socket that only this user can open.
 
 GET  /watch                            all services at once, then again after every change: one JSON line each
+GET  /gpus                             what the devices of each replica do (see `gpu_use`)
 PUT  /services/{ns}/{name}/scale       {"replicas": 3, "go_first": ["chat-predictor-x7k2p"]}
 """
 
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 
 from aiohttp import web
@@ -18,18 +19,21 @@ from autoscaler.cluster.local.view_codec import views_to_json
 
 Watch = Callable[[], AsyncIterator[tuple[ServiceView, ...]]]
 Scale = Callable[[str, int, Sequence[str]], None]
+Gpus = Callable[[], Awaitable[dict[str, object]]]
 
 
 class AgentServer:
     """Serves `watch` and `scale` on the socket at `path`."""
 
-    def __init__(self, path: Path, watch: Watch, scale: Scale) -> None:
+    def __init__(self, path: Path, watch: Watch, scale: Scale, gpus: Gpus | None = None) -> None:
         self._path = path
         self._watch = watch
         self._scale = scale
+        self._gpus = gpus
         self._watchers: set[asyncio.Task[None]] = set()
         app = web.Application()
         app.router.add_get("/watch", self._handle_watch)
+        app.router.add_get("/gpus", self._handle_gpus)
         app.router.add_put("/services/{namespace}/{name}/scale", self._handle_scale)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
 
@@ -65,6 +69,9 @@ class AgentServer:
                 await response.write(json.dumps(views_to_json(views), separators=(",", ":")).encode() + b"\n")
         except ConnectionError:
             pass  # the controller left; it comes back by itself
+
+    async def _handle_gpus(self, request: web.Request) -> web.Response:
+        return web.json_response({"none": "nobody asks for GPUs here"} if self._gpus is None else await self._gpus())
 
     async def _handle_scale(self, request: web.Request) -> web.Response:
         service = f"{request.match_info['namespace']}/{request.match_info['name']}"

@@ -48,7 +48,11 @@ BUSY: list[tuple[str, list[object], float]] = [
         [dcgm("DEV_GPU_UTIL", 80, at=NOW - 100), dcgm("PROF_GR_ENGINE_ACTIVE", 0.2)],
         0.2,
     ),
-    ("exported labels before Prometheus' own", [dcgm("DEV_GPU_UTIL", 40, **IN_ITS_POD)], 0.4),
+    (
+        "exported labels before Prometheus' own",
+        [series("DCGM_FI_DEV_GPU_UTIL", 40, at=NOW, UUID="GPU-1", **IN_ITS_POD)],
+        0.4,
+    ),
     ("several GPUs of a pod", [dcgm("DEV_GPU_UTIL", 100), dcgm("DEV_GPU_UTIL", 50, gpu="GPU-2")], 0.75),
     (
         "several instances of a GPU",
@@ -122,7 +126,9 @@ FULL: list[tuple[str, list[object], float]] = [
 
 @pytest.mark.parametrize(("result", "share"), [row[1:] for row in FULL], ids=[row[0] for row in FULL])
 def test_memory_is_the_mean_share_over_the_devices(result: list[object], share: float) -> None:
-    assert read(*result).memory == Known(pytest.approx(share))
+    reading = read(*result).memory
+    assert isinstance(reading, Known)
+    assert reading.value == pytest.approx(share)
 
 
 UNKNOWN: list[tuple[str, list[object], str]] = [
@@ -179,7 +185,8 @@ def test_a_mean_without_one_of_the_ready_replicas_is_missing() -> None:
     both = (A, B)
     assert isinstance(read(dcgm("DEV_GPU_UTIL", 10), ready=both).utilization, Missing)
     whole = read(dcgm("DEV_GPU_UTIL", 10), dcgm("DEV_GPU_UTIL", 30, pod="chat-b", gpu="GPU-2"), ready=both)
-    assert whole.utilization == Known(pytest.approx(0.2))
+    assert isinstance(whole.utilization, Known)
+    assert whole.utilization.value == pytest.approx(0.2)
 
 
 def test_where_nothing_is_ready_there_is_no_reading() -> None:
