@@ -1,4 +1,4 @@
-"""The command line: `pilotlight up`, `explain`, `check`, `inject`, `status`, `replay`, `demo`.
+"""The command line: `pilotlight up`, `explain`, `check`, `inject`, `status`, `doctor`, `replay`, `demo`.
 
 Exit status: 0 as asked; 1 it could not be done, or something asked about is wrong; 2 the command line itself is wrong.
 Errors go to stderr as `pilotlight: error: …`. Commands import what they need when they run: `example-server` is
@@ -11,16 +11,23 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pilotlight import arguments
+from pilotlight.cluster_choice import add_cluster
 from pilotlight.errors import CommandError
+
+if TYPE_CHECKING:
+    from pilotlight.controller_api import Controller
 
 _EPILOG = """\
 examples:
   pilotlight up -f manifests/examples/chat.yaml     serve a model from zero; Ctrl-C drains
   pilotlight explain default/chat --watch           why it has the replicas it has
   pilotlight check -f my-isvc.yaml                  every mistake in its policy
+  pilotlight doctor                                 what a cluster lacks, and how to mend it
 """
 
 _UP_EPILOG = """\
@@ -99,11 +106,17 @@ def _run(parser: argparse.ArgumentParser, given: argparse.Namespace) -> int:
         case "status":
             from pilotlight.status import run_status
 
-            return run_status(given.api, as_json=given.json)
+            with _controller(given) as controller:
+                return run_status(controller, as_json=given.json)
         case "explain":
             from pilotlight.explain import run_explain
 
-            return run_explain(given.api, given.service, last=given.last, watch=given.watch, as_json=given.json)
+            with _controller(given) as controller:
+                return run_explain(controller, given.service, last=given.last, watch=given.watch, as_json=given.json)
+        case "doctor":
+            from pilotlight.doctor.run import run_doctor
+
+            return run_doctor(given)
         case "replay":
             from pilotlight.replay import run_replay
 
@@ -117,6 +130,18 @@ def _run(parser: argparse.ArgumentParser, given: argparse.Namespace) -> int:
             from pilotlight.example_server.server import run
 
             return run(from_arguments(parser, given))
+
+
+def _controller(given: argparse.Namespace) -> AbstractContextManager[Controller]:
+    """The controller that a command asks: on this machine, or the one that leads in a cluster. Raises CommandError."""
+    from pilotlight.cluster_choice import asked_for, choice
+    from pilotlight.controller_api import LocalController
+
+    if not asked_for(given):
+        return nullcontext(LocalController(given.api))
+    from pilotlight.cluster_controller import ClusterController
+
+    return ClusterController(choice(given))
 
 
 def _up(given: argparse.Namespace) -> int:
@@ -178,6 +203,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_check(commands.add_parser("check", help="every mistake in InferenceServices and their policies"))
     _add_inject(commands.add_parser("inject", help="put the queue proxy into InferenceServices, or take it out"))
     commands.add_parser("webhook", help="serve the admission webhooks, inside a cluster").fill = _webhook
+    commands.add_parser("doctor", help="what a cluster lacks for Pilotlight, and how to mend it").fill = _doctor
     _add_replay(commands.add_parser("replay", help="decide again from a recording, and show what differs"))
     commands.add_parser(
         "headroom", help="can any reactive policy hold a load with this start-up time?"
@@ -209,6 +235,7 @@ def _add_up(parser: argparse.ArgumentParser) -> None:
 
 def _add_status(parser: argparse.ArgumentParser) -> None:
     _api(parser)
+    add_cluster(parser)
     parser.add_argument("--json", action="store_true", help="the API's answer as it is")
 
 
@@ -222,6 +249,7 @@ def _add_explain(parser: argparse.ArgumentParser) -> None:
         "--last", type=arguments.whole(0, 1000), default=8, metavar="N", help="decisions to show (%(default)s)"
     )
     _api(parser)
+    add_cluster(parser)
 
 
 def _add_check(parser: argparse.ArgumentParser) -> None:
@@ -268,6 +296,12 @@ def _add_example_server(parser: argparse.ArgumentParser) -> None:
 
     parser.description = "An example model server: no model, but the behaviour of one."
     add_arguments(parser)
+
+
+def _doctor(parser: argparse.ArgumentParser) -> None:
+    from pilotlight.doctor.run import add_doctor
+
+    add_doctor(parser)
 
 
 def _webhook(parser: argparse.ArgumentParser) -> None:

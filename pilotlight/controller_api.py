@@ -5,6 +5,8 @@ from __future__ import annotations
 import http.client
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
 from urllib.parse import quote
 
 from pilotlight.arguments import host_and_port
@@ -62,15 +64,65 @@ class Body:
         return bool(self._body)
 
 
-def services_of(api: str) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a controller answered: the status of HTTP, and the body."""
+
+    status: int
+    body: bytes
+
+
+class Controller(Protocol):
+    """A controller that can be asked, on this machine or in a cluster."""
+
+    @property
+    def place(self) -> str:
+        """What to call it in messages."""
+        ...
+
+    def get(self, path: str) -> Answer:
+        """What it answers to this path of its API. Raises CommandError when it does not."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LocalController:
+    """The one whose API is at `address`, HOST:PORT."""
+
+    address: str
+
+    @property
+    def place(self) -> str:
+        """See Controller."""
+        return f"the controller at {self.address}"
+
+    def get(self, path: str) -> Answer:
+        """See Controller."""
+        host, port = host_and_port(self.address)
+        connection = http.client.HTTPConnection(host, port, timeout=_TIMEOUT)
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            return Answer(response.status, response.read(_LARGEST_ANSWER))
+        except (OSError, http.client.HTTPException) as error:
+            why = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            raise CommandError(
+                f"no controller answers at {self.address} ({why}); is `pilotlight up` running? "
+                "--api HOST:PORT names another place, --cluster asks the controller in a cluster"
+            ) from error
+        finally:
+            connection.close()
+
+
+def services_of(controller: Controller) -> bytes:
     """The answer of `/services`. Raises CommandError."""
-    return _get(api, "/services")
+    return _get(controller, "/services")
 
 
-def explanation_of(api: str, service: str, last: int) -> bytes:
+def explanation_of(controller: Controller, service: str, last: int) -> bytes:
     """The answer of `/explain`. Raises NoSuchServiceError, CommandError."""
     namespace, _, name = service.rpartition("/")
-    return _get(api, f"/explain/{quote(namespace or 'default', safe='')}/{quote(name, safe='')}?last={last}")
+    return _get(controller, f"/explain/{quote(namespace or 'default', safe='')}/{quote(name, safe='')}?last={last}")
 
 
 def parse(answer: bytes) -> Body:
@@ -87,27 +139,14 @@ def printable(text: str) -> str:
     return "".join(letter if letter.isprintable() or letter == "\n" else " " for letter in text)
 
 
-def _get(api: str, path: str) -> bytes:
-    host, port = host_and_port(api)
-    connection = http.client.HTTPConnection(host, port, timeout=_TIMEOUT)
-    try:
-        connection.request("GET", path)
-        response = connection.getresponse()
-        answer = response.read(_LARGEST_ANSWER)
-    except (OSError, http.client.HTTPException) as error:
-        why = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise CommandError(
-            f"no controller answers at {api} ({why}); is `pilotlight up` running? --api HOST:PORT names another place"
-        ) from error
-    finally:
-        connection.close()
-    if response.status == 404:
-        body = parse(answer)
+def _get(controller: Controller, path: str) -> bytes:
+    answer = controller.get(path)
+    if answer.status == 404:
+        body = parse(answer.body)
         known = ", ".join(body.texts("services")[:_MOST_NAMED])
         there_are = f"; there are: {known}" if known else ""
-        raise NoSuchServiceError((body.text("error") or f"the controller at {api} does not know {path}") + there_are)
-    if response.status != 200:
-        raise CommandError(
-            f"the controller at {api} answered {response.status}: {printable(answer[:300].decode(errors='replace'))}"
-        )
-    return answer
+        raise NoSuchServiceError((body.text("error") or f"{controller.place} does not know {path}") + there_are)
+    if answer.status != 200:
+        said = printable(answer.body[:300].decode(errors="replace"))
+        raise CommandError(f"{controller.place} answered {answer.status}: {said}")
+    return answer.body

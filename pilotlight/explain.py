@@ -6,31 +6,31 @@ import json
 import sys
 import time
 
-from pilotlight.controller_api import Body, explanation_of, parse
+from pilotlight.controller_api import Body, Controller, explanation_of, parse
 from pilotlight.explanation import explanation_lines, gist
 
 _WATCH_SECONDS = 1.0
 _CLEAR = "\x1b[H\x1b[2J"
 
 
-def run_explain(api: str, service: str, *, last: int, watch: bool, as_json: bool) -> int:
+def run_explain(controller: Controller, service: str, *, last: int, watch: bool, as_json: bool) -> int:
     """Print the explanation once, or with `watch` until Ctrl-C, then status 0. Raises CommandError."""
     if not watch:
-        _print(explanation_of(api, service, last), as_json=as_json, clear=False)
+        _print(explanation_of(controller, service, last), as_json=as_json, clear=False)
         return 0
     try:
-        _watch(api, service, last, as_json)
+        _watch(controller, service, last, as_json)
     except KeyboardInterrupt:
         pass  # how watching ends
     return 0
 
 
-def _watch(api: str, service: str, last: int, as_json: bool) -> None:
+def _watch(controller: Controller, service: str, last: int, as_json: bool) -> None:
     """At a terminal the screen shows the present; elsewhere there is one more text whenever something has changed."""
     clear = sys.stdout.isatty() and not as_json
     shown: object = None
     while True:
-        answer = explanation_of(api, service, last)
+        answer = explanation_of(controller, service, last)
         now = gist(parse(answer))
         if clear or now != shown:
             _print(answer, as_json=as_json, clear=clear, on_one_line=True)

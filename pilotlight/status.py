@@ -5,14 +5,14 @@ from __future__ import annotations
 import shutil
 import sys
 
-from pilotlight.controller_api import Body, parse, services_of
+from pilotlight.controller_api import Body, Controller, parse, services_of
 
 _HEADINGS = ("SERVICE", "STATE", "WANTED", "STARTING", "READY", "IN FLIGHT", "HELD", "URL", "WHY")
 
 
-def run_status(api: str, *, as_json: bool) -> int:
+def run_status(controller: Controller, *, as_json: bool) -> int:
     """Print the state of every service. Raises CommandError."""
-    answer = services_of(api)
+    answer = services_of(controller)
     if as_json:
         print(answer.decode())
         return 0

@@ -50,10 +50,18 @@ class ApiError(Exception):
     reason   the server's own word, such as "Conflict"; empty when it gave none
     retry_after  seconds that the server asked to wait, None when it did not
     sent     the request may have reached the server
+    answer   what came with the refusal; empty when that was nothing, or no JSON object
     """
 
     def __init__(
-        self, status: int, reason: str, message: str, *, retry_after: float | None = None, sent: bool = True
+        self,
+        status: int,
+        reason: str,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        sent: bool = True,
+        answer: JsonObject | None = None,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -61,6 +69,7 @@ class ApiError(Exception):
         self.message = message
         self.retry_after = retry_after
         self.sent = sent
+        self.answer: JsonObject = answer or {}
 
 
 Loader = Callable[[], Awaitable[Configuration]]
@@ -233,14 +242,14 @@ class Connection:
 
 
 @asynccontextmanager
-async def open_connection(target: str) -> AsyncIterator[Connection]:
-    """A connection to the cluster we run in (`in-cluster`) or that a kubeconfig file names.
+async def open_connection(target: str, context: str | None = None) -> AsyncIterator[Connection]:
+    """A connection to the cluster we run in (`in-cluster`) or that a kubeconfig file names (see load_configuration).
 
     Raises ConnectionSettingsError when there is none to be had from there.
     """
 
     async def load() -> Configuration:
-        return await load_configuration(target)
+        return await load_configuration(target, context)
 
     await load()  # a wrong path must end the start, not be tried again for ever
     connection = Connection(load)
@@ -270,7 +279,7 @@ async def _refusal(call: Call, response: aiohttp.ClientResponse) -> ApiError:
         response.release()
     said = text(status, "message") or response.reason or ""
     message = f"{call}: {response.status} {said[:_LONGEST_ERROR]}".rstrip()
-    return ApiError(response.status, text(status, "reason"), message, retry_after=_retry_after(response))
+    return ApiError(response.status, text(status, "reason"), message, retry_after=_retry_after(response), answer=status)
 
 
 def _retry_after(response: aiohttp.ClientResponse) -> float | None:

@@ -30,15 +30,18 @@ class ConnectionSettingsError(ValueError):
     """There is no usable way to an API server: says where it was looked for and what is wrong there."""
 
 
-async def load_configuration(target: str) -> Configuration:
-    """Of the cluster that we run in (`in-cluster`) or that a kubeconfig file names. Raises ConnectionSettingsError."""
+async def load_configuration(target: str, context: str | None = None) -> Configuration:
+    """Of the cluster that we run in (`in-cluster`) or that a kubeconfig file names, in its own current context or this.
+
+    Several files are joined by colons, as in $KUBECONFIG. Raises ConnectionSettingsError.
+    """
     configuration = Configuration()
     _check_file(target)
     try:
         if target == IN_CLUSTER:
             _in_cluster(configuration)
         else:
-            await _from_file(target, client_configuration=configuration, persist_config=False)
+            await _from_file(target, context=context, client_configuration=configuration, persist_config=False)
     except Exception as error:
         # Whatever is odd in a kubeconfig comes out of the client as whatever it trips over.
         where = "in this pod" if target == IN_CLUSTER else f"in {target}"
@@ -65,7 +68,7 @@ async def close_client(client: ApiClient) -> None:
 
 def _check_file(target: str) -> None:
     """The client says of a file that is not there that it lacks a key."""
-    if target != IN_CLUSTER and not Path(target).is_file():
+    if target != IN_CLUSTER and not any(Path(file).is_file() for file in target.split(":")):
         raise ConnectionSettingsError(f"there is no kubeconfig file {target}")
 
 

@@ -1,0 +1,75 @@
+"""`pilotlight doctor`: the command. Exit status 0: all good; 1: there are findings; 2: it cannot look."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from pilotlight.cluster_choice import ClusterChoice, add_cluster, choice, needs_client, opened
+from pilotlight.controller_api import printable
+from pilotlight.errors import CommandError
+
+if TYPE_CHECKING:
+    from autoscaler.cluster.kubernetes.connection import Connection
+    from pilotlight.doctor.picture import Picture
+
+_CANNOT_LOOK = 2
+_FORBIDDEN = 403
+_WITHIN = 10.0
+
+
+def add_doctor(parser: argparse.ArgumentParser) -> None:
+    """The command's flags."""
+    parser.description = (
+        "Looks at a cluster and says what is missing, each with the evidence and a command or YAML that mends it. "
+        "It changes nothing. Exit status 0: all good, notes aside; 1: there are findings; 2: it cannot look."
+    )
+    add_cluster(parser, always=True)
+    parser.add_argument("--prometheus", metavar="URL", help="to ask for GPU metrics; default: what the controller asks")
+    parser.add_argument("--json", action="store_true", help="for scripts: an object with `good` and `findings`")
+
+
+def run_doctor(given: argparse.Namespace) -> int:
+    """Examine a cluster; returns the exit status."""
+    try:
+        chosen = choice(given)
+        with needs_client():
+            from pilotlight.doctor.examination import examine
+            from pilotlight.doctor.report import as_json, lines
+        findings = examine(asyncio.run(_look(chosen, given.prometheus)))
+    except CommandError as error:
+        for line in str(error).splitlines():
+            print(f"pilotlight: error: {line}", file=sys.stderr)
+        return _CANNOT_LOOK
+    print(as_json(findings, str(chosen)) if given.json else "\n".join(lines(findings, str(chosen))))
+    return int(any(finding.counts for finding in findings))
+
+
+async def _look(chosen: ClusterChoice, prometheus: str | None) -> Picture:
+    """The picture. Raises CommandError when there is none to be had."""
+    from autoscaler.cluster.kubernetes.connection import ApiError
+    from autoscaler.cluster.kubernetes.credentials import ConnectionSettingsError
+    from pilotlight.doctor.picture import take
+
+    try:
+        async with opened(chosen) as connection:
+            await _answers(connection)
+            return await take(connection, chosen.namespace, time.time(), prometheus)
+    except ConnectionSettingsError as error:
+        raise CommandError(str(error)) from error
+    except ApiError as error:
+        raise CommandError(f"the API server of {chosen} does not answer: {printable(error.message)}") from error
+
+
+async def _answers(connection: Connection) -> None:
+    """Raises ApiError when it does not: then nothing can be said. Who may not see the version may see other things."""
+    from autoscaler.cluster.kubernetes.connection import ApiError
+
+    try:
+        await connection.request("GET", "/version", within=_WITHIN)
+    except ApiError as error:
+        if error.status != _FORBIDDEN:
+            raise
