@@ -1,13 +1,15 @@
 """The controller's read-only API: what runs, why, and since when.
 
 It can change nothing, and it is meant for the people of the machine. Still a page in somebody's browser could reach
-it by a name of its own that resolves to this address (DNS rebinding), so a request must name a host that is meant.
+it by a name of its own that resolves to this address (DNS rebinding), so a request must name a host that is meant. An
+address is no such name: kubelet, a scrape and the API server's proxy ask for one.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from ipaddress import ip_address
 from typing import Protocol
 
 from aiohttp import web
@@ -20,7 +22,6 @@ from autoscaler.controller.service_report import explanation, summary
 
 _LAST_DEFAULT = 10
 _LAST_MOST = 1_000
-_LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
 class Knowledge(Protocol):
@@ -74,11 +75,9 @@ class Knowledge(Protocol):
 def api_application(
     knowledge: Knowledge, clock: Clock, host: str, hosts: frozenset[str] = frozenset()
 ) -> web.Application:
-    """The aiohttp application that serves the API on `host`, and under the names in `hosts`."""
+    """The aiohttp application that serves the API on `host`, under that name and those in `hosts`."""
     handlers = _Handlers(knowledge, clock)
-    application = web.Application(
-        middlewares=[_only_for_hosts(_LOCAL_HOSTS | {_bracketed(host.lower())} | hosts), _errors_as_json]
-    )
+    application = web.Application(middlewares=[_only_for_hosts(hosts | {host.lower(), "localhost"}), _errors_as_json])
     application.router.add_get("/services", handlers.services)
     application.router.add_get("/explain/{namespace}/{name}", handlers.explain)
     application.router.add_get("/metrics", handlers.metrics)
@@ -155,7 +154,7 @@ def _only_for_hosts(allowed: frozenset[str]) -> Middleware:
         # Everything before the port; an IPv6 address keeps its brackets.
         host = request.headers.get("Host", "").lower()
         bare = host if host.endswith("]") else host.rpartition(":")[0] or host
-        if bare not in allowed:
+        if bare not in allowed and not _is_address(bare):
             return _error(421, "this API answers only to the host it was configured for")
         return await handler(request)
 
@@ -180,8 +179,11 @@ def _last(text: str | None) -> int | None:
     return int(text) if int(text) <= _LAST_MOST else None
 
 
-def _bracketed(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
+def _is_address(host: str) -> bool:
+    try:
+        return ip_address(host[1:-1] if host.startswith("[") and host.endswith("]") else host).version in (4, 6)
+    except ValueError:
+        return False
 
 
 def _error(status: int, message: str) -> web.Response:

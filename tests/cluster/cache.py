@@ -46,13 +46,20 @@ def locked(name: str) -> Iterator[None]:
 
 def forget_old(paths: Iterable[Path], kept: int) -> None:
     """Remove all but the `kept` that were used last (by their modification time), and what may be in use right now."""
-    newest_first = sorted(paths, key=lambda path: -path.stat().st_mtime)
-    for path in newest_first[kept:]:
-        if time.time() - path.stat().st_mtime > _IN_USE_SECONDS:
+    newest_first = sorted(((_last_used(path), path) for path in paths), key=lambda found: -found[0])
+    for used, path in newest_first[kept:]:
+        if time.time() - used > _IN_USE_SECONDS:
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
+
+
+def _last_used(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:  # another run has just forgotten it
+        return 0.0
 
 
 def made(name: str, make: Callable[[Path], None], whole: Callable[[Path], bool] = Path.is_dir) -> Path:

@@ -54,9 +54,8 @@ def base_image() -> str:
     return name
 
 
-def wheels() -> Path:
-    """A directory with the wheels of requirements-image.lock for the base's Python."""
-    lock = _REPOSITORY / "requirements-image.lock"
+def wheels(lock: Path = _REPOSITORY / "requirements-image.lock") -> Path:
+    """A directory with the wheels of a lock for the base's Python."""
 
     def make(directory: Path) -> None:
         options = [

@@ -7,7 +7,9 @@ import pytest
 
 from tests.cluster import tools
 from tests.cluster.cluster import Cluster
+from tests.cluster.inference_server_image import inference_server_image
 from tests.cluster.product_image import product_image
+from tests.kubernetes.installation import Installation
 
 _HERE = Path(__file__).parent
 _SECONDS = 300.0
@@ -16,10 +18,18 @@ _SECONDS = 300.0
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run this folder last, so that the cluster's processes do not take time from tests that need none.
 
-    Those that bring up clusters of their own come before those that share one, as there is one at a time.
+    Those that bring up clusters of their own come before those that share one, as there is one at a time. Those that
+    act on an installation come after those that run parts of Pilotlight themselves, because of these, too, one acts at
+    a time; and the last of them look at what all others have caused.
     """
     ours = {item for item in items if _HERE in item.path.parents}
-    items.sort(key=lambda item: (item in ours, item in ours and "cluster" in getattr(item, "fixturenames", ())))
+
+    def stage(item: pytest.Item) -> int:
+        names = getattr(item, "fixturenames", ())
+        used = ("cluster" in names, "installed" in names, item.get_closest_marker("after_all_others") is not None)
+        return 1 + sum(used) if item in ours else 0
+
+    items.sort(key=stage)
     for item in ours:
         if item.get_closest_marker("timeout") is None:
             # Bringing up the cluster has deadlines of its own, and the first run ever builds what it consists of.
@@ -34,7 +44,7 @@ def cluster() -> Iterator[Cluster]:
     """
     if why := tools.missing():
         pytest.skip(why)
-    with Cluster.up(nodes=2, images=[product_image()], patience=240) as up:
+    with Cluster.up(nodes=2, images=[product_image(), inference_server_image()], patience=240) as up:
         yield up
 
 
@@ -43,3 +53,9 @@ def inside(cluster: Cluster) -> Generator[Cluster]:
     """The cluster, with the test in node 1's network: pod addresses, Service addresses and names work."""
     with cluster.inside():
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def installed(cluster: Cluster) -> Installation:
+    """Pilotlight and KServe's side of it, installed as the README says; who deletes something leaves it rolled out."""
+    return Installation(cluster, "overlays/kserve-standard")

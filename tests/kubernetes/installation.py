@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from tests.cluster.cluster import Cluster
+from tests.cluster.processes import ClusterError, wait_until
 
 NAMESPACE = "pilotlight-system"
+CONTROLLER, ACTIVATOR, WEBHOOK = "pilotlight-controller", "pilotlight-activator", "pilotlight-webhook"
+ADMIN_PORTS = {CONTROLLER: 7330, ACTIVATOR: 7340}
 _KSERVE = Path(__file__).parent / "kserve"
 _ROLLED_OUT = "--timeout=90s"
 
@@ -20,6 +25,7 @@ class Installation:
     def __init__(self, cluster: Cluster, overlay: str) -> None:
         """Install `manifests/<overlay>`; returns when it is rolled out. Raises ClusterError."""
         self.cluster = cluster
+        self.began = cluster.audit.mark()
         for file in ("crds.yaml", "configuration.yaml"):
             cluster.kubectl("apply", "-f", str(_KSERVE / file))
         cluster.kubectl("wait", "--for=condition=established", "crd", "--all")
@@ -27,6 +33,8 @@ class Installation:
         self.start_kserve()
         cluster.kubectl("apply", "-k", f"manifests/{overlay}")
         self.rolled_out()
+        # The webhooks are asked only once their authority is in their configurations.
+        wait_until(self._webhooks_are_trusted, "the webhooks' authority", 30)
 
     def start_kserve(self) -> None:
         """Start the stand-in for KServe's controller."""
@@ -43,10 +51,55 @@ class Installation:
         """Wait as a user does, until every Deployment of ours is rolled out."""
         names = self.cluster.kubectl("get", "deployments", "-n", NAMESPACE, "-o", "name").split()
         for name in names:
-            self.cluster.kubectl("rollout", "status", "-n", NAMESPACE, name, _ROLLED_OUT, timeout=100)
+            try:
+                self.cluster.kubectl("rollout", "status", "-n", NAMESPACE, name, _ROLLED_OUT, timeout=100)
+            except ClusterError as error:
+                raise ClusterError(f"{error}\n{self.logs(name.rpartition('/')[2])}") from error
 
-    def explain(self, service: str, last: int = 30) -> dict[str, object]:
-        """What the controller that leads says of a service, through the API server."""
-        path = f"/api/v1/namespaces/{NAMESPACE}/services/pilotlight-controller:api/proxy/explain/{service}?last={last}"
-        decoded: dict[str, object] = json.loads(self.cluster.kubectl("get", "--raw", path))
+    def pods(self, component: str) -> list[str]:
+        """Names of the pods of a component that are not about to end."""
+        return [
+            pod["metadata"]["name"]
+            for pod in self._get("pods", "-n", NAMESPACE, "-l", f"app.kubernetes.io/name={component}")["items"]
+            if "deletionTimestamp" not in pod["metadata"]
+        ]
+
+    def leader(self) -> str:
+        """The pod of the controller that leads, as the Lease says; empty while none does."""
+        holder = self._get("lease", CONTROLLER, "-n", NAMESPACE)["spec"].get("holderIdentity") or ""
+        return str(holder).rpartition("_")[0]
+
+    def explain(self, service: str, last: int = 30) -> dict[str, Any]:
+        """What the controller that leads says of a service. Raises ClusterError while none does."""
+        decoded: dict[str, Any] = json.loads(self._ask(self.leader(), 7330, f"explain/{service}?last={last}"))
         return decoded
+
+    def metrics(self, component: str) -> dict[str, float]:
+        """The sums over a component's pods of their series, by name with labels as the exposition has it."""
+        sums: dict[str, float] = {}
+        for pod in self.pods(component):
+            for line in self._ask(pod, ADMIN_PORTS[component], "metrics").splitlines():
+                if not line.startswith("#"):
+                    series, _, value = line.rpartition(" ")
+                    sums[series] = sums.get(series, 0.0) + float(value)
+        return sums
+
+    def logs(self, component: str, lines: int = 60) -> str:
+        """The newest lines of a component's pods."""
+        try:
+            return self.cluster.kubectl(
+                "logs", "-n", NAMESPACE, f"deploy/{component}", "--all-pods=true", f"--tail={lines}"
+            )
+        except ClusterError as error:
+            return str(error)
+
+    def _ask(self, pod: str, port: int, path: str) -> str:
+        return self.cluster.kubectl("get", "--raw", f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}:{port}/proxy/{path}")
+
+    def _get(self, *arguments: str) -> Mapping[str, Any]:
+        decoded: dict[str, Any] = json.loads(self.cluster.kubectl("get", *arguments, "-o", "json"))
+        return decoded
+
+    def _webhooks_are_trusted(self) -> bool:
+        found = self._get("mutatingwebhookconfiguration", WEBHOOK)["webhooks"]
+        return all(one["clientConfig"].get("caBundle") for one in found)
