@@ -186,7 +186,7 @@ def _part(text: str, seed: int, number: int) -> GeneratedTrace:
     if family is None:
         raise TraceError(f"{family_name!r:.40} is not a generator; there are {', '.join(GENERATORS)}")
     try:
-        return _made(text, family_name, family, _pairs(rest), seed, number)
+        return _made(text, family_name, family, pairs(rest), seed, number)
     except TraceError as error:
         raise TraceError(f"{text!r:.200}: {error}") from None
 
@@ -237,7 +237,7 @@ def _canonical(
     return f"{family_name}:{','.join((*said, 'name=' + given.get('name', family_name)))}"
 
 
-def _pairs(text: str) -> dict[str, str]:
+def pairs(text: str) -> dict[str, str]:
     """KEY=VALUE between commas that stand outside of parentheses."""
     found: dict[str, str] = {}
     for piece in re.split(r",(?![^()]*\))", text) if text.strip() else []:
