@@ -23,11 +23,11 @@ class SideThread(Generic[Answer]):
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._thread: threading.Thread | None = None
+        self._asking = False
 
     async def ask(self, question: Callable[[], Answer], seconds: float) -> Answer:
         """What `question` returns or raises. Raises TimeoutError past `seconds`, and StillAskingError."""
-        if self._thread is not None and self._thread.is_alive():
+        if self._asking:
             raise StillAskingError
         loop = asyncio.get_running_loop()
         answered: asyncio.Future[Answer] = loop.create_future()
@@ -42,13 +42,14 @@ class SideThread(Generic[Answer]):
 
         def run() -> None:
             outcome = _outcome(question)
+            self._asking = False
             try:
                 loop.call_soon_threadsafe(settle, outcome)
             except RuntimeError:
                 pass  # the loop has ended, and with it whoever asked
 
-        self._thread = threading.Thread(target=run, name=self._name, daemon=True)
-        self._thread.start()
+        self._asking = True
+        threading.Thread(target=run, name=self._name, daemon=True).start()
         async with asyncio.timeout(seconds):
             return await answered
 

@@ -68,7 +68,7 @@ class PrometheusGpus:
             headers = {"Authorization": f"Bearer {token}"} if token else {}
             try:
                 # Nothing is tried again here: the next reading is.
-                prometheus = PrometheusConnect(url, headers=headers, session=session, retry=Retry(0))
+                prometheus = PrometheusConnect(url, headers=headers, session=session, retry=Retry(0, read=False))
                 to_our_clock = clock() - self._wall_clock()
                 samples: list[GpuSample] = []
                 for query in self._queries:
@@ -165,7 +165,7 @@ class _BoundedSession(requests.Session):
 def _said(body: bytes) -> str:
     """What Prometheus says is wrong, as far as it is text that a log can take."""
     try:
-        found = re.search(r'"error":"((?:[^"\\]|\\.)*)"', body[:10_000].decode())
+        found = re.search(r'"error": ?"((?:[^"\\]|\\.)*)"', body[:10_000].decode())
     except UnicodeDecodeError:
         return ""
     text = "".join(sign for sign in found[1] if sign.isprintable())[:_LONGEST_MESSAGE] if found else ""
