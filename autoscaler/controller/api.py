@@ -2,7 +2,8 @@
 
 It can change nothing, and it is meant for the people of the machine. Still a page in somebody's browser could reach
 it by a name of its own that resolves to this address (DNS rebinding), so a request must name a host that is meant. An
-address is no such name: kubelet, a scrape and the API server's proxy ask for one.
+address is no such name: kubelet, a scrape and the API server's proxy ask for one. Where the API server itself has a
+name, its proxy asks for that, and says for which pod it asks, which such a page could not know.
 """
 
 from __future__ import annotations
@@ -73,11 +74,15 @@ class Knowledge(Protocol):
 
 
 def api_application(
-    knowledge: Knowledge, clock: Clock, host: str, hosts: frozenset[str] = frozenset()
+    knowledge: Knowledge, clock: Clock, host: str, hosts: frozenset[str] = frozenset(), pod: str = ""
 ) -> web.Application:
-    """The aiohttp application that serves the API on `host`, under that name and those in `hosts`."""
+    """The aiohttp application that serves the API on `host`, under that name and those in `hosts`.
+
+    `pod` is the one that we run in, for which the proxy of the API server asks; empty: none.
+    """
     handlers = _Handlers(knowledge, clock)
-    application = web.Application(middlewares=[_only_for_hosts(hosts | {host.lower(), "localhost"}), _errors_as_json])
+    allowed = hosts | {host.lower(), "localhost"}
+    application = web.Application(middlewares=[_only_for_hosts(allowed, pod), _errors_as_json])
     application.router.add_get("/services", handlers.services)
     application.router.add_get("/explain/{namespace}/{name}", handlers.explain)
     application.router.add_get("/metrics", handlers.metrics)
@@ -148,13 +153,13 @@ class _Handlers:
         return _json(503, {"error": self._knowledge.standing_by, "leader": self._knowledge.leader})
 
 
-def _only_for_hosts(allowed: frozenset[str]) -> Middleware:
+def _only_for_hosts(allowed: frozenset[str], pod: str) -> Middleware:
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
         # Everything before the port; an IPv6 address keeps its brackets.
         host = request.headers.get("Host", "").lower()
         bare = host if host.endswith("]") else host.rpartition(":")[0] or host
-        if bare not in allowed and not _is_address(bare):
+        if bare not in allowed and not _is_address(bare) and not _is_for_pod(request, pod):
             return _error(421, "this API answers only to the host it was configured for")
         return await handler(request)
 
@@ -177,6 +182,12 @@ def _last(text: str | None) -> int | None:
     if not (text.isascii() and text.isdigit() and len(text) <= 4):
         return None
     return int(text) if int(text) <= _LAST_MOST else None
+
+
+def _is_for_pod(request: web.Request, pod: str) -> bool:
+    """Whether the API server's proxy says that it was asked for this pod."""
+    path = request.headers.get("X-Forwarded-Uri", "")
+    return bool(pod) and f"/pods/{pod}:" in path
 
 
 def _is_address(host: str) -> bool:

@@ -52,8 +52,8 @@ class Shown:
 
 
 @asynccontextmanager
-async def api(shown: Shown, host: str = "127.0.0.1") -> AsyncIterator[tuple[aiohttp.ClientSession, str]]:
-    async with served(api_application(shown, lambda: NOW, host)) as url, aiohttp.ClientSession() as session:
+async def api(shown: Shown, host: str = "127.0.0.1", pod: str = "") -> AsyncIterator[tuple[aiohttp.ClientSession, str]]:
+    async with served(api_application(shown, lambda: NOW, host, pod=pod)) as url, aiohttp.ClientSession() as session:
         yield session, url
 
 
@@ -191,6 +191,24 @@ async def test_another_host_is_told_nothing(host: str) -> None:
             async with session.get(url + path, headers={"Host": host}) as answer:
                 assert answer.status in (400, 421)
                 assert CHAT not in await answer.text()
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "status"),
+    [
+        ("/api/v1/namespaces/system/pods/controller-7d4f-x2x9z:7330/proxy/healthz", 200),
+        ("/api/v1/namespaces/system/pods/controller-7d4f-aaaaa:7330/proxy/healthz", 421),
+        ("/api/v1/namespaces/system/pods/:7330/proxy/healthz", 421),
+        ("", 421),
+    ],
+)
+async def test_a_proxy_with_a_name_of_its_own_has_to_say_for_which_pod_it_asks(forwarded: str, status: int) -> None:
+    headers = {"Host": "kubernetes.example", "X-Forwarded-Uri": forwarded}
+    async with (
+        api(busy(), pod="controller-7d4f-x2x9z") as (session, url),
+        session.get(f"{url}/healthz", headers=headers) as answer,
+    ):
+        assert answer.status == status
 
 
 async def test_whoever_stands_by_says_who_leads_and_is_alive_and_ready() -> None:
