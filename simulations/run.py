@@ -44,11 +44,16 @@ Progress = Callable[[float], None]
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run that is over. `steps`: how often a policy was asked."""
+    """A run that is over.
+
+    steps   how often a policy was asked
+    before  what had happened up to the end of the warm-up, which `results` holds as well; None without one
+    """
 
     results: Results
     steps: int
     compiled: bool
+    before: Results | None = None
 
 
 def simulate(
@@ -57,6 +62,7 @@ def simulate(
     make: MakePolicy | Sequence[Policy],
     *,
     until: float | None = None,
+    warm_up: float = 0.0,
     compiled: bool | None = None,
     watch: Watch | None = None,
     progress: Progress | None = None,
@@ -64,6 +70,7 @@ def simulate(
     """Run `trace` with what `make` makes for each service, or with these policies.
 
     until     where the run ends, seconds; by default with the trace, and what is not finished then is UNFINISHED
+    warm_up   seconds at the beginning that are told apart, and that no worst window is in
     compiled  None: compiled where numba is installed; the results are the same
     watch     is told each observation and what came of it; progress: the share of the time that is done, now and then
 
@@ -75,8 +82,13 @@ def simulate(
     plant = SimulatedPlant(scenario, trace, compiled=compiled, longest_period=longest)
     end = trace.span if until is None else until
     loop = _Loop(plant, policies, end, watch)
-    loop.run(progress)
-    return Run(plant.results(), loop.steps, plant.compiled)
+    before = None
+    if warm_up > 0.0:
+        loop.run(min(warm_up, end), progress)
+        before = plant.results()
+        plant.forget_worst_windows()
+    loop.run(end, progress)
+    return Run(plant.results(), loop.steps, plant.compiled, before)
 
 
 class _Loop:
@@ -100,10 +112,10 @@ class _Loop:
         for s in range(len(policies)):
             plant.tell_arrivals(s)
 
-    def run(self, progress: Progress | None) -> None:
-        """Up to the end."""
-        plant, heap, due, end = self._plant, self._heap, self._due, self._end
-        shown = 0.0
+    def run(self, end: float, progress: Progress | None) -> None:
+        """Up to `end`, from where it has come to."""
+        plant, heap, due = self._plant, self._heap, self._due
+        shown = plant.now
         while True:
             while heap and heap[0][0] != due[heap[0][1]]:
                 heapq.heappop(heap)
@@ -116,9 +128,9 @@ class _Loop:
             else:
                 _, s = heapq.heappop(heap)
                 self._step(s, urgent=s in self._told)
-                if progress is not None and at - shown >= end / 200:
+                if progress is not None and at - shown >= self._end / 200:
                     shown = at
-                    progress(at / end)
+                    progress(at / self._end)
 
     def _arrival(self, s: int) -> None:
         """A request found no endpoint, or came while its policy rested. An urgent policy is asked now when it found

@@ -15,6 +15,7 @@ from simulations.plant.interface import Observed, Results
 from simulations.plant.observe import Observer
 from simulations.plant.records import (
     ARRIVED,
+    INFINITE,
     MORE_ROWS,
     NO_ROOM,
     NONE,
@@ -126,6 +127,13 @@ class SimulatedPlant:
         """Let `advance` stop when a request of this service finds no endpoint, or when any comes."""
         self._set_service(service, "tells", 2 if every else 1)
 
+    def forget_worst_windows(self) -> None:
+        """The worst five minutes are sought from now on."""
+        for name, value in (("worst_window", INFINITE), ("window_ended", 0), ("window_good", 0)):
+            self._set_world(name, value)
+            for s in range(len(self._scenario.services)):
+                self._set_service(s, name, value)
+
     def results(self) -> Results:
         """See Plant."""
         self._core.look_at_all(self._state)
@@ -142,7 +150,7 @@ class SimulatedPlant:
         else:
             setattr(self._state.world[0], name, value)
 
-    def _set_service(self, s: int, name: str, value: int) -> None:
+    def _set_service(self, s: int, name: str, value: float) -> None:
         if self._core.compiled:
             cast("np.ndarray[tuple[int]]", self._state.services)[name][s] = value
         else:

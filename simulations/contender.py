@@ -1,0 +1,99 @@
+"""Contender: a policy in a comparison, as it is called and as it is made for a trace.
+
+`pilotlight` is the product's own decision code with the policies of the services; everything else is found by name in
+simulations.policies.registry.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from autoscaler.policy.canonical import policy_to_json
+from autoscaler.policy.scaling_policy import ScalingPolicy
+from simulations.own_policy import with_settings
+from simulations.policies.interface import MakePolicy, Policy
+from simulations.policies.pilotlight import Pilotlight
+from simulations.policies.registry import ALIASES, POLICIES, named_policy
+from simulations.policies.settings import PolicyError
+from simulations.scenario import Scenario, ServiceSpec
+from simulations.traces import notation
+from simulations.traces.trace import Trace, TraceError
+
+OWN = "pilotlight"
+ABOUT_OWN = "Pilotlight's own decisions, by the policy of -f, --set, or the defaults; takes the keys of --set"
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """One policy that is simulated.
+
+    label     what tables and charts call it
+    text      how it was asked for, in the notation NAME or NAME:KEY=VALUE,…
+    policies  by service, where it is Pilotlight; else None
+    """
+
+    label: str
+    text: str
+    policies: Mapping[str, ScalingPolicy] | None = None
+
+    def make(self, trace: Trace) -> MakePolicy:
+        """Raises PolicyError."""
+        if self.policies is None:
+            return named_policy(self.text, trace).make
+        policies = self.policies
+
+        def own(service: ServiceSpec, scenario: Scenario) -> Policy:
+            return Pilotlight(service.name, policies[service.name])
+
+        return own
+
+    def canonical(self, trace: Trace) -> object:
+        """Everything that it is, for outputs. Of services with one and the same policy it stands there once."""
+        if self.policies is None:
+            return named_policy(self.text, trace).canonical
+        bodies = {service: policy_to_json(policy) for service, policy in self.policies.items()}
+        distinct = {json.dumps(body, sort_keys=True) for body in bodies.values()}
+        return {"*": next(iter(bodies.values()))} if len(distinct) == 1 else bodies
+
+    def keys(self) -> tuple[str, ...]:
+        """Names of what can be set; () for Pilotlight, which takes those of the one table."""
+        name = self.text.partition(":")[0]
+        return () if self.policies is not None else tuple(key.name for key in POLICIES[ALIASES.get(name, name)].keys)
+
+    def with_setting(self, key: str, value: str) -> Contender:
+        """The same with one more setting. Raises PolicyError, for other policies than Pilotlight once they are made."""
+        if self.policies is not None:
+            changed = {
+                service: with_settings(policy, [(key, value)], self.label) for service, policy in self.policies.items()
+            }
+            return Contender(self.label, self.text, changed)
+        name, _, settings = self.text.partition(":")
+        kept = [pair for pair in settings.split(",") if pair and pair.partition("=")[0].strip() != key]
+        return Contender(self.label, f"{name}:{','.join([*kept, f'{key}={value}'])}")
+
+
+def contender(text: str, own: Mapping[str, ScalingPolicy]) -> Contender:
+    """What `--policy TEXT` asks for; `own` are Pilotlight's policies by service. Raises PolicyError; of
+    settings of other policies only once they are made."""
+    name, _, settings = text.strip().partition(":")
+    if name != OWN:
+        if ALIASES.get(name, name) not in POLICIES:
+            raise PolicyError(f"{name!r:.40} is not a policy; there are {OWN}, {', '.join(POLICIES)}")
+        return Contender(text.strip(), text.strip())
+    try:
+        given = list(notation.pairs(settings).items())
+    except TraceError as error:
+        raise PolicyError(f"{OWN}: {error}") from None
+    policies = {service: with_settings(policy, given, text) for service, policy in own.items()}
+    return Contender(text.strip(), text.strip(), policies)
+
+
+def distinct(contenders: Sequence[Contender]) -> tuple[Contender, ...]:
+    """Each once. Raises PolicyError for two that are called the same."""
+    labels = [each.label for each in contenders]
+    twice = sorted({label for label in labels if labels.count(label) > 1})
+    if twice:
+        raise PolicyError(f"policy {twice[0]} is asked for twice")
+    return tuple(contenders)
