@@ -21,6 +21,7 @@ def explanation_lines(service: Body) -> list[str]:
     lines += _section(
         "requests", [f"{shown(service.number('in_flight'))} in flight, {shown(service.number('held'))} held"]
     )
+    lines += _section("GPUs", _gpus(service))
     lines += _section("why", [service.text("explanation") + _since(changes, at)])
     if decisions:
         lines += _section("signals", list(_candidates(decisions[-1])))
@@ -106,6 +107,23 @@ def _replica_counts(service: Body) -> list[str]:
     least, most = policy.number("min_replicas"), policy.number("max_replicas")
     bounds = "" if least is None else f"  (allowed: {least:.0f} to {f'{most:.0f}' if most else 'any number'})"
     return [", ".join(counts) + bounds]
+
+
+def _gpus(service: Body) -> list[str]:
+    """What they do; that it is not known only where the policy looks at it."""
+    policy, readings = service.within("policy").within("in_force"), service.within("readings")
+    looked_at = any(policy.number(key) for key in ("gpu_busy", "gpu_utilization_target"))
+    lines = []
+    for name, what in (("gpu_utilization", "of the time at work"), ("gpu_memory", "of their memory in use")):
+        reading = readings.within(name)
+        share, age = reading.number("known"), _seconds(reading.number("age") or 0.0)
+        if share is not None:
+            lines.append(f"{share:.0%} {what}, {age} old")
+        elif reading.number("stale") is not None:
+            lines.append(f"? {what}, {reading.number('stale') or 0.0:.0%} {age} ago")
+        elif looked_at:
+            lines.append(f"? {what}: {reading.text('missing') or 'not read'}")
+    return lines
 
 
 def _since(changes: tuple[Body, ...], at: float) -> str:

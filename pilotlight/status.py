@@ -7,7 +7,8 @@ import sys
 
 from pilotlight.controller_api import Body, Controller, parse, services_of
 
-_HEADINGS = ("SERVICE", "STATE", "WANTED", "STARTING", "READY", "IN FLIGHT", "HELD", "URL", "WHY")
+_HEADINGS = ("SERVICE", "STATE", "WANTED", "STARTING", "READY", "IN FLIGHT", "HELD", "GPU", "URL", "WHY")
+_GPU = _HEADINGS.index("GPU")
 
 
 def run_status(controller: Controller, *, as_json: bool) -> int:
@@ -24,9 +25,11 @@ def run_status(controller: Controller, *, as_json: bool) -> int:
 
 
 def status_lines(services: tuple[Body, ...]) -> list[str]:
-    """The table, its headings first; columns as wide as their widest entry."""
+    """The table, its headings first; columns as wide as their widest entry. GPUs have one where some are known."""
     rows = [_HEADINGS, *map(_row, services)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADINGS))]
+    if all(service.number("gpu_utilization") is None for service in services):
+        rows = [row[:_GPU] + row[_GPU + 1 :] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
 
@@ -44,6 +47,10 @@ def shown(number: float | None) -> str:
     return "?" if number is None else f"{number:.0f}"
 
 
+def _share(number: float | None) -> str:
+    return "?" if number is None else f"{number:.0%}"
+
+
 def _row(service: Body) -> tuple[str, ...]:
     return (
         service.text("service"),
@@ -53,6 +60,7 @@ def _row(service: Body) -> tuple[str, ...]:
         shown(service.number("ready")),
         shown(service.number("in_flight")),
         shown(service.number("held")),
+        _share(service.number("gpu_utilization")),
         service.text("url") or "-",
         _why(service),
     )

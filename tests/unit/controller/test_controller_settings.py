@@ -11,6 +11,7 @@ from autoscaler.controller.settings import (
     Address,
     ClusterTarget,
     Lease,
+    PrometheusAddress,
     SettingsError,
     TcpAddress,
     UnixAddress,
@@ -121,3 +122,49 @@ def test_names_that_kubernetes_would_not_take_are_refused(name: str) -> None:
 def test_an_address_that_is_none_is_refused() -> None:
     with pytest.raises(SettingsError, match="POD_IP=here"):
         config_from([*IN_CLUSTER, *ACTIVATORS, *LEASE], {"POD_IP": "here"})
+
+
+PROMETHEUS = ["--prometheus", "https://prometheus.monitoring:9090/"]
+
+
+def test_prometheus_is_asked_as_the_flags_say() -> None:
+    flags = [*IN_CLUSTER, *ACTIVATORS, *PROMETHEUS, "--prometheus-token-file", "/token", "--prometheus-ca", "/ca.pem"]
+    config = config_from([*flags, "--amd-prefix", "rocm_"], {})
+    url = "https://prometheus.monitoring:9090"
+    assert config.prometheus == PrometheusAddress(url, Path("/token"), Path("/ca.pem"), "rocm_")
+
+
+def test_without_its_address_no_prometheus_is_asked() -> None:
+    assert config_from([*IN_CLUSTER, *ACTIVATORS], {}).prometheus is None
+
+
+@pytest.mark.parametrize(
+    ("flags", "why"),
+    [
+        (["--prometheus", "prometheus:9090"], "must be http"),
+        (["--prometheus", "ftp://prometheus"], "must be http"),
+        (["--prometheus", "http://"], "must be http"),
+        (["--prometheus", ""], "must be http"),
+        (["--prometheus", "http://prometheus:port"], "must be http"),
+        (["--prometheus", "http://prometheus:99999"], "must be http"),
+        (["--prometheus", "http://[::1"], "must be http"),
+        (["--prometheus", "http://prometheus/?query=up"], "must be http"),
+        (["--prometheus", "http://prometheus/\n"], "must be http"),
+        (["--prometheus", "http://me:hush@prometheus"], "a password does not belong on a command line"),
+        (["--prometheus", "http://prometheus", "--prometheus-token-file", "/token"], "use https"),
+        (["--prometheus-token-file", "/token"], "of no use without --prometheus"),
+        (["--prometheus-ca", "/ca.pem"], "of no use without --prometheus"),
+        ([*PROMETHEUS, "--amd-prefix", "am|d"], "--amd-prefix"),
+        ([*PROMETHEUS, "--amd-prefix", ""], "--amd-prefix"),
+    ],
+)
+def test_an_address_that_cannot_be_meant_is_refused_without_its_password(flags: list[str], why: str) -> None:
+    with pytest.raises(SettingsError) as raised:
+        config_from([*IN_CLUSTER, *ACTIVATORS, *flags], {})
+    assert why in str(raised.value)
+    assert "hush" not in str(raised.value)
+
+
+def test_on_one_machine_the_driver_is_asked_and_no_prometheus() -> None:
+    with pytest.raises(SettingsError, match="--prometheus"):
+        config_from([*REQUIRED, *PROMETHEUS])

@@ -115,3 +115,25 @@ def test_whatever_comes_is_explained_without_a_crash(body: dict[str, object]) ->
 def test_a_fault_is_named_by_its_kind_and_by_its_subject_if_it_has_one(subject: str, said: str) -> None:
     text = text_of(service(faults=[{"kind": "recording", "subject": subject, "message": "disk full"}]))
     assert f"  faults      {said}" in text.splitlines()
+
+
+GPUS: list[tuple[dict[str, object], dict[str, object], list[str]]] = [
+    ({}, {}, []),
+    ({"gpu_utilization": {"missing": "no NVIDIA driver"}}, {}, []),
+    ({"gpu_utilization": {"known": 0.93, "age": 4.0}}, {}, ["93% of the time at work, 4.0 s old"]),
+    ({"gpu_memory": {"known": 0.0, "age": 4.0}}, {}, ["0% of their memory in use, 4.0 s old"]),
+    ({"gpu_utilization": {"stale": 0.5, "age": 300.0}}, {}, ["? of the time at work, 50% 5 min ago"]),
+    (
+        {"gpu_utilization": {"missing": "no NVIDIA driver"}},
+        {"gpu_busy": 0.5},
+        ["? of the time at work: no NVIDIA driver", "? of their memory in use: not read"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("readings", "policy", "said"), GPUS)
+def test_what_gpus_do_is_said_where_it_is_known_or_looked_at(
+    readings: dict[str, object], policy: dict[str, object], said: list[str]
+) -> None:
+    lines = explanation_lines(service(readings=readings, policy={"in_force": policy}))
+    assert [line.removeprefix("  GPUs").strip() for line in lines if "at work" in line or "memory" in line] == said
