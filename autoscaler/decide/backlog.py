@@ -41,7 +41,9 @@ def track_backlog(
     """Whether waiting requests are a backlog, as of this observation; `before` is the time of the one before it.
 
     They become one when nothing is ready. They stop being one when a replica is ready and nothing waits, or
-    `backlog_drain_seconds` after the last replica ordered meanwhile became ready.
+    `backlog_drain_seconds` after the last replica ordered meanwhile became ready. If something still waits then (fewer
+    replicas came than were asked for, or they are slower), it counts as load from now on, but the windows do not hold
+    it yet: so what was asked for stays until they do, or until nothing waits.
     """
     replicas = observation.replicas
     if not policy.improvements.backlog_sizing:
@@ -49,9 +51,11 @@ def track_backlog(
     if replicas.ready == 0:
         # While it still grows or shrinks, what is asked for follows it; it stays from the first readiness on.
         return Backlog(draining=True, first=backlog.first if backlog.draining else math.floor(before))
-    if not backlog.draining:
-        return backlog
     waiting = waiting_now(observation)
+    if not backlog.draining:
+        over = backlog.last is None or now > backlog.last + policy.stable_window_seconds
+        nothing_waits = waiting is not None and waiting < 1.0
+        return replace(backlog, most=0) if backlog.most and (over or nothing_waits) else backlog
     if waiting is not None and waiting < 1.0:
         return _drained(policy, backlog, observation, now)
     served_since = now if backlog.served_since is None else backlog.served_since
@@ -59,7 +63,7 @@ def track_backlog(
         return replace(backlog, until=None, served_since=served_since)
     until = now + policy.backlog_drain_seconds if backlog.until is None else backlog.until
     if now >= until:
-        return Backlog(first=backlog.first, last=math.floor(now))
+        return Backlog(first=backlog.first, last=math.floor(now), most=backlog.most)
     return replace(backlog, until=until, served_since=served_since)
 
 
@@ -83,20 +87,25 @@ def backlog_candidate(policy: ScalingPolicy, readings: Readings) -> Candidate | 
     The most that this backlog has asked for stays: fewer would drain its rest no sooner than they would have drained
     all of it.
     """
-    observation = readings.observation
+    observation, backlog = readings.observation, readings.backlog
     held = observation.held
-    if not readings.backlog.draining:
+    if not backlog.draining and not backlog.most:
         return None
     if not isinstance(held, Known):
         return Candidate(Signal.BACKLOG, held, utilized_target(policy), None)
     if held.value <= 0.0:
-        return None
+        # What activators have let go may still wait in replicas' own lines.
+        held = Known(waiting_now(observation) or 0.0) if backlog.most else held
+        if held.value < 1.0:
+            return None
     if policy.metric is Metric.RPS:
         drained_by_one = max(utilized_target(policy), total_target(policy) * policy.backlog_drain_seconds)
     else:
         drained_by_one = max(utilized_target(policy), _drained_by_one(policy, observation.service_seconds))
+    if not backlog.draining:
+        return Candidate(Signal.BACKLOG, held, drained_by_one, backlog.most)
     asked = replicas_for(held.value + _arriving(policy, readings), drained_by_one)
-    return Candidate(Signal.BACKLOG, held, drained_by_one, max(readings.backlog.most, asked))
+    return Candidate(Signal.BACKLOG, held, drained_by_one, max(backlog.most, asked))
 
 
 def _arriving(policy: ScalingPolicy, readings: Readings) -> float:

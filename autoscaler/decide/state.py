@@ -34,7 +34,8 @@ class Backlog:
     until        when they count as any others do again, at the latest; None as long as replicas are still awaited
     first, last  the seconds that belong to the backlog, both included; `first` is None before the first backlog,
                  `last` while it is not over
-    most         the most replicas that were asked for to drain it since one was ready
+    most         the most replicas that were asked for to drain it; what waits when its time is over keeps them for as
+                 long as the windows do not hold it
     served_since when the first replica was seen ready, None before
     """
 

@@ -69,6 +69,7 @@ class VirtualService:
     waiting: float = 0.0
     arrivals: float | None = None
     held: Reading | None = None
+    queued: Reading = NONE
     in_flight: Reading | None = None
     service_seconds: float | None = None
     activator_confirmed: bool = True
@@ -103,6 +104,7 @@ class VirtualService:
                 samples=samples if self.measured else (),
                 in_flight=running if self.in_flight is None else self.in_flight,
                 held=Known(self.waiting) if self.held is None else self.held,
+                queued=self.queued,
                 wanted=self.wanted,
                 ready=self.ready,
                 starting=len(self._ready_at),

@@ -227,3 +227,20 @@ def test_time_never_goes_backwards() -> None:
     service.run(10.0)
     decision = service.decider.step(observation(START - 500.0))
     assert decision.at == service.now
+
+
+@pytest.mark.parametrize("where", ["held", "queued"])
+def test_what_outlasts_the_drain_objective_keeps_what_it_asked_for_until_the_windows_hold_it(where: str) -> None:
+    # 500 of 0.4 s at once, 4 at a time: two seconds take 25 replicas, of which the maximum allows 4; these take 12.5 s.
+    policy = replace(
+        OURS, container_concurrency=4, max_replicas=4, stable_window_seconds=6.0, backlog_drain_seconds=2.0
+    )
+    service = waking(policy, 500.0, service_seconds=0.4, load_seconds=6.0)
+    assert service.step().desired == 4
+    service.arrivals = 0.0
+    service.run(6.0)
+    for left in range(460, 40, -40):
+        if where == "queued":
+            service.queued, service.held = Known(float(left)), Known(0.0)
+        service.waiting, service.concurrency = float(left), left + 16.0
+        assert service.step(1.0).desired == 4, service.decisions[-1].explanation
