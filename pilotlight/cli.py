@@ -118,9 +118,7 @@ def _run(parser: argparse.ArgumentParser, given: argparse.Namespace) -> int:
 
             return run_doctor(given)
         case "replay":
-            from pilotlight.replay import run_replay
-
-            return run_replay(given.recording, given.policy)
+            return _replay(given)
         case "headroom":
             from pilotlight.headroom import run_headroom
 
@@ -142,6 +140,17 @@ def _controller(given: argparse.Namespace) -> AbstractContextManager[Controller]
     from pilotlight.cluster_controller import ClusterController
 
     return ClusterController(choice(given))
+
+
+def _replay(given: argparse.Namespace) -> int:
+    from pilotlight.cluster_choice import asked_for, choice
+    from pilotlight.replay import run_cluster_replay, run_replay
+
+    if asked_for(given):
+        return run_cluster_replay(choice(given), given.recording, given.policy, given.save)
+    if given.save is not None:
+        raise CommandError("--save is for a recording that comes from a cluster (--cluster, --kubeconfig)")
+    return run_replay(Path(given.recording), given.policy)
 
 
 def _up(given: argparse.Namespace) -> int:
@@ -277,10 +286,16 @@ def _profiles(parser: argparse.ArgumentParser) -> None:
 
 def _add_replay(parser: argparse.ArgumentParser) -> None:
     parser.description = "Without -f, the decisions must come out byte for byte as recorded; exit status 1 if not."
-    parser.add_argument("recording", type=Path, metavar="FILE", help="what `up --record FILE` has written")
+    parser.add_argument(
+        "recording",
+        metavar="FILE",
+        help="what `up --record FILE` has written; with --cluster, the NAMESPACE/NAME of a service that is recorded",
+    )
     parser.add_argument(
         "-f", "--policy", type=Path, metavar="FILE", help="decide by the policies in this manifest instead"
     )
+    add_cluster(parser)
+    parser.add_argument("--save", type=Path, metavar="FILE", help="keep what came from the cluster")
 
 
 def _add_demo(parser: argparse.ArgumentParser) -> None:

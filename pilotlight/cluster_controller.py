@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
+from urllib.parse import parse_qsl
 
 from pilotlight.cluster_choice import ClusterChoice, needs_client, opened
 from pilotlight.controller_api import Answer, printable
@@ -25,6 +26,8 @@ NOBODY_LEADS = "NobodyLeads"
 _ASK_SECONDS = 2.0
 _LEASE_SECONDS = 5.0
 _TRIES = 5
+_SILENCE_SECONDS = 30.0
+_HEALTH = "/healthz"
 _PAUSE_SECONDS = 0.5
 # What a pod that is gone, is starting or does not lead is answered for by.
 _ASK_AGAIN = frozenset({0, 404, 500, 502, 503, 504})
@@ -55,6 +58,26 @@ class ClusterController:
     def get(self, path: str) -> Answer:
         """What the leader answers to this path of its API. Raises CommandError."""
         return self._runner.run(self._get(path))
+
+    def save(self, path: str, file: BinaryIO) -> None:
+        """Write what the leader answers to `path`, line by line. Raises CommandError."""
+        self._runner.run(self._saved(path, file))
+
+    async def _saved(self, path: str, file: BinaryIO) -> None:
+        answer = await self._get(_HEALTH)  # finds who leads, and the words for it when nobody does
+        assert answer.status == 200, answer
+        assert self._connection is not None
+        from autoscaler.cluster.kubernetes.connection import ApiError
+
+        path, _, query = path.partition("?")
+        where = f"{proxied(self._chosen.namespace, self._leader)}{path}"
+        try:
+            async with self._connection.stream(where, dict(parse_qsl(query)), _SILENCE_SECONDS) as lines:
+                async for line in lines:
+                    file.write(line + b"\n")
+        except ApiError as error:
+            said = error.answer.get("error")
+            raise CommandError(str(said) if said else self._described(error)) from error
 
     async def _get(self, path: str) -> Answer:
         with needs_client():

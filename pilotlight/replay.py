@@ -2,34 +2,62 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import BinaryIO, cast
+from urllib.parse import quote
 
 from autoscaler.policy.check import check
 from autoscaler.policy.manifest import load_manifests
 from autoscaler.policy.parse import read_policy
 from autoscaler.policy.scaling_policy import ScalingPolicy
+from pilotlight.cluster_choice import ClusterChoice
 from pilotlight.errors import CommandError
+from pilotlight.output_file import check_writable
 from simulations.replay import Difference, ReplayError, ReplayResult, replay
 
 _SHOWN = 200
 
 
-def run_replay(recording: Path, policy: Path | None) -> int:
-    """Print the comparison; status 1 when decisions differ by the recorded policy itself. Raises CommandError."""
+def run_cluster_replay(chosen: ClusterChoice, service: str, policy: Path | None, save: Path | None) -> int:
+    """The same for what the controller that leads in a cluster has recorded of a service. Raises CommandError."""
+    from pilotlight.cluster_controller import ClusterController
+
+    if save is not None:
+        check_writable(save, "--save")
+    name = service if "/" in service else f"default/{service}"
+    with tempfile.NamedTemporaryFile(prefix="pilotlight-", suffix=".jsonl") as fetched:
+        with ClusterController(chosen) as controller:
+            controller.save(f"/recording?service={quote(name, safe='')}", cast(BinaryIO, fetched))
+        fetched.flush()
+        if fetched.tell() == 0:
+            raise CommandError(f"{controller.place} has recorded nothing of {name}")
+        if save is not None:
+            shutil.copyfile(fetched.name, save)
+        return run_replay(Path(fetched.name), policy, name=str(save or name))
+
+
+def run_replay(recording: Path, policy: Path | None, *, name: str = "") -> int:
+    """Print the comparison; status 1 when decisions differ by the recorded policy itself. Raises CommandError.
+
+    `name` is what messages call the recording, where its file has none to speak of.
+    """
+    name = name or str(recording)
     policies = {} if policy is None else _policies(policy)
     try:
         with recording.open(encoding="utf-8") as lines:
-            result = replay(lines, policies, name=str(recording))
+            result = replay(lines, policies, name=name)
     except ReplayError as error:
         raise CommandError(str(error)) from error
     except UnicodeDecodeError as error:
-        raise CommandError(f"{recording}: is not a recording: not UTF-8 at byte {error.start}") from error
+        raise CommandError(f"{name}: is not a recording: not UTF-8 at byte {error.start}") from error
     except OSError as error:
-        raise CommandError(f"{recording}: {error.strerror}") from error
+        raise CommandError(f"{name}: {error.strerror}") from error
     if result.decisions == 0:
-        raise CommandError(f"{recording}: there is no decision in it")
+        raise CommandError(f"{name}: there is no decision in it")
     for line in replay_lines(result):
         print(line)
     return 1 if result.differences and policy is None else 0

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Protocol
 
 from aiohttp import web
@@ -18,6 +19,7 @@ from aiohttp.typedefs import Handler, Middleware
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from autoscaler.controller.clock import Clock
+from autoscaler.controller.recording_page import send_recording
 from autoscaler.controller.service import ServiceControl
 from autoscaler.controller.service_report import explanation, summary
 
@@ -74,17 +76,24 @@ class Knowledge(Protocol):
 
 
 def api_application(
-    knowledge: Knowledge, clock: Clock, host: str, hosts: frozenset[str] = frozenset(), pod: str = ""
+    knowledge: Knowledge,
+    clock: Clock,
+    host: str,
+    hosts: frozenset[str] = frozenset(),
+    pod: str = "",
+    recorded: Path | None = None,
 ) -> web.Application:
     """The aiohttp application that serves the API on `host`, under that name and those in `hosts`.
 
-    `pod` is the one that we run in, for which the proxy of the API server asks; empty: none.
+    `pod` is the one that we run in, for which the proxy of the API server asks; empty: none. `recorded` is the file
+    that is recorded to.
     """
-    handlers = _Handlers(knowledge, clock)
+    handlers = _Handlers(knowledge, clock, recorded)
     allowed = hosts | {host.lower(), "localhost"}
     application = web.Application(middlewares=[_only_for_hosts(allowed, pod), _errors_as_json])
     application.router.add_get("/services", handlers.services)
     application.router.add_get("/explain/{namespace}/{name}", handlers.explain)
+    application.router.add_get("/recording", handlers.recording)
     application.router.add_get("/metrics", handlers.metrics)
     application.router.add_get("/healthz", handlers.healthz)
     application.router.add_get("/readyz", handlers.readyz)
@@ -92,9 +101,10 @@ def api_application(
 
 
 class _Handlers:
-    def __init__(self, knowledge: Knowledge, clock: Clock) -> None:
+    def __init__(self, knowledge: Knowledge, clock: Clock, recorded: Path | None) -> None:
         self._knowledge = knowledge
         self._clock = clock
+        self._recorded = recorded
 
     async def services(self, request: web.Request) -> web.Response:
         if self._knowledge.standing_by:
@@ -125,6 +135,16 @@ class _Handlers:
             known = list(self._knowledge.services)
             return _json(404, {"error": f"there is no service {name}", "services": known})
         return _json(200, explanation(control, last, self._clock(), self._knowledge.activators))
+
+    async def recording(self, request: web.Request) -> web.StreamResponse:
+        if self._knowledge.standing_by:
+            return self._ask_the_leader()
+        if self._recorded is None:
+            return _error(404, "nothing is recorded here; it takes the controller's flag --record FILE")
+        try:
+            return await send_recording(request, self._recorded, request.query.get("service", ""))
+        except OSError as error:
+            return _error(500, f"the recording cannot be read: {error.strerror}")
 
     async def metrics(self, request: web.Request) -> web.Response:
         headers = {"Content-Type": CONTENT_TYPE_LATEST}

@@ -84,7 +84,7 @@ async def run(config: Config) -> None:
         governing = asyncio.create_task(_govern(office, member))
         stack.push_async_callback(_ended, governing)
         control = await stack.enter_async_context(_served(office.application(), config.control))
-        knowledge = api_application(office, clock, config.api.host, member.hosts, config.identity)
+        knowledge = api_application(office, clock, config.api.host, member.hosts, config.identity, config.record)
         api = await stack.enter_async_context(_served(knowledge, config.api))
         _log.info("controlling %s; activators on %s, API on %s", config.cluster.address, control, api)
         await _until(stopped, governing)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -53,7 +54,10 @@ class Shown:
 
 @asynccontextmanager
 async def api(shown: Shown, host: str = "127.0.0.1", pod: str = "") -> AsyncIterator[tuple[aiohttp.ClientSession, str]]:
-    async with served(api_application(shown, lambda: NOW, host, pod=pod)) as url, aiohttp.ClientSession() as session:
+    async with (
+        served(api_application(shown, lambda: NOW, host, pod=pod, recorded=recorded)) as url,
+        aiohttp.ClientSession() as session,
+    ):
         yield session, url
 
 
@@ -270,3 +274,31 @@ async def test_everything_it_says_is_json_that_others_can_read() -> None:
         for path in ("/services", f"/explain/{CHAT}", "/healthz"):
             async with session.get(url + path) as answer:
                 json.loads(await answer.text(), parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+
+
+async def test_a_recording_is_sent_whole_or_for_one_service_up_to_its_last_whole_line(tmp_path: Path) -> None:
+    ours = [
+        '{"kind":"start","service":"default/chat"}',
+        '{"kind":"decision","service":"default/chat","x":"' + "y" * 3000,
+    ]
+    ours[1] += '"}'
+    others = ['{"kind":"start","service":"default/chats","said":"\\"service\\":\\"default/chat\\""}']
+    lines = [*ours, *others] * 1000
+    recorded = tmp_path / "run.jsonl"
+    recorded.write_text("".join(f"{line}\n" for line in lines) + '{"kind":"start","service":"default/chat"')
+    async with api(busy(), recorded=recorded) as (session, url):
+        async with session.get(f"{url}/recording") as answer:
+            assert (await answer.text()).splitlines() == lines
+        async with session.get(f"{url}/recording?service={CHAT}") as answer:
+            assert (await answer.text()).splitlines() == ours * 1000
+
+
+async def test_where_nothing_is_recorded_it_says_how_to(tmp_path: Path) -> None:
+    async with api(busy()) as (session, url), session.get(f"{url}/recording") as answer:
+        assert answer.status == 404
+        assert "--record" in (await answer.json())["error"]
+    async with (
+        api(busy(), recorded=tmp_path / "gone") as (session, url),
+        session.get(f"{url}/recording") as answer,
+    ):
+        assert answer.status == 500
