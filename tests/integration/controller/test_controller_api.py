@@ -53,7 +53,9 @@ class Shown:
 
 
 @asynccontextmanager
-async def api(shown: Shown, host: str = "127.0.0.1", pod: str = "") -> AsyncIterator[tuple[aiohttp.ClientSession, str]]:
+async def api(
+    shown: Shown, host: str = "127.0.0.1", pod: str = "", recorded: Path | None = None
+) -> AsyncIterator[tuple[aiohttp.ClientSession, str]]:
     async with (
         served(api_application(shown, lambda: NOW, host, pod=pod, recorded=recorded)) as url,
         aiohttp.ClientSession() as session,
