@@ -10,7 +10,7 @@ CODE := $(PACKAGES) tests benchmarks
 TESTS ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint cluster bench bench-dataplane docs lock clean
+.PHONY: help demo test lint cluster bench bench-dataplane bench-wake bench-scale docs lock clean
 
 help:
 	@echo "make demo   three example services from zero through a burst and back, with a report"
@@ -20,6 +20,8 @@ help:
 	@echo "make bench  what a proxied request and a wake cost"
 	@echo "make bench-dataplane  the queue proxy beside Knative's, nginx, haproxy and aiohttp"
 	@echo "make bench-simulator  simulated requests a second, beside SimFaaS"
+	@echo "make bench-wake  a wake in a real cluster, by phase, beside Knative Serving in the same one"
+	@echo "make bench-scale  a thousand services and three thousand pods through a real API server, and how cost grows"
 	@echo "make docs   write the generated pages under docs/ again"
 	@echo "make lock   resolve the dependencies again and pin them"
 
@@ -56,6 +58,13 @@ bench-dataplane: $(VENV)/.dev
 # Needs `pip install simfaas` somewhere: SIMFAAS=/path/to/its/python.
 bench-simulator: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.simulator $(if $(SIMFAAS),--simfaas $(SIMFAAS))
+
+# What both need is what `make cluster` needs; Knative is compiled once from its Go module.
+bench-wake: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.kubernetes_wake --write
+
+bench-scale: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.kubernetes_scale --write
 
 docs: $(VENV)/.runtime
 	$(BIN)/python -m autoscaler.policy.reference > docs/policy.md
