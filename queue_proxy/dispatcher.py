@@ -35,6 +35,10 @@ _RETRY_DELAYS = (0.010, 0.020, 0.040, 0.080, 0.160, 0.320, 0.370)
 """Seconds before each further try to connect to a model that is known ready; one second together. A model that
 restarts a worker, or whose backlog overflowed for a moment, is back by then; longer would hide that it died."""
 
+RESTART_SECONDS = 30.0
+"""How long a request that came directly waits for a model that has ended to be started again. A kubelet does so at once
+the first time, and after 10 and 20 s the next ones; whoever waits is work in flight meanwhile."""
+
 _LONGEST_RETRY_AFTER = 60
 
 
@@ -117,6 +121,7 @@ class QueueDispatcher:
         self.durations = Durations(*(Histogram(DURATION_BOUNDS) for _ in range(3)))
         self.draining = False
         self._scrapes = _Scrapes()
+        self._for_restart: dict[Admission, None] = {}
         self._full: tuple[tuple[int, QueueBounds] | None, Answer] = (None, Answer(503))
         self._limit = limit
         self._clock = clock
@@ -156,6 +161,7 @@ class QueueDispatcher:
         if admission.state is TicketState.RUNNING:
             if admission.retry is not None:
                 admission.retry.cancel()
+            self._for_restart.pop(admission, None)
             self.end(admission, Outcome.ABANDONED)
             return
         self.limiter.leave(admission)
@@ -173,7 +179,21 @@ class QueueDispatcher:
             delay = _RETRY_DELAYS[admission.tries]
             admission.tries += 1
             admission.retry = asyncio.get_running_loop().call_later(delay, self._try_again, admission)
-            return
+        elif self._outlasts_restart(admission):
+            self._for_restart[admission] = None
+            admission.retry = asyncio.get_running_loop().call_later(RESTART_SECONDS, self._give_up, admission, why)
+        else:
+            self._give_up(admission, why)
+
+    def _outlasts_restart(self, admission: Admission) -> bool:
+        """Whether it waits here for a model that has ended. An activator has other replicas to send it to; of one alone
+        nobody can tell whether a request came from it."""
+        direct = self.slots.shared and admission.exchange.head.value(SLOT_HEADER) is None
+        return direct and not self.readiness.ready and not self.draining
+
+    def _give_up(self, admission: Admission, why: str) -> None:
+        self._for_restart.pop(admission, None)
+        exchange = admission.exchange
         self.end(admission, Outcome.FAILED)
         if self.readiness.ready:
             exchange.answer(error_answer(502, f"the model cannot be reached: {why}", delivered=False))
@@ -253,6 +273,14 @@ class QueueDispatcher:
         admission.retry = None
         admission.exchange.forward(self.upstream, admission)
 
+    def _restarted(self) -> None:
+        waiting, self._for_restart = self._for_restart, {}
+        for admission in waiting:
+            if admission.retry is not None:
+                admission.retry.cancel()
+            admission.tries = 0
+            self._try_again(admission)
+
     def _refuse(self, admission: Admission, why: Refusal) -> None:
         self.measurement.refused += 1
         self.refusals[why] += 1
@@ -286,8 +314,10 @@ class QueueDispatcher:
         return max(1, min(_LONGEST_RETRY_AFTER, math.ceil(seconds)))
 
     def _readiness_changed(self, ready: bool) -> None:
-        """The first time, open the gate. Later changes are for who routes: a model that fails its probe because
-        it is busy must still get the requests that were sent here."""
+        """The first time, open the gate. Later changes are for who routes, and for who waits for a restart: a model
+        that fails its probe because it is busy must still get the requests that were sent here."""
+        if ready and self._for_restart:
+            self._restarted()
         if not ready or self.measurement.ready_at is not None:
             return
         now = self._clock()

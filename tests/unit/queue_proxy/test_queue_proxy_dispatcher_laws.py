@@ -117,13 +117,15 @@ def run(scenario: Callable[[Callable[[], float]], Awaitable[None]]) -> None:
     limit=st.none() | st.integers(1, 3),
     depth=st.integers(0, 4),
     seconds=st.sampled_from([None, 0.5, 30.0]),
+    shared=st.booleans(),
     events=st.lists(st.tuples(st.sampled_from(EVENTS), st.integers(0, 5)), max_size=40),
 )
 def test_no_slot_is_lost_and_every_request_is_counted_once(
-    limit: int | None, depth: int, seconds: float | None, events: list[tuple[str, int]]
+    limit: int | None, depth: int, seconds: float | None, shared: bool, events: list[tuple[str, int]]
 ) -> None:
     async def scenario(clock: Callable[[], float]) -> None:
         bench = Bench(limit, depth, seconds, clock)
+        bench.dispatcher.slots.shared = shared
         for event, which in events:
             await bench.happen(event, which)
             bench.check()
