@@ -8,10 +8,11 @@ of the same readings. It does not show what would have happened: replicas that i
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from autoscaler.decide.decider import Decider
 from autoscaler.decide.decision import Decision
+from autoscaler.decide.decision_json import decision_to_json
 from autoscaler.decide.json_fields import NotJsonError, RecordError
 from autoscaler.decide.records import (
     DecisionRecord,
@@ -146,7 +147,8 @@ def _why(was: Decision, now: Decision) -> str:
     """What differs, the most telling first; the sentence of the new decision when it is the number."""
     if was.desired != now.desired:
         return f"desired {was.desired} → {now.desired}: {now.explanation}"
-    different = [field.name for field in fields(Decision) if getattr(was, field.name) != getattr(now, field.name)]
+    before, after = decision_to_json(was), decision_to_json(now)
+    different = [name for name in before if before[name] != after[name]]
     if not different:
         return "the same decision, written differently"
     return f"desired {now.desired} as before, other {', '.join(different)}"

@@ -46,6 +46,7 @@ class DecisionHistory:
     def add(self, decision: Decision) -> bool:
         """Keep one more; True when it differs from the one before in result, reason, phase or panic."""
         before = self.latest
+        str(decision.said)  # until it is said, it keeps alive everything that it is made from
         self._decisions.append(decision)
         changed = before is None or _gist(before) != _gist(decision)
         if changed:

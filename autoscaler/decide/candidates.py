@@ -19,6 +19,11 @@ from autoscaler.decide.target import replicas_for, utilized_target
 from autoscaler.policy.scaling_policy import Metric, ScalingPolicy
 from autoscaler.signals.reading import Known
 
+_SIGNALS = {
+    Metric.CONCURRENCY: (Signal.CONCURRENCY_STABLE, Signal.CONCURRENCY_PANIC),
+    Metric.RPS: (Signal.RPS_STABLE, Signal.RPS_PANIC),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
@@ -56,43 +61,40 @@ def _from_windows(
     now: float,
 ) -> Proposal:
     target = utilized_target(policy)
-    by_rps = policy.metric is Metric.RPS
-    candidates = [
-        Candidate(
-            Signal.RPS_STABLE if by_rps else Signal.CONCURRENCY_STABLE,
-            stable,
-            target,
-            replicas_for(stable.value, target),
-        ),
-        Candidate(
-            Signal.RPS_PANIC if by_rps else Signal.CONCURRENCY_PANIC, panic, target, replicas_for(panic.value, target)
-        ),
-    ]
+    of_stable, of_panic = _SIGNALS[policy.metric]
+    wish, wish_in_panic = replicas_for(stable.value, target), replicas_for(panic.value, target)
+    winner, quick = Candidate(of_stable, stable, target, wish), Candidate(of_panic, panic, target, wish_in_panic)
+    candidates = [winner, quick]
     enough = enough_with_starting(policy, readings)
-    in_panic = follow_panic(policy, state.panic, _capped(candidates[1].replicas or 0, enough), rates.base, now)
-    competing = [candidates[0]] if in_panic.since is None else candidates[:]
+    in_panic = follow_panic(policy, state.panic, _capped(wish_in_panic, enough), rates.base, now)
+    if in_panic.since is not None and wish_in_panic > wish:
+        winner, wish = quick, wish_in_panic
     if backlog is not None:
         candidates.append(backlog)
-        competing.insert(0, backlog)  # of equal wishes that of the requests that wait is the one to tell
-    winner = max(competing, key=lambda candidate: candidate.replicas or 0)
+        asked = backlog.replicas or 0
+        if asked >= wish:  # of equal wishes that of the requests that wait is the one to tell
+            winner, wish = backlog, asked
     gpus = gpu_candidate(policy, readings.observation)
     if gpus is not None:
         candidates.append(gpus)
-        if winner.replicas and (gpus.replicas or 0) > winner.replicas:  # never the only signal
-            winner = gpus
+        busy = gpus.replicas or 0
+        if 0 < wish < busy:  # never the only signal
+            winner, wish = gpus, busy
     limits: list[Limit] = []
-    wanted = _limited(winner.replicas or 0, enough, rates, limits)
+    wanted = _limited(wish, enough, rates, limits)
     signal = winner.signal
-    if policy.activation_scale > 1 and (winner.replicas or 0) > 0:
+    if policy.activation_scale > 1 and wish > 0:
         candidates.append(Candidate(Signal.ACTIVATION_SCALE, winner.reading, target, policy.activation_scale))
         if policy.activation_scale > wanted:
             wanted, signal = policy.activation_scale, Signal.ACTIVATION_SCALE
     if in_panic.since is not None:
         in_panic = never_below_most(in_panic, wanted)
-        _limit(limits, LimitName.PANIC_HOLDS, wanted, in_panic.most)
-        wanted = in_panic.most
+        if in_panic.most != wanted:
+            limits.append(Limit(LimitName.PANIC_HOLDS, wanted, in_panic.most))
+            wanted = in_panic.most
     slots, after_delay = delayed(state.delay, wanted, policy.scale_down_delay_seconds, now)
-    _limit(limits, LimitName.SCALE_DOWN_DELAY, wanted, after_delay)
+    if after_delay != wanted:
+        limits.append(Limit(LimitName.SCALE_DOWN_DELAY, wanted, after_delay))
     return Proposal(after_delay, signal, tuple(candidates), tuple(limits), in_panic, slots, known=True)
 
 
@@ -105,12 +107,10 @@ def _without_windows(
     are given up is decided where going to zero is.
     """
     observation, target = readings.observation, utilized_target(policy)
-    metric = (Signal.RPS_STABLE, Signal.RPS_PANIC)
-    if policy.metric is Metric.CONCURRENCY:
-        metric = (Signal.CONCURRENCY_STABLE, Signal.CONCURRENCY_PANIC)
+    of_stable, of_panic = _SIGNALS[policy.metric]
     candidates = [
-        Candidate(metric[0], readings.stable, target, None),
-        Candidate(metric[1], readings.panic, target, None),
+        Candidate(of_stable, readings.stable, target, None),
+        Candidate(of_panic, readings.panic, target, None),
     ]
     asking: list[Candidate] = []
     if backlog is not None:
@@ -128,23 +128,22 @@ def _without_windows(
         limited = min(candidate.replicas or 0, rates.most)
         if limited > wanted:
             limits.clear()
-            _limit(limits, LimitName.SCALE_UP_RATE, candidate.replicas or 0, limited)
+            if candidate.replicas is not None and candidate.replicas != limited:
+                limits.append(Limit(LimitName.SCALE_UP_RATE, candidate.replicas, limited))
             wanted, winner = limited, candidate.signal
     return Proposal(wanted, winner, tuple(candidates), tuple(limits), state.panic, state.delay, known=False)
 
 
 def _limited(wish: int, enough: int | None, rates: RateLimits, limits: list[Limit]) -> int:
     capped = _capped(wish, enough)
-    _limit(limits, LimitName.STARTING_REPLICAS, wish, capped)
+    if capped != wish:
+        limits.append(Limit(LimitName.STARTING_REPLICAS, wish, capped))
     clamped = rates.clamp(capped)
-    _limit(limits, LimitName.SCALE_UP_RATE if clamped < capped else LimitName.SCALE_DOWN_RATE, capped, clamped)
+    if clamped != capped:
+        name = LimitName.SCALE_UP_RATE if clamped < capped else LimitName.SCALE_DOWN_RATE
+        limits.append(Limit(name, capped, clamped))
     return clamped
 
 
 def _capped(wish: int, enough: int | None) -> int:
     return wish if enough is None else min(wish, enough)
-
-
-def _limit(limits: list[Limit], name: LimitName, before: int, after: int) -> None:
-    if before != after:
-        limits.append(Limit(name, before, after))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from autoscaler.decide.backlog import keep_most
 from autoscaler.decide.burst import activator_in_path, counted_for_burst, excess_burst_capacity
 from autoscaler.decide.candidates import Proposal, propose
-from autoscaler.decide.decision import Decision, LimitName, Phase, Reason
+from autoscaler.decide.decision import Decision, LimitName, Phase, Reason, Sentence
 from autoscaler.decide.explain import explain
 from autoscaler.decide.gpus import keep_while_gpus_work
 from autoscaler.decide.limits import Tally, keep_what_may_be_needed, keep_within_bounds, work_in_flight
 from autoscaler.decide.rates import rate_limits
-from autoscaler.decide.state import Readings, State, least_ready
+from autoscaler.decide.state import Evidence, Readings, State, least_ready
 from autoscaler.decide.zero import Rest, next_activity, rest
 from autoscaler.policy.scaling_policy import ScalingPolicy
 from autoscaler.signals.observation import ReplicaCounts
@@ -35,14 +35,14 @@ def decide(policy: ScalingPolicy, readings: Readings, state: State, now: float, 
     """
     observation = readings.observation
     replicas = observation.replicas
-    state = _with_evidence(policy, state, readings, now)
+    evidence = _with_evidence(policy, state.evidence, readings, now)
     proposal = propose(policy, readings, state, rate_limits(policy, replicas), now)
     tally = Tally(proposal.wanted, proposal.limits)
     keep_what_may_be_needed(tally, observation)
     keep_while_gpus_work(tally, policy, observation)
-    keep_within_bounds(tally, policy, state, now)
-    outcome = _settle(policy, state, readings, proposal, tally, now)
-    state = _after(policy, state, readings, proposal, outcome, now)
+    keep_within_bounds(tally, policy, state, evidence, now)
+    outcome = _settle(policy, state, evidence, readings, proposal, tally, now)
+    state = _after(policy, state, evidence, readings, proposal, outcome, now)
     phase, reason = phase_of(replicas, tally.replicas), _reason(replicas, proposal, tally, outcome)
     decision = Decision(
         service=service,
@@ -61,45 +61,42 @@ def decide(policy: ScalingPolicy, readings: Readings, state: State, now: float, 
             state.activity,
             excess_burst_capacity(policy, replicas.ready, readings.panic, state.excess_burst),
         ),
-        explanation=explain(policy, readings, proposal, tally, outcome, reason, now),
+        said=Sentence(lambda: explain(policy, readings, proposal, tally, outcome, reason, now)),
     )
     return decision, state
 
 
-def _with_evidence(policy: ScalingPolicy, state: State, readings: Readings, now: float) -> State:
-    """The state with what this observation says of initialisation, activator and work."""
+def _with_evidence(policy: ScalingPolicy, before: Evidence, readings: Readings, now: float) -> Evidence:
+    """With what this observation says of initialisation, activator and work."""
     observation = readings.observation
-    confirmed = observation.activator_confirmed or policy.target_burst_capacity == -1.0
-    last_work = state.last_work
+    last_work, proxy_since = before.last_work, before.proxy_since
     if work_in_flight(observation) > 0.0:
         last_work = now
     elif readings.last_busy is not None:
         last_work = max(last_work, min(readings.last_busy, now))
-    initialised = state.initialised or observation.replicas.ready >= least_ready(policy, initialised=False)
-    proxy_since = None if not confirmed else now if state.proxy_since is None else state.proxy_since
-    if (initialised, proxy_since, last_work) == (state.initialised, state.proxy_since, state.last_work):
-        return state
-    return State(
-        at=state.at,
-        panic=state.panic,
-        backlog=state.backlog,
-        delay=state.delay,
-        activity=state.activity,
-        activity_since=state.activity_since,
-        initialised=initialised,
-        proxy_since=proxy_since,
-        last_work=last_work,
-        excess_burst=state.excess_burst,
-    )
+    if not (observation.activator_confirmed or policy.target_burst_capacity == -1.0):
+        proxy_since = None
+    elif proxy_since is None:
+        proxy_since = now
+    initialised = before.initialised or observation.replicas.ready >= least_ready(policy, initialised=False)
+    if last_work == before.last_work and proxy_since == before.proxy_since and initialised is before.initialised:
+        return before
+    return Evidence(initialised, proxy_since, last_work)
 
 
 def _settle(
-    policy: ScalingPolicy, state: State, readings: Readings, proposal: Proposal, tally: Tally, now: float
+    policy: ScalingPolicy,
+    state: State,
+    evidence: Evidence,
+    readings: Readings,
+    proposal: Proposal,
+    tally: Tally,
+    now: float,
 ) -> Rest:
     """Take the way to zero when nothing is wanted; what the service's activity follows is in the outcome."""
     if tally.replicas == 0:
         observation = readings.observation
-        outcome = rest(policy, state, observation.replicas, observation.activator_confirmed, now)
+        outcome = rest(policy, state, evidence, observation.replicas, observation.activator_confirmed, now)
         if outcome.limit is not None:
             tally.set(outcome.limit, outcome.replicas)
         return outcome
@@ -111,10 +108,16 @@ def _settle(
 
 
 def _after(
-    policy: ScalingPolicy, state: State, readings: Readings, proposal: Proposal, outcome: Rest, now: float
+    policy: ScalingPolicy,
+    state: State,
+    evidence: Evidence,
+    readings: Readings,
+    proposal: Proposal,
+    outcome: Rest,
+    now: float,
 ) -> State:
     replicas = readings.observation.replicas
-    activity = next_activity(policy, state.activity, state.initialised, replicas.ready, outcome.wish)
+    activity = next_activity(policy, state.activity, evidence.initialised, replicas.ready, outcome.wish)
     return State(
         at=now,
         panic=proposal.panic,
@@ -122,13 +125,10 @@ def _after(
         delay=proposal.delay,
         activity=activity,
         activity_since=state.activity_since if activity is state.activity else now,
-        initialised=state.initialised,
-        proxy_since=state.proxy_since,
-        last_work=state.last_work,
+        evidence=evidence,
         excess_burst=excess_burst_capacity(
             policy, counted_for_burst(policy, replicas), readings.panic, state.excess_burst
         ),
-        until=outcome.until,
     )
 
 

@@ -25,6 +25,7 @@ from autoscaler.signals.windows import (
     panic_window_seconds,
 )
 
+_NO_ARRIVALS = Missing("no arrivals were counted in the window")
 _KNATIVE = Improvements(starting_replicas_count=False, backlog_sizing=False, one_before_zero=False)
 
 
@@ -44,11 +45,6 @@ class Decider:
         """The policy decided by."""
         return self._policy
 
-    @property
-    def until(self) -> float | None:
-        """When the timer runs out that keeps what nobody needs, as of the last step; None when none runs."""
-        return None if self._state is None else self._state.until
-
     def step(self, observation: Observation) -> Decision:
         """Decide on one observation. One that is older than the last is taken as of the last one's time."""
         policy, state = self._policy, self._state
@@ -58,15 +54,15 @@ class Decider:
         second = math.floor(now)
         backlog = track_backlog(policy, state.backlog, observation, state.at, now)
         self._record(observation, backlog)
-        self._correct(observation, backlog, second)
+        if not self._backlog_load.empty:
+            self._correct(observation, backlog, second)
+        unknown = self._unknown(observation) if self._stable.empty(second) else None
         readings = Readings(
             observation=observation,
-            stable=self._average(self._stable, second, observation),
-            panic=self._average(self._panic, second, observation),
+            stable=unknown or Known(max(0.0, self._stable.average(second))),
+            panic=unknown or Known(max(0.0, self._panic.average(second))),
             arrival_rate=(
-                Missing("no arrivals were counted in the window")
-                if self._arrivals.empty(second)
-                else Known(max(0.0, self._arrivals.average(second)))
+                _NO_ARRIVALS if self._arrivals.empty(second) else Known(max(0.0, self._arrivals.average(second)))
             ),
             last_busy=self._last_busy,
             backlog=backlog,
@@ -112,8 +108,6 @@ class Decider:
 
     def _correct(self, observation: Observation, backlog: Backlog, now: int) -> None:
         """Let the seconds of a backlog count what they would have been without the start that it waited for."""
-        if self._backlog_load.empty:
-            return
         service_seconds = observation.service_seconds
         over = backlog.last is not None and backlog.last < now
         weight = waiting_weight(self._policy, service_seconds)
@@ -122,9 +116,8 @@ class Decider:
             self._stable.record(second, load)
             self._panic.record(second, load)
 
-    def _average(self, window: Window, second: int, observation: Observation) -> Reading:
-        if not self._stable.empty(second):
-            return Known(max(0.0, window.average(second)))
+    def _unknown(self, observation: Observation) -> Reading:
+        """What windows are taken for that hold nothing."""
         quiet = isinstance(observation.held, Known) and isinstance(observation.in_flight, Known)
         if self._policy.target_burst_capacity == -1.0 and quiet:
             return Known(0.0)  # every request passes the activator, so nothing counted is nothing there

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -91,13 +92,38 @@ class Limit:
     after: int
 
 
+class Sentence:
+    """A text that is made when it is first read: of a thousand explanations hardly one is."""
+
+    __slots__ = ("_make", "_text")
+
+    def __init__(self, make: Callable[[], str]) -> None:
+        """`make` is called at most once, and let go then."""
+        self._make: Callable[[], str] | None = make
+        self._text = ""
+
+    def __str__(self) -> str:
+        if self._make is not None:
+            self._text, self._make = self._make(), None
+        return self._text
+
+    def __repr__(self) -> str:
+        return repr(str(self))
+
+    def __eq__(self, other: object) -> bool:
+        return str(self) == str(other) if isinstance(other, str | Sentence) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(str(self))
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What was decided at `at`, from what, and why.
 
     desired     replicas wanted from now on; equal to the observed `wanted` when nothing changes
     winner      the signal whose candidate prevailed, None when none could be believed
-    explanation one sentence for a person
+    said        the explanation, made or not
     """
 
     service: str
@@ -112,4 +138,9 @@ class Decision:
     panic: bool
     excess_burst_capacity: int
     activator_in_path: bool
-    explanation: str
+    said: Sentence | str
+
+    @property
+    def explanation(self) -> str:
+        """One sentence for a person."""
+        return str(self.said)

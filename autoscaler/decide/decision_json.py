@@ -6,6 +6,11 @@ from autoscaler.decide.decision import Candidate, Decision, Limit, LimitName, Ph
 from autoscaler.decide.json_fields import Fields, as_object
 from autoscaler.decide.observation_json import counts_from_json, counts_to_json, reading_from_json, reading_to_json
 
+_FIELDS = (
+    *("service", "at", "phase", "replicas", "candidates", "winner", "limits", "desired", "reason", "panic"),
+    *("excess_burst_capacity", "activator_in_path", "explanation"),
+)
+
 
 def decision_to_json(decision: Decision) -> dict[str, object]:
     """What `decision_from_json` reads back to an equal value."""
@@ -31,7 +36,7 @@ def decision_to_json(decision: Decision) -> dict[str, object]:
 def decision_from_json(body: object) -> Decision:
     """Raises RecordError."""
     fields = Fields(as_object(body, "decision"), "decision")
-    fields.only(*Decision.__dataclass_fields__)
+    fields.only(*_FIELDS)
     return Decision(
         service=fields.text("service"),
         at=fields.number("at"),
@@ -45,7 +50,7 @@ def decision_from_json(body: object) -> Decision:
         panic=fields.flag("panic"),
         excess_burst_capacity=fields.whole("excess_burst_capacity"),
         activator_in_path=fields.flag("activator_in_path"),
-        explanation=fields.text("explanation"),
+        said=fields.text("explanation"),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from autoscaler.decide.decision import Limit, LimitName
-from autoscaler.decide.state import Activity, State
+from autoscaler.decide.state import Activity, Evidence, State
 from autoscaler.decide.zero import activation_deadline
 from autoscaler.policy.scaling_policy import ScalingPolicy
 from autoscaler.signals.observation import Observation
@@ -41,7 +41,9 @@ def load_is_known(observation: Observation) -> bool:
 
 def work_in_flight(observation: Observation) -> float:
     """Requests known to be running or waiting somewhere."""
-    return sum(r.value for r in (observation.in_flight, observation.held) if isinstance(r, Known))
+    in_flight, held = observation.in_flight, observation.held
+    running = in_flight.value if isinstance(in_flight, Known) else 0.0
+    return running + held.value if isinstance(held, Known) else running
 
 
 def keep_what_may_be_needed(tally: Tally, observation: Observation) -> None:
@@ -52,11 +54,12 @@ def keep_what_may_be_needed(tally: Tally, observation: Observation) -> None:
         tally.set(LimitName.WORK_IN_FLIGHT, 1)
 
 
-def keep_within_bounds(tally: Tally, policy: ScalingPolicy, state: State, now: float) -> None:
+def keep_within_bounds(tally: Tally, policy: ScalingPolicy, state: State, evidence: Evidence, now: float) -> None:
     """min, max and, until it has been reached once, the initial scale; 0 is no maximum."""
-    tally.set(LimitName.MIN_REPLICAS, max(tally.replicas, policy.min_replicas))
-    awaited = not state.initialised and state.activity is Activity.ACTIVATING
+    if tally.replicas < policy.min_replicas:
+        tally.set(LimitName.MIN_REPLICAS, policy.min_replicas)
+    awaited = not evidence.initialised and state.activity is Activity.ACTIVATING
     if awaited and now < activation_deadline(policy, state):
         tally.set(LimitName.INITIAL_SCALE, max(tally.replicas, policy.initial_scale))
-    if policy.max_replicas > 0:
-        tally.set(LimitName.MAX_REPLICAS, min(tally.replicas, policy.max_replicas))
+    if 0 < policy.max_replicas < tally.replicas:
+        tally.set(LimitName.MAX_REPLICAS, policy.max_replicas)

@@ -52,6 +52,20 @@ class Backlog:
 
 
 @dataclass(frozen=True, slots=True)
+class Evidence:
+    """What observations have shown so far.
+
+    initialised    the initial scale has been reached once
+    proxy_since    since when the activator is known to be in the path, None while it is not
+    last_work      when there was last evidence of a request
+    """
+
+    initialised: bool
+    proxy_since: float | None
+    last_work: float
+
+
+@dataclass(frozen=True, slots=True)
 class State:
     """What is carried from one decision to the next.
 
@@ -60,11 +74,8 @@ class State:
     delay          the largest number wanted in each two-second slot of the scale-down delay, newest last,
                    without those that a later one outweighs
     activity, activity_since  the condition and when it last changed
-    initialised    the initial scale has been reached once
-    proxy_since    since when the activator is known to be in the path, None while it is not
-    last_work      when there was last evidence of a request
+    evidence       see there
     excess_burst   the last excess burst capacity, kept while there are no numbers
-    until          when the timer runs out that keeps what nobody needs, None when none runs
     """
 
     at: float
@@ -73,11 +84,8 @@ class State:
     delay: tuple[tuple[int, int], ...]
     activity: Activity
     activity_since: float
-    initialised: bool
-    proxy_since: float | None
-    last_work: float
+    evidence: Evidence
     excess_burst: int
-    until: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +140,7 @@ def initial_state(policy: ScalingPolicy, observation: Observation) -> State:
         delay=(),
         activity=activity,
         activity_since=now,
-        initialised=initialised,
-        proxy_since=None,
-        last_work=now,
+        evidence=Evidence(initialised, proxy_since=None, last_work=now),
         excess_burst=_excess_burst_before_numbers(policy),
     )
 

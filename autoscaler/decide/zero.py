@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from autoscaler.decide.decision import LimitName
-from autoscaler.decide.state import Activity, State, least_ready
+from autoscaler.decide.state import Activity, Evidence, State, least_ready
 from autoscaler.policy.scaling_policy import ScalingPolicy
 from autoscaler.signals.observation import ReplicaCounts
 
@@ -39,8 +39,10 @@ class Rest:
     until: float | None = None
 
 
-def rest(policy: ScalingPolicy, state: State, replicas: ReplicaCounts, confirmed: bool, now: float) -> Rest:
-    """What to do when the load, within its bounds, asks for nothing. `state` is as of now (clocks, evidence)."""
+def rest(
+    policy: ScalingPolicy, state: State, evidence: Evidence, replicas: ReplicaCounts, confirmed: bool, now: float
+) -> Rest:
+    """What to do when the load, within its bounds, asks for nothing. `evidence` is as of now."""
     if not policy.scale_to_zero:
         return Rest(1, 1, LimitName.SCALE_TO_ZERO_OFF)
     if replicas.wanted == 0:
@@ -49,9 +51,9 @@ def rest(policy: ScalingPolicy, state: State, replicas: ReplicaCounts, confirmed
         case Activity.ACTIVATING:
             return _give_up_or_wait(policy, state, replicas, now)
         case Activity.ACTIVE:
-            return _grow_idle(policy, state, replicas, now)
+            return _grow_idle(policy, state, evidence, replicas, now)
         case Activity.INACTIVE:
-            return _fall_asleep(policy, state, replicas, confirmed, now)
+            return _fall_asleep(policy, state, evidence, replicas, confirmed, now)
 
 
 def next_activity(
@@ -77,18 +79,20 @@ def _give_up_or_wait(policy: ScalingPolicy, state: State, replicas: ReplicaCount
     return Rest(0, 0, gave_up=True)
 
 
-def _grow_idle(policy: ScalingPolicy, state: State, replicas: ReplicaCounts, now: float) -> Rest:
+def _grow_idle(policy: ScalingPolicy, state: State, evidence: Evidence, replicas: ReplicaCounts, now: float) -> Rest:
     since = state.activity_since
     if policy.improvements.one_before_zero:
-        since = max(since, state.last_work)
+        since = max(since, evidence.last_work)
     if now - since < policy.stable_window_seconds:
         return Rest(1, 1, LimitName.STABLE_WINDOW, until=since + policy.stable_window_seconds)
-    confirmed_since = now if state.proxy_since is None else state.proxy_since
+    confirmed_since = now if evidence.proxy_since is None else evidence.proxy_since
     until = max(now + policy.scale_to_zero_retention_seconds, confirmed_since + policy.scale_to_zero_grace_seconds)
     return Rest(_kept(policy, replicas), 0, LimitName.GRACE_PERIOD, until=until)
 
 
-def _fall_asleep(policy: ScalingPolicy, state: State, replicas: ReplicaCounts, confirmed: bool, now: float) -> Rest:
+def _fall_asleep(
+    policy: ScalingPolicy, state: State, evidence: Evidence, replicas: ReplicaCounts, confirmed: bool, now: float
+) -> Rest:
     kept = _kept(policy, replicas)
     grace, retention = policy.scale_to_zero_grace_seconds, policy.scale_to_zero_retention_seconds
     inactive = now - state.activity_since
@@ -98,8 +102,8 @@ def _fall_asleep(policy: ScalingPolicy, state: State, replicas: ReplicaCounts, c
     if inactive < max(grace, retention):
         if inactive < retention:
             return Rest(kept, 0, LimitName.RETENTION, until=state.activity_since + retention)
-        if state.proxy_since is None or now - state.proxy_since < grace:
-            confirmed_since = now if state.proxy_since is None else state.proxy_since
+        if evidence.proxy_since is None or now - evidence.proxy_since < grace:
+            confirmed_since = now if evidence.proxy_since is None else evidence.proxy_since
             until = min(state.activity_since + max(grace, retention), confirmed_since + grace)
             return Rest(kept, 0, LimitName.GRACE_PERIOD, until=until)
     if policy.improvements.one_before_zero and replicas.wanted > 1:

@@ -40,8 +40,7 @@ class Pilotlight:
         if observed.in_flight or observed.held or any(sample.concurrency or sample.rps for sample in observed.samples):
             self._last_load = observed.at
         quiet = observed.at - self._last_load > self._forgets_after
-        settled = self._decider.until is None and decision.desired == 0
-        rests = quiet and settled and decision.reason in _AT_REST
+        rests = quiet and decision.desired == 0 and decision.reason in _AT_REST
         return Order(
             decision.desired,
             activator_in_path=decision.activator_in_path,

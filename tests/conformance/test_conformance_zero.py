@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from autoscaler.decide.decision import LimitName, Phase, Reason
-from autoscaler.decide.state import Activity, Backlog, Panic, State
+from autoscaler.decide.state import Activity, Backlog, Evidence, Panic, State
 from autoscaler.decide.zero import next_activity, rest
 from autoscaler.policy.scaling_policy import ScalingPolicy
 from autoscaler.signals.observation import ReplicaCounts
@@ -20,9 +20,7 @@ def state(activity: Activity, since: float, *, proxy_since: float | None = None)
         delay=(),
         activity=activity,
         activity_since=START - since,
-        initialised=True,
-        proxy_since=None if proxy_since is None else START - proxy_since,
-        last_work=START - 10_000.0,
+        evidence=Evidence(True, None if proxy_since is None else START - proxy_since, START - 10_000.0),
         excess_burst=0,
     )
 
@@ -87,9 +85,11 @@ def test_the_state_machine(
     wish: int | None,
     limit: LimitName | None,
 ) -> None:
+    before = state(activity, since, proxy_since=proxied)
     outcome = rest(
         knative_policy(**settings),
-        state(activity, since, proxy_since=proxied),
+        before,
+        before.evidence,
         ReplicaCounts(wanted=2, ready=2),
         confirmed,
         float(START),

@@ -28,7 +28,7 @@ def decision(at: float, desired: int = 0, reason: Reason = Reason.ASLEEP) -> Dec
         panic=False,
         excess_burst_capacity=0,
         activator_in_path=True,
-        explanation="",
+        said="",
     )
 
 
