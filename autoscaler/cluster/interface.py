@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
-from autoscaler.signals.gpu_series import GpuSample
+from autoscaler.signals.gpu import PodGpus
 
 
 class ReplicaPhase(Enum):
@@ -125,8 +125,8 @@ class Cluster(Protocol):
 class GpuSource(Protocol):
     """Who knows what the GPUs of replicas do."""
 
-    async def gpu_samples(self, clock: Callable[[], float]) -> tuple[GpuSample, ...]:
-        """All there is to know now, of all services; stamped by `clock`. Within seconds, whatever happens.
+    async def pod_gpus(self, clock: Callable[[], float]) -> Mapping[str, PodGpus]:
+        """All there is to know now, of each replica, `namespace/name`; stamped by `clock`. Within seconds, always.
 
         Raises GpuMetricsError when nothing can be known now.
         """

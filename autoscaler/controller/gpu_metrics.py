@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 
 from autoscaler.cluster.interface import GpuMetricsError, GpuSource, NoGpusError
 from autoscaler.controller.clock import Clock
-from autoscaler.signals.gpu import GpuReadings, PodGpus, all_missing, by_pod, gpu_readings
+from autoscaler.signals.gpu import GpuMeans, GpuReadings, PodGpus, all_missing, gpu_means
 from autoscaler.signals.reading import Missing, Reading
 
 _log = logging.getLogger(__name__)
@@ -26,6 +26,7 @@ class GpuMetrics:
         self._clock = clock
         self._period = period
         self._pods: Mapping[str, PodGpus] | None = None
+        self._means: dict[str, tuple[Collection[str], GpuMeans]] = {}
         self._none: str | None = None
         self.trouble: str | None = None
         self.failures = 0
@@ -41,7 +42,7 @@ class GpuMetrics:
     async def read(self) -> None:
         """Once. What goes wrong is kept in `trouble`, and logged when it is something new."""
         try:
-            samples = await self._source.gpu_samples(self._clock)
+            pods = await self._source.pod_gpus(self._clock)
         except NoGpusError as error:
             self._pods, self._none, self.trouble = None, str(error), None
         except GpuMetricsError as error:
@@ -51,7 +52,7 @@ class GpuMetrics:
             _log.exception("reading GPU metrics")
             self._failed(f"{type(error).__name__} while reading GPU metrics")
         else:
-            self._pods = by_pod(samples)
+            self._pods, self._means = pods, {}
             if self.trouble is not None:
                 _log.info("GPU metrics are read again")
             self.trouble = None
@@ -63,10 +64,14 @@ class GpuMetrics:
 
     def readings(self, service: str, ready: Collection[str], now: float) -> GpuReadings:
         """Of `namespace/name` whose ready replicas are `ready`."""
-        namespace = service.partition("/")[0]
         if self._pods is None:
             return all_missing(self.trouble or self._none or "GPU metrics have not been read yet")
-        readings = gpu_readings(self._pods, [f"{namespace}/{name}" for name in ready], now)
+        kept = self._means.get(service)
+        if kept is None or kept[0] != ready:
+            namespace = service.partition("/")[0]
+            kept = ready, gpu_means(self._pods, [f"{namespace}/{name}" for name in ready])
+            self._means[service] = kept
+        readings = kept[1].at(now)
         if self.trouble is None:
             return readings
         return GpuReadings(self._explained(readings.utilization), self._explained(readings.memory))

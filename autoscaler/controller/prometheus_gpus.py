@@ -24,6 +24,7 @@ from urllib3.util.retry import Retry
 from autoscaler.cluster.interface import GpuMetricsError
 from autoscaler.cluster.side_thread import SideThread, StillAskingError
 from autoscaler.controller.settings import PrometheusAddress
+from autoscaler.signals.gpu import PodGpus, by_pod
 from autoscaler.signals.gpu_series import OF_MEMORY, GpuSample, GpuTable, Quantity, read_samples
 
 _RANGE = "2m"
@@ -49,9 +50,9 @@ class PrometheusGpus:
         self._wall_clock = wall_clock
         self._table = GpuTable(address.prefix)
         self._queries = [_query(self._table.names(Quantity.UTILIZATION)), _query(self._table.names(*OF_MEMORY))]
-        self._thread = SideThread[tuple[GpuSample, ...]]("ask Prometheus")
+        self._thread = SideThread[Mapping[str, PodGpus]]("ask Prometheus")
 
-    async def gpu_samples(self, clock: Callable[[], float]) -> tuple[GpuSample, ...]:
+    async def pod_gpus(self, clock: Callable[[], float]) -> Mapping[str, PodGpus]:
         """See GpuSource."""
         try:
             return await self._thread.ask(lambda: self._ask(clock), self._seconds + 1.0)
@@ -60,7 +61,7 @@ class PrometheusGpus:
         except StillAskingError:
             raise GpuMetricsError(f"{self._address.url} has not answered the query before") from None
 
-    def _ask(self, clock: Callable[[], float]) -> tuple[GpuSample, ...]:
+    def _ask(self, clock: Callable[[], float]) -> Mapping[str, PodGpus]:
         """In the thread. Raises GpuMetricsError, whose message never holds the token."""
         url, token = self._address.url, _token(self._address.token_file)
         with _BoundedSession(time.monotonic() + self._seconds, self._largest) as session:
@@ -79,7 +80,7 @@ class PrometheusGpus:
                 raise GpuMetricsError(f"{url} {text}") from None
             except (ValueError, KeyError, TypeError, RecursionError) as error:
                 raise GpuMetricsError(f"{url} answered what is not Prometheus' ({type(error).__name__})") from None
-            return tuple(samples)
+            return by_pod(samples)
 
 
 def _query(names: tuple[str, ...]) -> str:

@@ -52,17 +52,46 @@ class PodGpus:
     memory: Devices | None
 
 
-def gpu_readings(pods: Mapping[str, PodGpus], ready: Collection[str], now: float) -> GpuReadings:
-    """The readings of a service whose ready replicas are the pods `ready`, each `namespace/name`."""
+@dataclass(frozen=True, slots=True)
+class Mean:
+    """Of one quantity over several devices; `what` it is, and when the oldest and newest were measured."""
+
+    what: str
+    value: float
+    oldest: float
+    newest: float
+
+    def at(self, now: float) -> Reading:
+        """What it is worth now."""
+        if self.newest - now > _CLOCKS_DIFFER_SECONDS:
+            return Missing(f"{self.what} was measured {self.newest - now:.0f} s from now: clocks differ")
+        age = max(0.0, now - self.oldest)
+        return Known(self.value, age) if age <= STALE_AFTER_SECONDS else Stale(self.value, age)
+
+
+@dataclass(frozen=True, slots=True)
+class GpuMeans:
+    """The readings of a service, but for their age: it is all that changes until the next numbers come."""
+
+    utilization: Mean | Missing
+    memory: Mean | Missing
+
+    def at(self, now: float) -> GpuReadings:
+        """The readings now."""
+        return GpuReadings(_at(self.utilization, now), _at(self.memory, now))
+
+
+def gpu_means(pods: Mapping[str, PodGpus], ready: Collection[str]) -> GpuMeans:
+    """Of a service whose ready replicas are the pods `ready`, each `namespace/name`."""
     if not ready:
-        return GpuReadings(_NOBODY, _NOBODY)
+        return GpuMeans(_NOBODY, _NOBODY)
     silent = min((pod for pod in ready if pod not in pods), default=None)
     if silent is not None:
         nothing = Missing(f"no GPU metric speaks of {_name(silent)}")
-        return GpuReadings(nothing, nothing)
-    return GpuReadings(
-        _mean({pod: pods[pod].utilization for pod in ready}, "GPU utilization", now),
-        _mean({pod: pods[pod].memory for pod in ready}, "GPU memory", now),
+        return GpuMeans(nothing, nothing)
+    return GpuMeans(
+        _mean({pod: pods[pod].utilization for pod in ready}, "GPU utilization"),
+        _mean({pod: pods[pod].memory for pod in ready}, "GPU memory"),
     )
 
 
@@ -148,17 +177,17 @@ def _all(items: Iterable[_Item | None]) -> list[_Item] | None:
     return whole
 
 
-def _mean(pods: Mapping[str, Devices | None], what: str, now: float) -> Reading:
+def _mean(pods: Mapping[str, Devices | None], what: str) -> Mean | Missing:
     said = _all(pods.values())
     if said is None:
         silent = min(pod for pod, devices in pods.items() if devices is None)
         return Missing(f"{what} of {_name(silent)} is not reported")
-    ahead = max(devices.newest for devices in said) - now
-    if ahead > _CLOCKS_DIFFER_SECONDS:
-        return Missing(f"{what} was measured {ahead:.0f} s from now: clocks differ")
     value = math.fsum(devices.total for devices in said) / sum(devices.count for devices in said)
-    age = max(0.0, now - min(devices.oldest for devices in said))
-    return Known(value, age) if age <= STALE_AFTER_SECONDS else Stale(value, age)
+    return Mean(what, value, min(devices.oldest for devices in said), max(devices.newest for devices in said))
+
+
+def _at(mean: Mean | Missing, now: float) -> Reading:
+    return mean if isinstance(mean, Missing) else mean.at(now)
 
 
 def _name(pod: str) -> str:

@@ -107,9 +107,11 @@ def read_samples(table: GpuTable, result: object, to_our_clock: float) -> Iterat
         raise ValueError(f"a list of series was expected, not {type(result).__name__}")
     for series in result:
         labels, values = _labels_and_values(series)
-        row = table.row(labels.get("__name__", ""))
+        row = table.row(_text(labels, "__name__"))
+        if row is None or not values:
+            continue
         pod, gpu = _pod(labels), _gpu(labels)
-        if row is None or pod is None or gpu is None or not values:
+        if not pod or not gpu:
             continue
         part = _part(labels)
         if row.first_partition_only:
@@ -120,11 +122,11 @@ def read_samples(table: GpuTable, result: object, to_our_clock: float) -> Iterat
         yield GpuSample(pod, gpu, part, row.quantity, _believable(row, value), at + to_our_clock, row.rank)
 
 
-def _labels_and_values(series: object) -> tuple[Mapping[str, str], list[object]]:
+def _labels_and_values(series: object) -> tuple[Mapping[str, object], list[object]]:
     if isinstance(series, dict):
         labels, values = series.get("metric"), series.get("values")
         if isinstance(labels, dict) and isinstance(values, list):
-            return {name: text for name, text in labels.items() if isinstance(text, str)}, values
+            return labels, values
     raise ValueError(f"a series has metric and values, not {series!r:.100}")
 
 
@@ -148,26 +150,33 @@ def _believable(row: Series, value: float) -> float:
     return scaled if 0.0 <= scaled < 2.0**50 else math.nan
 
 
-def _pod(labels: Mapping[str, str]) -> str | None:
-    name = labels.get("exported_pod")
-    namespace = labels.get("exported_namespace")
-    if not name:
-        # With `exported_namespace` alone the exporter has said that this device is no pod's.
-        name, namespace = ("", "") if "exported_namespace" in labels else (labels.get("pod"), labels.get("namespace"))
-    namespace = namespace or labels.get("namespace")
-    return f"{namespace}/{name}" if name and namespace else None
+def _pod(labels: Mapping[str, object]) -> str:
+    name, namespace = _text(labels, "exported_pod"), _text(labels, "exported_namespace", "namespace")
+    if not name and "exported_namespace" not in labels:  # which alone says that this device is no pod's
+        name, namespace = _text(labels, "pod"), _text(labels, "namespace")
+    return f"{namespace}/{name}" if name and namespace else ""
 
 
-def _gpu(labels: Mapping[str, str]) -> str | None:
-    for label in ("UUID", "gpu_uuid", "serial_number"):
-        if labels.get(label):
-            return labels[label]
-    index = labels.get("gpu") or labels.get("gpu_id")
-    host = labels.get("Hostname") or labels.get("hostname") or labels.get("instance", "")
-    return f"{host} {index}" if index else None
+def _gpu(labels: Mapping[str, object]) -> str:
+    known = _text(labels, "UUID", "gpu_uuid", "serial_number")
+    if known:
+        return known
+    index = _text(labels, "gpu", "gpu_id")
+    return f"{_text(labels, 'Hostname', 'hostname', 'instance')} {index}" if index else ""
 
 
-def _part(labels: Mapping[str, str]) -> str:
-    if labels.get("GPU_I_ID"):
-        return f"instance {labels['GPU_I_ID']}"
-    return f"partition {labels['gpu_partition_id']}" if labels.get("gpu_partition_id") else ""
+def _part(labels: Mapping[str, object]) -> str:
+    instance = _text(labels, "GPU_I_ID")
+    if instance:
+        return f"instance {instance}"
+    partition = _text(labels, "gpu_partition_id")
+    return f"partition {partition}" if partition else ""
+
+
+def _text(labels: Mapping[str, object], *names: str) -> str:
+    """The first of these labels that is there and not empty; "" when none is."""
+    for name in names:
+        text = labels.get(name)
+        if text and isinstance(text, str):
+            return text
+    return ""

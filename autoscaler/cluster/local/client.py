@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from urllib.parse import quote
 
 import aiohttp
@@ -13,7 +13,7 @@ import aiohttp
 from autoscaler.cluster.interface import ClusterError, GpuMetricsError, News, ServiceView
 from autoscaler.cluster.local.gpu_use import parse_gpu_use
 from autoscaler.cluster.local.view_codec import parse_views
-from autoscaler.signals.gpu_series import GpuSample
+from autoscaler.signals.gpu import PodGpus, by_pod
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ class LocalCluster:
     async def put_activator(self, service: str, in_path: bool) -> None:
         """See Cluster.put_activator. Nothing to do: on one machine every connection goes through the activator."""
 
-    async def gpu_samples(self, clock: Callable[[], float]) -> tuple[GpuSample, ...]:
+    async def pod_gpus(self, clock: Callable[[], float]) -> Mapping[str, PodGpus]:
         """See GpuSource: what NVML says of the devices that the agent dealt. Raises GpuMetricsError."""
         timeout = aiohttp.ClientTimeout(total=_ORDER_SECONDS)
         try:
@@ -86,7 +86,7 @@ class LocalCluster:
                 body: object = await answer.json()
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise GpuMetricsError(f"the agent could not be asked for GPUs: {type(error).__name__}") from error
-        return parse_gpu_use(body, clock())
+        return by_pod(parse_gpu_use(body, clock()))
 
     @property
     def trouble(self) -> tuple[str, ...]:

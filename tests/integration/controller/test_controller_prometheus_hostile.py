@@ -26,7 +26,6 @@ from autoscaler.cluster.interface import GpuMetricsError
 from autoscaler.controller.gpu_metrics import GpuMetrics
 from autoscaler.controller.prometheus_gpus import PrometheusGpus
 from autoscaler.controller.settings import PrometheusAddress
-from autoscaler.signals.gpu_series import GpuSample
 from autoscaler.signals.reading import Known, Missing
 from tests.integration.controller.controller_links import served
 from tests.integration.controller.controller_process import eventually
@@ -56,7 +55,7 @@ async def trouble(source: PrometheusGpus) -> str:
     """Why nothing could be read; the answer is there within the bound."""
     began = time.monotonic()
     with pytest.raises(GpuMetricsError) as raised:
-        await source.gpu_samples(time.time)
+        await source.pod_gpus(time.time)
     assert time.monotonic() - began < 4.0
     return str(raised.value)
 
@@ -194,8 +193,9 @@ async def test_a_step_of_the_wall_clock_does_not_age_a_reading() -> None:
         return web.json_response(matrix(busy(time.time() - 5.0)))
 
     async with prometheus(answer) as source:
-        samples: tuple[GpuSample, ...] = await source.gpu_samples(lambda: 1_000.0)
-    assert {round(sample.at) for sample in samples} == {995}
+        busy_pod = (await source.pod_gpus(lambda: 1_000.0))["default/chat-a"].utilization
+    assert busy_pod is not None
+    assert round(busy_pod.oldest) == 995
 
 
 async def test_trouble_is_logged_once_and_not_every_time(caplog: pytest.LogCaptureFixture) -> None:
@@ -283,7 +283,7 @@ async def test_nothing_is_taken_from_the_environment(tmp_path: Path, monkeypatch
         return web.json_response(matrix())
 
     async with prometheus(answer) as source:
-        assert await source.gpu_samples(time.time) == ()
+        assert await source.pod_gpus(time.time) == {}
     assert sent == ["", ""]
 
 
@@ -300,8 +300,8 @@ async def test_a_certificate_counts_if_who_signed_it_is_named(tmp_path: Path) ->
     await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
     try:
         url = f"https://127.0.0.1:{runner.addresses[0][1]}"
-        (sample, _) = await PrometheusGpus(PrometheusAddress(url, ca_file=certificate)).gpu_samples(time.time)
-        assert sample.value == 0.5
+        told = await PrometheusGpus(PrometheusAddress(url, ca_file=certificate)).pod_gpus(time.time)
+        assert list(told) == ["default/chat-a"]
         assert "certificate is not accepted" in await trouble(PrometheusGpus(PrometheusAddress(url)))
         nobody = PrometheusGpus(PrometheusAddress(url, ca_file=tmp_path / "none.pem"))
         assert "cannot be asked" in await trouble(nobody)

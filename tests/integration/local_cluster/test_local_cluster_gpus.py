@@ -50,7 +50,7 @@ async def test_a_replica_is_read_by_the_devices_that_it_was_dealt(tmp_path: Path
 async def test_an_agent_that_is_gone_is_a_reason_and_not_zero(tmp_path: Path) -> None:
     async with LocalCluster(str(tmp_path / "agent.sock")) as cluster:
         with pytest.raises(GpuMetricsError, match="could not be asked for GPUs"):
-            await cluster.gpu_samples(time.time)
+            await cluster.pod_gpus(time.time)
         gpus = GpuMetrics(cluster, time.time, 10.0)
         await gpus.read()
         reading = gpus.readings(SERVICE, ["tiny-a"], time.time()).utilization

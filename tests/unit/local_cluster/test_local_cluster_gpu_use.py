@@ -11,7 +11,7 @@ from autoscaler.cluster.interface import GpuMetricsError, NoGpusError
 from autoscaler.cluster.local import gpu_use
 from autoscaler.cluster.local.gpu_use import GpuUse, parse_gpu_use
 from autoscaler.cluster.local.nvml import DeviceState, numbers_follow_the_bus, read_devices, uuid_of
-from autoscaler.signals.gpu import GpuReadings, by_pod, gpu_readings
+from autoscaler.signals.gpu import GpuReadings, by_pod, gpu_means
 from autoscaler.signals.reading import Known, Missing
 
 UUIDS = ("GPU-aa11", "GPU-aa22", "GPU-bb33")
@@ -29,7 +29,7 @@ def states(devices: Collection[str]) -> dict[str, DeviceState | None]:
 
 async def readings(dealt: dict[str, tuple[str, ...]], pod: str) -> GpuReadings:
     samples = parse_gpu_use(await GpuUse(states, lambda: dealt)(), NOW)
-    return gpu_readings(by_pod(samples), [pod], NOW)
+    return gpu_means(by_pod(samples), [pod]).at(NOW)
 
 
 async def test_a_replica_has_the_numbers_of_its_own_devices() -> None:

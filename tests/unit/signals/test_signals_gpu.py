@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from autoscaler.signals.gpu import GpuReadings, by_pod, gpu_readings
+from autoscaler.signals.gpu import GpuReadings, by_pod, gpu_means
 from autoscaler.signals.gpu_series import GpuSample, GpuTable, Quantity, read_samples
 from autoscaler.signals.reading import Known, Missing, Reading, Stale
 
@@ -33,7 +33,7 @@ def amd(name: str, *values: object, prefix: str = "", at: float = NOW, **labels:
 
 
 def read(*result: object, ready: tuple[str, ...] = (A,), now: float = NOW, prefix: str = "amd_") -> GpuReadings:
-    return gpu_readings(by_pod(read_samples(GpuTable(prefix), list(result), 0.0)), ready, now)
+    return gpu_means(by_pod(read_samples(GpuTable(prefix), list(result), 0.0)), ready).at(now)
 
 
 IN_ITS_POD = {"pod": "dcgm-exporter-x", "namespace": "gpu", "exported_pod": "chat-a", "exported_namespace": "ml"}
@@ -226,4 +226,4 @@ def test_timestamps_are_moved_to_our_clock() -> None:
 def test_of_two_that_are_as_new_the_larger_counts_in_either_order(flip: bool) -> None:
     values = (math.nan, 0.3)
     samples = [GpuSample(A, "g", "", Quantity.UTILIZATION, value, NOW) for value in (values[::-1] if flip else values)]
-    assert gpu_readings(by_pod(samples), (A,), NOW).utilization == Known(0.3)
+    assert gpu_means(by_pod(samples), (A,)).at(NOW).utilization == Known(0.3)
