@@ -100,6 +100,11 @@ def _told(picture: Picture, body: JsonObject) -> Iterator[Finding]:
     elif away:
         evidence = f"not connected to the leader: {', '.join(away)}; they serve from the last table that they were told"
         yield warning("activator-not-connected", subject, evidence, look)
+    for service in objects(body, "services"):
+        said = text(service, "error")
+        if said and not service.get("refused"):  # else the reason for that is a finding of its own
+            name = text(service, "service")
+            yield warning("service-in-trouble", name, said, f"pilotlight explain --cluster {name}")
     for trouble in texts(body, "cluster_trouble"):
         yield warning("leader-in-trouble", f"{picture.namespace}/{picture.leader}", trouble)
 

@@ -115,6 +115,10 @@ def troubled(world: World) -> None:
     world.answers[world.leader]["cluster_trouble"] = ["pods: no answer"]
 
 
+def faulty(world: World) -> None:
+    world.answers[world.leader]["services"] = [{"service": "team/chat", "error": "scrape: refused", "refused": []}]
+
+
 def no_right(world: World) -> None:
     world.denied_rights.add(("patch", "deployments"))
 
@@ -254,6 +258,7 @@ def replacing(kind: str, item: object) -> Callable[[World], None]:
         (no_activators, "no-activator-connected", "problem", "none can wake", "logs"),
         (one_activator, "activator-not-connected", "warning", "activator-2", "logs"),
         (troubled, "leader-in-trouble", "warning", "pods: no answer", ""),
+        (faulty, "service-in-trouble", "warning", "scrape: refused", "explain --cluster team/chat"),
         (no_right, "right-missing", "problem", "patch deployments/scale.apps", "kubectl apply -k"),
         (no_rights_reviews, "rights-unknown", "note", "subjectaccessreviews", ""),
         (no_webhooks, "no-webhooks", "note", "pilotlight inject", "kubectl apply -k"),
