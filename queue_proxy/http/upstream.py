@@ -15,6 +15,8 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Protocol
 
+from queue_proxy.http.transports import end_when_unacknowledged
+
 _TRUSTED_SECONDS = 0.05
 """A connection idle for longer is asked whether it was closed before it is used again."""
 
@@ -67,6 +69,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """asyncio: connected."""
+        end_when_unacknowledged(transport)
         self.transport = transport  # type: ignore[assignment]
         self.alive = True
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import select
-import socket
 from typing import TYPE_CHECKING, Final
 
+from queue_proxy.http.transports import end_when_unacknowledged
 from queue_proxy.http2.frames import ErrorCode, Http2Error, StreamError
 from queue_proxy.http2.heads import Malformed, Response, Trailers, read_response
 from queue_proxy.http2.hpack import HeaderList
@@ -28,7 +28,6 @@ Head = Response | Trailers | Malformed
 _TRUSTED_SECONDS: Final = 0.05
 """A connection idle for longer is asked whether it was closed before it is used again."""
 _IDLE_SECONDS: Final = 30.0
-_UNACKNOWLEDGED_MS: Final = 20_000
 _LIMITS: Final = Http2Limits(streams=0)
 
 
@@ -60,12 +59,7 @@ class UpstreamConnection(Http2Protocol["StreamExchange", Head]):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """asyncio: connected."""
-        sock = transport.get_extra_info("socket")
-        if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNACKNOWLEDGED_MS)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 10)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5)
+        end_when_unacknowledged(transport)
         super().connection_made(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
