@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from autoscaler.policy.canonical import policy_to_json
 from autoscaler.policy.scaling_policy import ScalingPolicy
 from simulations.own_policy import with_settings
-from simulations.policies.interface import MakePolicy, Policy
+from simulations.plant.interface import Observed
+from simulations.policies.interface import MakePolicy, Order, Policy
 from simulations.policies.pilotlight import Pilotlight
 from simulations.policies.registry import ALIASES, POLICIES, named_policy
 from simulations.policies.settings import PolicyError
@@ -22,6 +23,8 @@ from simulations.traces import notation
 from simulations.traces.trace import Trace, TraceError
 
 OWN = "pilotlight"
+# Numbers of replicas that somebody has chosen are not bounded by what an autoscaler may do.
+_CHOSEN = ("fixed", "peak")
 ABOUT_OWN = "Pilotlight's own decisions, by the policy of -f, --set, or the defaults; takes the keys of --set"
 
 
@@ -32,22 +35,30 @@ class Contender:
     label     what tables and charts call it
     text      how it was asked for, in the notation NAME or NAME:KEY=VALUE,…
     policies  by service, where it is Pilotlight; else None
+    bounds    least and most replicas by service, which what autoscales keeps to as well; most 0: no maximum
     """
 
     label: str
     text: str
     policies: Mapping[str, ScalingPolicy] | None = None
+    bounds: Mapping[str, tuple[int, int]] | None = None
 
     def make(self, trace: Trace) -> MakePolicy:
         """Raises PolicyError."""
         if self.policies is None:
-            return named_policy(self.text, trace).make
+            return self._within(named_policy(self.text, trace).make)
         policies = self.policies
 
         def own(service: ServiceSpec, scenario: Scenario) -> Policy:
             return Pilotlight(service.name, policies[service.name])
 
         return own
+
+    def _within(self, make: MakePolicy) -> MakePolicy:
+        bounds = self.bounds
+        if bounds is None:
+            return make
+        return lambda service, scenario: _Bounded(make(service, scenario), *bounds[service.name])
 
     def canonical(self, trace: Trace) -> object:
         """Everything that it is, for outputs. Of services with one and the same policy it stands there once."""
@@ -71,7 +82,22 @@ class Contender:
             return Contender(self.label, self.text, changed)
         name, _, settings = self.text.partition(":")
         kept = [pair for pair in settings.split(",") if pair and pair.partition("=")[0].strip() != key]
-        return Contender(self.label, f"{name}:{','.join([*kept, f'{key}={value}'])}")
+        text = f"{name}:{','.join([*kept, f'{key}={value}'])}"
+        return Contender(self.label, text, bounds=None if key == "max-replicas" else self.bounds)
+
+
+class _Bounded:
+    """A policy whose orders stay within what the InferenceService allows, whoever autoscales it."""
+
+    def __init__(self, policy: Policy, least: int, most: int) -> None:
+        self.period, self.urgent = policy.period, policy.urgent
+        self._policy, self._least, self._most = policy, least, most
+
+    def step(self, observed: Observed) -> Order:
+        """See Policy."""
+        order = self._policy.step(observed)
+        bounded = max(self._least, min(order.replicas, self._most) if self._most else order.replicas)
+        return order if bounded == order.replicas else replace(order, replicas=bounded)
 
 
 def contender(text: str, own: Mapping[str, ScalingPolicy]) -> Contender:
@@ -81,7 +107,9 @@ def contender(text: str, own: Mapping[str, ScalingPolicy]) -> Contender:
     if name != OWN:
         if ALIASES.get(name, name) not in POLICIES:
             raise PolicyError(f"{name!r:.40} is not a policy; there are {OWN}, {', '.join(POLICIES)}")
-        return Contender(text.strip(), text.strip())
+        bounds = {service: (policy.min_replicas, policy.max_replicas) for service, policy in own.items()}
+        autoscales = name not in _CHOSEN and any(any(each) for each in bounds.values())
+        return Contender(text.strip(), text.strip(), bounds=bounds if autoscales else None)
     try:
         given = list(notation.pairs(settings).items())
     except TraceError as error:

@@ -30,8 +30,7 @@ class Pilotlight:
         """Begin with empty windows."""
         self.period = period
         self._decider = Decider(service, policy)
-        # So long after the last load the windows hold nothing but zeros, and so does the delay.
-        self._forgets_after = max(60.0, policy.stable_window_seconds + 2.0) + policy.scale_down_delay_seconds + 4.0
+        self._forgets_after = _forgets_after(policy)
         self._last_load = 0.0
 
     def step(self, observed: Observed) -> Order:
@@ -47,6 +46,16 @@ class Pilotlight:
             rests=rests,
             decision=decision,
         )
+
+    def change_policy(self, policy: ScalingPolicy) -> None:
+        """Decide by this one from now on; what is remembered stays, as when a controller reads a manifest again."""
+        self._decider.change_policy(policy)
+        self._forgets_after = _forgets_after(policy)
+
+
+def _forgets_after(policy: ScalingPolicy) -> float:
+    """So long after the last load the windows hold nothing but zeros, and so does the delay."""
+    return max(60.0, policy.stable_window_seconds + 2.0) + policy.scale_down_delay_seconds + 4.0
 
 
 def pilotlight(policies: Mapping[str, ScalingPolicy] | ScalingPolicy) -> MakePolicy:

@@ -1,0 +1,39 @@
+"""How long requests took: the share of them that took at most so long, on a logarithmic scale, by policy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from simulations.figures import seconds_shown
+from simulations.plant.interface import Histogram
+from simulations.report.svg import Scale, axes, chart, element, line, series, text, title
+
+_POINTS = 300
+
+
+def latency_chart(curves: Sequence[tuple[str, Histogram]], objective: float | None, label: str) -> str:
+    """`curves` by policy; `objective` in seconds is drawn where there is one."""
+    with_any = [histogram for _, histogram in curves if histogram.total]
+    if not with_any:
+        return "<p class='note'>No request was completed.</p>"
+    least = min(histogram.quantile(0.001) for histogram in with_any)
+    most = max(histogram.quantile(1.0) for histogram in with_any)
+    least, most = max(1e-4, 0.8 * least), max(1.5 * least, 1.1 * most)
+    x = Scale(least, most, 52.0, 990.0, logarithmic=True)
+    y = Scale(0.0, 1.0, 250.0, 14.0)
+    parts = [axes(x, y, seconds_shown, lambda share: f"{100 * share:.0f} %")]
+    if objective is not None and least < objective < most:
+        at = x(objective)
+        parts.append(element("line", x1=at, x2=at, y1=14.0, y2=250.0, cls="objective"))
+        parts.append(text(at + 4, 24, f"objective {seconds_shown(objective)}"))
+    for at, (name, histogram) in enumerate(curves):
+        if histogram.total:
+            parts.append(element("g", title(name) + line(_curve(histogram, x, y), f"curve {series(at)}")))
+    return chart(1000.0, 276.0, "".join(parts), label)
+
+
+def _curve(histogram: Histogram, x: Scale, y: Scale) -> list[tuple[float, float]]:
+    shares = np.unique(np.concatenate((np.linspace(0.001, 0.99, _POINTS), 1.0 - np.geomspace(0.01, 1e-4, 40), [1.0])))
+    return [(x(max(x.least, histogram.quantile(share))), y(share)) for share in shares.tolist()]
