@@ -56,6 +56,8 @@ def policies(draw: st.DrawFn) -> ScalingPolicy:
         target_burst_capacity=draw(st.sampled_from([-1.0, 0.0, 211.0])),
         aggregation=draw(st.sampled_from(Aggregation)),
         improvements=Improvements(draw(st.booleans()), draw(st.booleans()), draw(st.booleans())),
+        gpu_busy=draw(st.sampled_from([0.0, 0.0, 0.5])),
+        gpu_utilization_target=draw(st.sampled_from([0.0, 0.0, 0.5])),
     )
 
 
@@ -99,6 +101,8 @@ def observations(draw: st.DrawFn, length: int = 12) -> list[Observation]:
                 wake_seconds=None,
                 activator_confirmed=draw(st.booleans()),
                 ever_ready=draw(st.booleans()),
+                gpu_utilization=draw(readings(st.floats(0.0, 1.0))),
+                gpu_memory=draw(readings(st.floats(0.0, 1.0))),
             )
         )
     return seen
