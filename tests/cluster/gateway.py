@@ -13,7 +13,11 @@ _ADMIN_PORT = 8001
 
 
 def gateway(cluster: Cluster) -> str:
-    """Start the gateway; its URL, at which an Ingress of any class is served by its host name and path."""
+    """Start the gateway, if it does not run; its URL, at which an Ingress of any class is served by host and path."""
+    url = f"http://{address(1)}:{_PORT}"
+    with cluster.inside():
+        if _answers():
+            return url
     program = str(binaries(Module.GATEWAY) / "traefik")
     flags = [
         "--providers.kubernetesingress=true",
@@ -30,7 +34,7 @@ def gateway(cluster: Cluster) -> str:
     cluster.start_in_node(1, ["env", environment, program, *flags], log)
     with cluster.inside():
         wait_until(_answers, "the gateway", 30, log)
-    return f"http://{address(1)}:{_PORT}"
+    return url
 
 
 def _answers() -> bool:

@@ -13,6 +13,8 @@ from tests.kubernetes.installation import Installation
 
 _HERE = Path(__file__).parent
 _SECONDS = 300.0
+# The 20 cycles go on beside the others until they are looked at; what was allowed and forbidden is known at the end.
+_LAST = ("test_canary_requests.py", "test_rights.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -26,7 +28,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     def stage(item: pytest.Item) -> int:
         names = getattr(item, "fixturenames", ())
-        used = ("cluster" in names, "installed" in names, item.get_closest_marker("after_all_others") is not None)
+        used = ("cluster" in names, "installed" in names, item.path.name in _LAST)
         return 1 + sum(used) if item in ours else 0
 
     items.sort(key=stage)

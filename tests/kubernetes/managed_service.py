@@ -13,6 +13,7 @@ from tests.kubernetes.kserve.api import Api, items
 
 MODEL_IMAGE = "pilotlight/example-server:0.1.0"
 QUICK = {"stable-window": "2s", "scale-to-zero-grace-period": "0s", "backlog-drain-objective": "2s"}
+_SPREAD = 1.5  # until each kube-proxy has followed
 QUESTION = {"inputs": [{"name": "input", "datatype": "FP32", "shape": [1, 4], "data": [5.1, 3.5, 1.4, 0.2]}]}
 
 
@@ -58,9 +59,11 @@ def inference_service(
 class ManagedService:
     """One InferenceService in the cluster. Use it inside the cluster's network, as an asynchronous context manager."""
 
-    def __init__(self, installed: Installation, body: Mapping[str, Any]) -> None:
+    def __init__(self, installed: Installation, body: Mapping[str, Any], *, keep: bool = False) -> None:
+        """`keep`: it is left in the cluster, for the next test that names it."""
         self.installed = installed
         self.body = body
+        self._keep = keep
         self.name = str(body["metadata"]["name"])
         self.url = f"http://{self.name}-predictor.default"
         self.infer = f"{self.url}/v2/models/{self.name}/infer"
@@ -75,7 +78,8 @@ class ManagedService:
 
     async def __aexit__(self, *_: object) -> None:
         """Delete it; what is left of its pods is in nobody's way."""
-        await self.kubectl("delete", "inferenceservice", self.name, "-n", "default", "--wait=false")
+        if not self._keep:
+            await self.kubectl("delete", "inferenceservice", self.name, "-n", "default", "--wait=false")
         await self._api.__aexit__()
 
     async def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
@@ -113,9 +117,30 @@ class ManagedService:
         """Wait until nothing is asked of its Deployment; how long that took."""
         return await self.until(lambda: self._is(self.wanted, 0), f"{self.name} to go to sleep", seconds)
 
+    async def at_rest(self, seconds: float = 60.0) -> float:
+        """Wait until it is asleep, and nobody is led to a pod of it any more; how long that took."""
+
+        async def left() -> bool:
+            theirs = [one for one in await self.slices() if not _is_ours(one)]
+            return not any(endpoint["conditions"].get("ready") for one in theirs for endpoint in one["endpoints"] or ())
+
+        slept = await self.asleep(seconds)
+        slept += await self.until(left, f"{self.name}'s pods to leave its Service", seconds)
+        await asyncio.sleep(_SPREAD)
+        return slept
+
     async def awake(self, replicas: int = 1, seconds: float = 60.0) -> float:
         """Wait until so many replicas are ready; how long that took."""
         return await self.until(lambda: self._is(self.ready, replicas), f"{replicas} replicas of {self.name}", seconds)
+
+    async def awake_once(self, seconds: float = 60.0) -> None:
+        """Wait until a pod of it has been ready, now or before."""
+
+        async def was_ready() -> bool:
+            notes = [one["metadata"].get("annotations", {}) for one in await self.slices()]
+            return any("pilotlight.dev/ready-generation" in note for note in notes)
+
+        await self.until(was_ready, f"{self.name} to have been ready", seconds)
 
     async def until(self, condition: Callable[[], Awaitable[bool]], what: str, seconds: float) -> float:
         """Wait for it; says what the controller knows when it does not come. Returns how long that took."""
@@ -137,3 +162,7 @@ class ManagedService:
     @staticmethod
     async def _is(value: Callable[[], Awaitable[int]], expected: int) -> bool:
         return await value() == expected
+
+
+def _is_ours(endpoint_slice: Mapping[str, Any]) -> bool:
+    return bool(endpoint_slice["metadata"]["labels"]["endpointslice.kubernetes.io/managed-by"] == "pilotlight.dev")

@@ -13,6 +13,7 @@ import aiohttp
 from tests.kubernetes.managed_service import QUESTION
 
 _PATIENCE = 90.0
+_BEFORE_NEXT_CONNECT = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +25,23 @@ class Outcome:
     error: str = ""
 
 
-async def ask(session: aiohttp.ClientSession, url: str) -> Outcome:
-    """Send one request; an answer counts only when all of it has come."""
+async def ask(session: aiohttp.ClientSession, url: str, connect_for: float = 0.0) -> Outcome:
+    """Send one request; an answer counts only when all of it has come.
+
+    Where no connection can be made, nothing was sent, and it is tried again for so many seconds, as clients do.
+    """
     began = time.monotonic()
-    try:
-        async with session.post(url, json=QUESTION) as answer:
-            body = await answer.text()
-            return Outcome(answer.status, time.monotonic() - began, "" if answer.status == 200 else body[:200])
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        return Outcome(0, time.monotonic() - began, f"{type(error).__name__}: {error}")
+    while True:
+        try:
+            async with session.post(url, json=QUESTION) as answer:
+                body = await answer.text()
+                return Outcome(answer.status, time.monotonic() - began, "" if answer.status == 200 else body[:200])
+        except aiohttp.ClientConnectorError as error:
+            if time.monotonic() - began >= connect_for:
+                return Outcome(0, time.monotonic() - began, f"{type(error).__name__}: {error}")
+            await asyncio.sleep(_BEFORE_NEXT_CONNECT)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            return Outcome(0, time.monotonic() - began, f"{type(error).__name__}: {error}")
 
 
 def new_connections() -> aiohttp.ClientSession:
@@ -47,12 +56,14 @@ async def burst(url: str, requests: int) -> list[Outcome]:
         return await asyncio.gather(*(ask(session, url) for _ in range(requests)))
 
 
-async def steady(url: str, every: float, until: asyncio.Event, session: aiohttp.ClientSession) -> list[Outcome]:
-    """A request every so many seconds until told to end; each is waited for."""
+async def steady(
+    url: str, every: float, until: asyncio.Event, session: aiohttp.ClientSession, connect_for: float = 0.0
+) -> list[Outcome]:
+    """A request every so many seconds until told to end; each is waited for. See `ask`."""
     tasks: list[asyncio.Task[Outcome]] = []
     due = time.monotonic()
     while not until.is_set():
-        tasks.append(asyncio.create_task(ask(session, url)))
+        tasks.append(asyncio.create_task(ask(session, url, connect_for)))
         due += every
         await asyncio.sleep(max(0.0, due - time.monotonic()))
     return await asyncio.gather(*tasks)

@@ -24,12 +24,12 @@ async def test_500_requests_at_once_wake_a_service_that_sleeps_three_times_and_n
     inside: Cluster, installed: Installation
 ) -> None:
     async with ManagedService(installed, inference_service("burst", arguments=MODEL)) as service:
-        await service.awake(1)
+        await service.awake_once()
+        await service.at_rest()
         for number in range(3):
-            await service.asleep()
             outcomes = await burst(service.infer, BURST)
             most = max(one["desired"] for one in installed.explain("default/burst")["decisions"])
             assert lost(outcomes) == {}
             assert most > 1, "so many requests are worth more than one replica"
-            slept = await service.asleep()
-            print(f"\nburst {number + 1}: {took(outcomes)}; {most} replicas; asleep again {slept:.1f} s later")
+            slept = await service.at_rest()
+            print(f"\n{BURST} at once, {number + 1}: {took(outcomes)}; {most} replicas; at rest {slept:.1f} s later")

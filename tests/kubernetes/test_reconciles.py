@@ -1,0 +1,121 @@
+"""KServe's reconciles and ours: each leaves the other's work alone, and at rest nobody writes anything."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from tests.cluster.audit import service_account
+from tests.cluster.cluster import Cluster
+from tests.kubernetes.installation import ACTIVATOR, CONTROLLER, KSERVE_USER, NAMESPACE, WEBHOOK, Installation
+from tests.kubernetes.managed_service import ManagedService, inference_service
+
+_REST = 12.0  # seconds without anything happening
+
+
+async def edit(service: ManagedService, predictor: dict[str, object]) -> None:
+    """Change some of an InferenceService's predictor."""
+    patch = json.dumps({"spec": {"predictor": predictor}})
+    await service.kubectl("patch", "inferenceservice", service.name, "--type=merge", "-p", patch)
+
+
+async def annotate(service: ManagedService, annotation: str) -> None:
+    await service.kubectl("annotate", "inferenceservice", service.name, "--overwrite", annotation)
+
+
+async def generation(service: ManagedService) -> int:
+    """The Deployment's: grows with each change of its spec, replicas included."""
+    found = await service.deployment()
+    return -1 if found is None else int(found["metadata"]["generation"])
+
+
+async def reconciled(service: ManagedService) -> None:
+    """A label on an InferenceService reaches its pods' template, so KServe writes the Deployment anew."""
+    before = await generation(service)
+    await service.kubectl("label", "inferenceservice", service.name, "--overwrite", f"round=r{before}")
+
+    async def written() -> bool:
+        return await generation(service) > before
+
+    await service.until(written, "KServe to write its Deployment", 15)
+
+
+async def test_zero_sticks_and_our_slice_stays_whatever_kserve_writes(inside: Cluster, installed: Installation) -> None:
+    async with ManagedService(installed, inference_service("kept-asleep"), keep=True) as service:
+        await service.awake_once()
+        await service.at_rest()
+        before = [one for one in await service.slices() if one["metadata"]["name"] == "kept-asleep-pilotlight"]
+        for _ in range(3):
+            await reconciled(service)
+            await asyncio.sleep(0.5)
+            assert await service.wanted() == 0
+        after = [one for one in await service.slices() if one["metadata"]["name"] == "kept-asleep-pilotlight"]
+        assert [one["metadata"]["uid"] for one in after] == [one["metadata"]["uid"] for one in before] != []
+        assert after[0]["endpoints"], "the activator is in the path of a service that sleeps"
+
+
+async def test_a_number_of_replicas_survives_what_kserve_writes(inside: Cluster, installed: Installation) -> None:
+    body = inference_service("kept-awake", predictor={"minReplicas": 2})
+    async with ManagedService(installed, body) as service:
+        await service.awake(2)
+        mark = inside.audit.mark()
+        await reconciled(service)
+        assert await service.wanted() == 2
+        orders = [event for event in installed.writes(CONTROLLER, mark) if event.resource == "deployments/scale"]
+        assert orders == [], "nobody has to repair what nobody has broken"
+
+
+async def test_editing_a_policy_restarts_no_pod(inside: Cluster, installed: Installation) -> None:
+    async with ManagedService(installed, inference_service("edited", predictor={"minReplicas": 1})) as service:
+        await service.awake(1)
+        before = {pod["metadata"]["uid"] for pod in await service.pods()}
+        deployment = await generation(service)
+        await edit(service, {"maxReplicas": 5, "containerConcurrency": 7, "timeout": 120, "scaleTarget": 3})
+        await annotate(service, "pilotlight.dev/stable-window=9s")
+        await annotate(service, "pilotlight.dev/target-burst-capacity=0")
+
+        async def in_force() -> bool:
+            policy = json.dumps((await asyncio.to_thread(installed.explain, "default/edited"))["policy"]["in_force"])
+            return '"stable_window_seconds": 9' in policy
+
+        await service.until(in_force, "the edited policy", 20)
+        await asyncio.sleep(1.0)
+        assert {pod["metadata"]["uid"] for pod in await service.pods()} == before
+        assert await generation(service) == deployment
+
+
+async def test_at_rest_nobody_writes_anything_but_the_lease(inside: Cluster, installed: Installation) -> None:
+    async with ManagedService(installed, inference_service("kept-asleep"), keep=True) as service:
+        await service.awake_once()
+        await service.at_rest()
+        await asyncio.sleep(2.0)
+        mark = inside.audit.mark()
+        await asyncio.sleep(_REST)
+        about = [
+            event
+            for event in inside.audit.events(mark)
+            if event.is_write and event.resource != "leases" and "kept-asleep" in event.name
+        ]
+        users = [KSERVE_USER, *(service_account(NAMESPACE, name) for name in (CONTROLLER, ACTIVATOR, WEBHOOK))]
+        writes = {user: len(inside.audit.writes(user, mark)) * 60 / _REST for user in users}
+        print(f"\nwrites per minute at rest, leases and other services included: {writes}")
+        assert about == []
+
+
+@pytest.mark.parametrize("kind", ["deployment", "service"])
+async def test_what_kserve_makes_anew_is_led_and_scaled_again(
+    inside: Cluster, installed: Installation, kind: str
+) -> None:
+    async with ManagedService(installed, inference_service("kept-asleep"), keep=True) as service:
+        await service.awake_once()
+        await service.at_rest()
+        await service.kubectl("delete", kind, "kept-asleep-predictor", "--wait=true")
+
+        async def led() -> bool:
+            ours = [one for one in await service.slices() if one["metadata"]["name"] == "kept-asleep-pilotlight"]
+            return await service.wanted() >= 0 and any(one["endpoints"] for one in ours)
+
+        await service.until(led, f"its {kind} to be made anew and led", 20)
+        await service.at_rest()

@@ -1,0 +1,55 @@
+"""The manifests' rights are exactly enough: nothing was forbidden in all these tests, and no rule is there in vain."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.cluster.audit import service_account
+from tests.kubernetes.installation import ACTIVATOR, CONTROLLER, NAMESPACE, WEBHOOK, Installation
+
+_MANIFESTS = Path(__file__).parents[2] / "manifests"
+_RULES = {
+    CONTROLLER: _MANIFESTS / "base" / "controller-rights.yaml",
+    WEBHOOK: _MANIFESTS / "components" / "webhook" / "webhook-rights.yaml",
+}
+# Rights that no test of this folder has a use for, and who has.
+_NOT_USED_HERE = {
+    CONTROLLER: {("scaledobjects", "watch")},  # KEDA is not installed, so a list says that there are none
+    WEBHOOK: set[tuple[str, str]](),
+}
+
+
+@pytest.mark.parametrize("account", [CONTROLLER, ACTIVATOR, WEBHOOK])
+def test_nothing_that_a_component_asked_for_was_forbidden(installed: Installation, account: str) -> None:
+    user = service_account(NAMESPACE, account)
+    assert installed.cluster.audit.forbidden(user, since=installed.began) == []
+
+
+@pytest.mark.parametrize("account", [CONTROLLER, WEBHOOK])
+def test_each_right_that_a_component_has_was_used(
+    installed: Installation, account: str, request: pytest.FixtureRequest
+) -> None:
+    ran = {item.path.name for item in request.session.items}
+    if missing := {path.name for path in Path(__file__).parent.glob("test_*.py")} - ran:
+        pytest.skip(f"only all tests of this folder use all rights; left out: {', '.join(sorted(missing))}")
+    user = service_account(NAMESPACE, account)
+    used = {(event.resource, event.verb) for event in installed.cluster.audit.events(installed.began, user)}
+    assert _granted(account) - used == _NOT_USED_HERE[account]
+
+
+def test_an_activator_asks_the_api_server_nothing(installed: Installation) -> None:
+    assert list(installed.cluster.audit.events(installed.began, service_account(NAMESPACE, ACTIVATOR))) == []
+
+
+def _granted(account: str) -> set[tuple[str, str]]:
+    """Pairs of resource and verb."""
+    return {
+        (resource, verb)
+        for role in yaml.safe_load_all(_RULES[account].read_text())
+        for rule in role.get("rules", ())
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
