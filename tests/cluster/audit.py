@@ -21,6 +21,8 @@ class AuditEvent:
     name: str
     code: int
     user_agent: str
+    pod: str = ""  # whose token it was, where it is a pod's own
+    replicas: int | None = None  # asked for, by a write of a scale
 
     @property
     def is_write(self) -> bool:
@@ -65,6 +67,8 @@ def _event(raw: dict[str, object]) -> AuditEvent:
     user, target, answer = (_part(raw, key) for key in ("user", "objectRef", "responseStatus"))
     resource, subresource = _text(target, "resource"), _text(target, "subresource")
     code = answer.get("code")
+    replicas = _part(_part(raw, "requestObject"), "spec").get("replicas")
+    pods = _part(user, "extra").get("authentication.kubernetes.io/pod-name")
     return AuditEvent(
         at=datetime.fromisoformat(_text(raw, "requestReceivedTimestamp")),
         user=_text(user, "username"),
@@ -74,6 +78,8 @@ def _event(raw: dict[str, object]) -> AuditEvent:
         name=_text(target, "name"),
         code=code if isinstance(code, int) else 0,
         user_agent=_text(raw, "userAgent"),
+        pod=str(pods[0]) if isinstance(pods, list) and pods else "",
+        replicas=replicas if isinstance(replicas, int) else None,
     )
 
 

@@ -19,6 +19,7 @@ USERS = (
     "kube-proxy",
     "kwok",
     "gateway",
+    "kserve",
     *(f"system:node:node-{number}" for number in range(1, MOST_NODES + 1)),
 )
 
@@ -60,7 +61,11 @@ def write_control_plane(run: Path) -> None:
         "apiVersion": "audit.k8s.io/v1",
         "kind": "Policy",
         "omitStages": ["RequestReceived"],
-        "rules": [{"level": "Metadata"}],
+        "rules": [
+            # How many replicas were asked for is what tests of scaling are about.
+            {"level": "Request", "resources": [{"group": "apps", "resources": ["deployments/scale"]}]},
+            {"level": "Metadata"},
+        ],
     }
     (run / "audit-policy.json").write_text(json.dumps(audit))
     (run / "Corefile").write_text(
