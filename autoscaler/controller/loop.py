@@ -18,8 +18,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from time import perf_counter
 
-import aiohttp
-
 from activator.messages import StatsPush
 from autoscaler.cluster.interface import Cluster, ServiceView
 from autoscaler.controller.actor import Actor, Order, PathOrder
@@ -63,7 +61,6 @@ class Controller:
     def __init__(
         self,
         cluster: Cluster,
-        session: aiohttp.ClientSession,
         recorder: Recorder | None,
         clock: Clock,
         cadence: Cadence,
@@ -78,7 +75,7 @@ class Controller:
         self._table = RoutingTable(epoch)
         self._published = -1
         self._heard = ActivatorsHeard(cadence, clock())
-        self._scraper = Scraper(session, self, cadence)
+        self._scraper = Scraper(self, cadence)
         self.intake = Intake(self)
         self._metrics = Metrics(self._samples)
         self._gpus = gpus

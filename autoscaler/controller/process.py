@@ -15,7 +15,6 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Literal
 
-import aiohttp
 import uvloop
 from aiohttp import web
 
@@ -72,13 +71,10 @@ async def run(config: Config) -> None:
             recorder = Recorder(config.record)
             stack.callback(recorder.close)
         member = await stack.enter_async_context(open_membership(config))
-        session = await stack.enter_async_context(
-            aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), trust_env=False)
-        )
 
         def controller() -> Controller:
             gpus = None if member.gpus is None else GpuMetrics(member.gpus, clock, config.cadence.gpus)
-            return Controller(member.cluster, session, recorder, clock, config.cadence, secrets.token_hex(8), gpus)
+            return Controller(member.cluster, recorder, clock, config.cadence, secrets.token_hex(8), gpus)
 
         office = Office(controller, member.leadership, member.announce, member.authenticator)
         governing = asyncio.create_task(_govern(office, member))

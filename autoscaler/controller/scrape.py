@@ -13,10 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
-import aiohttp
-from yarl import URL
-
 from autoscaler.cluster.interface import Replica, ReplicaPhase
+from autoscaler.controller.replica_connection import NoAnswerError, ReplicaConnection
 from autoscaler.controller.settings import Cadence
 from queue_proxy.messages import MessageError, Stats, parse_stats
 
@@ -52,12 +50,16 @@ class _Target:
     host: str
     admin_port: int
 
+    @property
+    def url(self) -> str:
+        """Where its numbers are, for a person."""
+        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.admin_port}/stats"
+
 
 class Scraper:
-    """Scrapes what it was last told to. Close it to end all its tasks; the session belongs to the caller."""
+    """Scrapes what it was last told to. Close it to end all its tasks and connections."""
 
-    def __init__(self, session: aiohttp.ClientSession, listener: ScrapeListener, cadence: Cadence) -> None:
-        self._session = session
+    def __init__(self, listener: ScrapeListener, cadence: Cadence) -> None:
         self._listener = listener
         self._cadence = cadence
         self._tasks: dict[_Target, asyncio.Task[None]] = {}
@@ -85,17 +87,21 @@ class Scraper:
     async def _scrape_for_ever(self, target: _Target) -> None:
         clock = asyncio.get_running_loop().time
         history = True
-        while True:
-            began = clock()
-            answered = await self._scrape_once(target, history)
-            history = history and not answered
-            starting = self._phases.get(target) is ReplicaPhase.STARTING
-            interval = min(_WHILE_STARTING, self._cadence.scrape) if starting else self._cadence.scrape
-            await asyncio.sleep(max(0.0, began + interval - clock()))
-
-    async def _scrape_once(self, target: _Target, history: bool) -> bool:
+        connection = ReplicaConnection(target.host, target.admin_port, _LARGEST_ANSWER_BYTES)
         try:
-            stats = await self._read(target, history)
+            while True:
+                began = clock()
+                answered = await self._scrape_once(target, connection, history)
+                history = history and not answered
+                starting = self._phases.get(target) is ReplicaPhase.STARTING
+                interval = min(_WHILE_STARTING, self._cadence.scrape) if starting else self._cadence.scrape
+                await asyncio.sleep(max(0.0, began + interval - clock()))
+        finally:
+            connection.close()
+
+    async def _scrape_once(self, target: _Target, connection: ReplicaConnection, history: bool) -> bool:
+        try:
+            stats = await self._read(target, connection, history)
         except ScrapeError as error:
             # A starting proxy that does not listen yet is no failure, nor is a drained one that has ended.
             if self._phases.get(target) is ReplicaPhase.READY:
@@ -104,26 +110,25 @@ class Scraper:
         self._listener.scraped(target.service, target.replica, stats)
         return True
 
-    async def _read(self, target: _Target, history: bool) -> Stats:
-        url = URL.build(scheme="http", host=target.host, port=target.admin_port, path="/stats")
-        bound = self._cadence.scrape_timeout
+    async def _read(self, target: _Target, connection: ReplicaConnection, history: bool) -> Stats:
+        path, bound = "/stats", self._cadence.scrape_timeout
         if history:
-            url = url.with_query(seconds=str(self._cadence.history))
-            bound = self._cadence.first_scrape_timeout
+            path, bound = f"/stats?seconds={self._cadence.history}", self._cadence.first_scrape_timeout
         try:
-            async with asyncio.timeout(bound), self._session.get(url, allow_redirects=False) as answer:
-                if answer.status != 200:
-                    raise ScrapeError(f"{url} answered {answer.status}")
-                stats = parse_stats(json.loads(await _bounded(answer)))
+            async with asyncio.timeout(bound):
+                page = await connection.get(path)
+            if page.status != 200:
+                raise ScrapeError(f"{target.url} answered {page.status}")
+            stats = parse_stats(json.loads(page.body))
         except TimeoutError as error:
-            raise ScrapeError(f"{url} did not answer within {bound} s") from error
-        except (aiohttp.ClientError, OSError) as error:
-            raise ScrapeError(f"{url}: {error}") from error
+            raise ScrapeError(f"{target.url} did not answer within {bound} s") from error
+        except (NoAnswerError, OSError) as error:
+            raise ScrapeError(f"{target.url}: {error}") from error
         except (MessageError, ValueError, RecursionError) as error:
-            raise ScrapeError(f"{url} answered what is not Stats: {error}") from error
+            raise ScrapeError(f"{target.url} answered what is not Stats: {error}") from error
         if stats.source != target.replica:
             # The replica died and another process was given its port.
-            raise ScrapeError(f"{url} is {stats.source!r}, not {target.replica!r}")
+            raise ScrapeError(f"{target.url} is {stats.source!r}, not {target.replica!r}")
         return stats
 
 
@@ -131,12 +136,3 @@ def _target(service: str, replica: Replica) -> _Target | None:
     if replica.phase not in _SCRAPED or replica.host is None or replica.admin_port is None:
         return None
     return _Target(service, replica.name, replica.created_at, replica.host, replica.admin_port)
-
-
-async def _bounded(answer: aiohttp.ClientResponse) -> bytes:
-    body = bytearray()
-    async for chunk in answer.content.iter_any():
-        body += chunk
-        if len(body) > _LARGEST_ANSWER_BYTES:
-            raise ScrapeError(f"{answer.url} answered more than {_LARGEST_ANSWER_BYTES} bytes")
-    return bytes(body)

@@ -74,14 +74,20 @@ def measure(cluster: Cluster, services: int, seconds: float, passes: int) -> Liv
     ]
     began = time.monotonic()
     controller = _start(cluster, "autoscaler.controller", flags)
-    activator = _start(
-        cluster, "activator", ["--name=one", f"--control=unix:{control}", "--admin=127.0.0.1:7340", "--bind=127.0.0.1"]
-    )
+    token = cluster.run / "activator.token"
+    token.touch(mode=0o600)
+    audience = "--audience=pilotlight-controller"
+    token.write_text(cluster.kubectl("create", "token", "pilotlight-activator", "-n", SYSTEM_NAMESPACE, audience))
+    flags = [f"--control=unix:{control}", f"--control-token={token}", "--admin=127.0.0.1:7340", "--bind=127.0.0.1"]
+    activator = _start(cluster, "activator", ["--name=one", *flags])
     log = cluster.run / "autoscaler.controller.log"
     with cluster.inside():
         wait_until(lambda: _decided_on() == services, "decisions on all services", 120, log)
         known_after = time.monotonic() - began
-        time.sleep(15)  # all slices are written, and nothing is left of the start
+        slices = "--selector=endpointslice.kubernetes.io/managed-by=pilotlight.dev"
+        listing = ("get", "endpointslices", "-A", slices, "-o=name")
+        wait_until(lambda: len(cluster.kubectl(*listing).split()) >= services, "slices for all services", 240, log)
+        time.sleep(15)  # nothing is left of the start
         mark, before, busy, other = (
             cluster.audit.mark(),
             time.monotonic(),
@@ -101,7 +107,9 @@ def measure(cluster: Cluster, services: int, seconds: float, passes: int) -> Liv
             activator_cores=others / lasted,
             resident_mib=resident_mib(controller),
             passes=tuple(_passes(services, passes)),
-            requests=Counter(f"{event.verb} {event.resource}" for event in events),
+            requests=Counter(
+                f"{event.verb} {event.resource}{f' ({event.code})' if event.code >= 400 else ''}" for event in events
+            ),
         )
 
 

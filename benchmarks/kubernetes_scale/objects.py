@@ -17,7 +17,8 @@ def system() -> Iterator[dict[str, object]]:
     """Namespaces, the controller's account, and activators that only the API server knows."""
     for name in (SYSTEM_NAMESPACE, *(namespace(number) for number in range(NAMESPACES))):
         yield {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
-    yield {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": ACCOUNT, "namespace": SYSTEM_NAMESPACE}}
+    for name in (ACCOUNT, "pilotlight-activator"):
+        yield {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": SYSTEM_NAMESPACE}}
     labels = {"app.kubernetes.io/name": "pilotlight-activator"}
     yield _deployment("pilotlight-activator", SYSTEM_NAMESPACE, labels, 2, [{"name": "activator", "image": "none"}])
 

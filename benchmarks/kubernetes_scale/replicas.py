@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 
 import uvloop
 
@@ -34,8 +35,7 @@ class _Replica(asyncio.Protocol):
         self._kept = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's derives from nothing
         self._name = self._names.get(transport.get_extra_info("sockname")[0], "nobody")
 
     def data_received(self, data: bytes) -> None:

@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import aiohttp
 import pytest
 
 from activator.messages import StatsPush
@@ -180,23 +179,22 @@ async def test_busy_gpus_keep_a_service_awake_until_they_are_idle(tmp_path: Path
 async def controlling(cluster: MemoryCluster, gpus: GpuMetrics) -> AsyncIterator[Controller]:
     """A controller whose one replica and activator report every half second that nothing is asked of them."""
     cadence = Cadence(evaluation=0.2, gpus=0.2, activator_connect=0.1, first_scrapes=0.1)
-    async with aiohttp.ClientSession() as session:
-        controller = Controller(cluster, session, None, time.time, cadence, "epoch", gpus)
+    controller = Controller(cluster, None, time.time, cadence, "epoch", gpus)
 
-        async def tell() -> None:
-            controller.activator_connected("main")
-            while True:
-                controller.scraped(CHAT, "chat-a", stats("chat-a", time.time()))
-                controller.activator_pushed("main", StatsPush(False, {CHAT: stats("activator/main", time.time())}))
-                await asyncio.sleep(0.5)
+    async def tell() -> None:
+        controller.activator_connected("main")
+        while True:
+            controller.scraped(CHAT, "chat-a", stats("chat-a", time.time()))
+            controller.activator_pushed("main", StatsPush(False, {CHAT: stats("activator/main", time.time())}))
+            await asyncio.sleep(0.5)
 
-        tasks = [asyncio.create_task(controller.run()), asyncio.create_task(tell())]
-        try:
-            yield controller
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+    tasks = [asyncio.create_task(controller.run()), asyncio.create_task(tell())]
+    try:
+        yield controller
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _value(reading: Reading) -> float | None:

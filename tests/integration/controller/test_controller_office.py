@@ -84,7 +84,7 @@ async def house(authenticator: Authenticator | None = None) -> AsyncIterator[Hou
     async with aiohttp.ClientSession() as session:
 
         def controller() -> Controller:
-            return Controller(cluster, session, None, asyncio.get_running_loop().time, Cadence(), "e")
+            return Controller(cluster, None, asyncio.get_running_loop().time, Cadence(), "e")
 
         office = Office(controller, throne, always, authenticator)
         async with served(office.application()) as url:

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
-import aiohttp
 import pytest
 from aiohttp import web
 from yarl import URL
@@ -49,9 +48,9 @@ class Told:
 async def scraping(answer: Answer, phase: ReplicaPhase = ReplicaPhase.READY) -> AsyncIterator[tuple[Scraper, Told]]:
     application = web.Application()
     application.router.add_get("/stats", answer)
-    async with served(application) as url, aiohttp.ClientSession() as session:
+    async with served(application) as url:
         told = Told()
-        scraper = Scraper(session, told, CADENCE)
+        scraper = Scraper(told, CADENCE)
         scraper.follow(CHAT, [replica("a", phase, admin_port=URL(url).port)])
         try:
             yield scraper, told
@@ -94,6 +93,7 @@ async def _slow(request: web.Request) -> web.Response:
 
 async def _endless(request: web.Request) -> web.StreamResponse:
     response = web.StreamResponse()
+    response.content_length = 2_000 * 1_024
     await response.prepare(request)
     for _ in range(2_000):
         await response.write(b" " * 1_024)
@@ -170,9 +170,9 @@ async def test_a_replica_that_comes_back_elsewhere_is_asked_for_its_history_agai
 
     application = web.Application()
     application.router.add_get("/stats", answer)
-    async with served(application) as url, aiohttp.ClientSession() as session:
+    async with served(application) as url:
         told = Told()
-        scraper = Scraper(session, told, CADENCE)
+        scraper = Scraper(told, CADENCE)
         first = replica("a", admin_port=URL(url).port)
         scraper.follow(CHAT, [first])
         await told.until(lambda: len(told.read) >= 2)

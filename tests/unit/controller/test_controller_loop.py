@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
 
-import aiohttp
 import pytest
 
 from activator.messages import StatsPush
@@ -38,15 +37,14 @@ START = 1_000.0
 async def running(cluster: MemoryCluster, recorder: Recorder | None = None) -> AsyncIterator[Controller]:
     loop = asyncio.get_running_loop()
     cadence = Cadence(decisions_kept=1_000)
-    async with aiohttp.ClientSession() as session:
-        controller = Controller(cluster, session, recorder, lambda: START + loop.time(), cadence, "epoch")
-        task = asyncio.create_task(controller.run())
-        await asyncio.sleep(0)
-        try:
-            yield controller
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+    controller = Controller(cluster, recorder, lambda: START + loop.time(), cadence, "epoch")
+    task = asyncio.create_task(controller.run())
+    await asyncio.sleep(0)
+    try:
+        yield controller
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 def push(controller: Controller, at: float, service: str = CHAT, *, waiting: int = 0, urgent: bool = False) -> None:

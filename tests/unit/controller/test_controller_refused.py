@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
-import aiohttp
 import pytest
 
 from activator.messages import StatsPush
@@ -35,15 +34,14 @@ HPA = Refusal("OwnedByAnother", "HorizontalPodAutoscaler chat scales the same De
 @asynccontextmanager
 async def running(cluster: MemoryCluster) -> AsyncIterator[Controller]:
     loop = asyncio.get_running_loop()
-    async with aiohttp.ClientSession() as session:
-        controller = Controller(cluster, session, None, lambda: START + loop.time(), Cadence(), "epoch")
-        task = asyncio.create_task(controller.run())
-        await asyncio.sleep(4.0)
-        try:
-            yield controller
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+    controller = Controller(cluster, None, lambda: START + loop.time(), Cadence(), "epoch")
+    task = asyncio.create_task(controller.run())
+    await asyncio.sleep(4.0)
+    try:
+        yield controller
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 def somebody_waits(controller: Controller) -> None:
