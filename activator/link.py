@@ -31,7 +31,10 @@ log = logging.getLogger(__name__)
 PUSH_EVERY_SECONDS = 1.0
 COALESCE_SECONDS = 0.02
 _REDIAL_AT_FIRST = 0.05
-_REDIAL_AT_MOST = 2.0
+# A connection that lasted so long was one, and what comes after it is no repetition.
+_SERVED_SECONDS = 2.0
+# Another controller leads within seconds of the death of one, and knows nothing of whom we hold before we connect.
+_REDIAL_AT_MOST = 0.5
 # With the look-up of its name, which is made anew each time: another controller may lead by now.
 _DIAL_SECONDS = 5.0
 _CONNECT_SECONDS = 1.0
@@ -130,7 +133,7 @@ class Link:
                 await self._connect()
             except (aiohttp.ClientError, OSError, TokenError) as error:
                 self._complain(error)
-            if self._clock() - began > _REDIAL_AT_MOST:
+            if self._clock() - began > _SERVED_SECONDS:
                 pause = _REDIAL_AT_FIRST
             # Half of it by chance, so that activators do not dial a restarted controller in step.
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311

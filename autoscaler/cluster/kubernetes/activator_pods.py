@@ -5,7 +5,7 @@ Pods and not the slices of their own Service are watched, because those say the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from autoscaler.cluster.kubernetes.json_object import JsonObject, inner, objects, text
@@ -14,13 +14,14 @@ from autoscaler.cluster.kubernetes.slices import Endpoint
 
 @dataclass(frozen=True, slots=True)
 class ActivatorPod:
-    """One activator's pod. `addresses` has at most one of each family; `ending`: it was told to end, or has ended."""
+    """One activator's pod. `addresses` has at most one of each family; `ending`: it was told to end; `over`: it has ended."""
 
     name: str
     node: str
     addresses: tuple[str, ...]
     ready: bool
     ending: bool
+    over: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +46,23 @@ def activator_pod_of(pod: JsonObject) -> ActivatorPod:
         node=text(inner(pod, "spec"), "nodeName"),
         addresses=tuple(address for address in addresses if address),
         ready=conditions.get("Ready") == "True",
-        ending="deletionTimestamp" in metadata or text(status, "phase") in ("Succeeded", "Failed"),
+        ending="deletionTimestamp" in metadata,
+        over=text(status, "phase") in ("Succeeded", "Failed"),
     )
 
 
-def activators_of(pods: Iterable[ActivatorPod]) -> Activators:
-    """Ready activators; where none is ready, those that exist.
+def activators_of(pods: Iterable[ActivatorPod], still_open: Collection[str] = ()) -> Activators:
+    """Ready activators; where none is ready, those of `still_open` (names of pods that are ending); else those there are.
 
-    When all of them at once are said not to be ready, it may well be the saying that is wrong, and an address that may
-    answer is better for a service that sleeps than none, which certainly refuses.
+    Who was told to end takes connections for some seconds more, in which others start: all of them at once may be
+    deleted, or drained from their nodes. And when all at once are said not to be ready, it may well be the saying that
+    is wrong; an address that may answer is better for a service that sleeps than none, which certainly refuses.
     """
-    there = sorted((pod for pod in pods if pod.addresses and not pod.ending), key=lambda pod: pod.name)
+    known = sorted((pod for pod in pods if pod.addresses and not pod.over), key=lambda pod: pod.name)
+    there = [pod for pod in known if not pod.ending]
     ready = [pod for pod in there if pod.ready]
+    named = ready or [pod for pod in known if pod.ending and pod.name in still_open] or there
     return Activators(
-        endpoints=tuple(Endpoint(address, pod.node) for pod in ready or there for address in pod.addresses),
+        endpoints=tuple(Endpoint(address, pod.node) for pod in named for address in pod.addresses),
         ready=frozenset(address for pod in ready for address in pod.addresses),
     )

@@ -18,6 +18,8 @@ from autoscaler.cluster.kubernetes.slices import MANAGED_BY, MANAGED_BY_LABEL, S
 
 _SLICES = "/apis/discovery.k8s.io/v1"
 _WRITE_SECONDS = 3.0
+# An activator that was told to end takes connections for this long at least (its --notice-seconds).
+_STILL_OPEN_SECONDS = 5.0
 _CONFLICT = 409
 _NOT_FOUND = 404
 
@@ -68,8 +70,9 @@ class SliceStore:
             reads,
             Resource(f"/api/v1/namespaces/{activators.namespace}/pods", label_selector=activators.selector),
             activator_pod_of,
-            lambda _, before, after: self._pods_changed(),
+            lambda _, before, after: self._pod_changed(before, after),
         )
+        self._still_open: dict[str, asyncio.TimerHandle] = {}
 
     async def run(self) -> None:
         """Follow both, for ever."""
@@ -81,10 +84,28 @@ class SliceStore:
             self._pods_changed()
             self.synced.set()
 
+    def _pod_changed(self, before: ActivatorPod | None, after: ActivatorPod | None) -> None:
+        if after is None and before is not None:
+            self._close(before.name)
+        elif after is not None and after.ending and before is not None and not before.ending:
+            # Seen to happen; when it happened to one that was ending before, nobody knows.
+            loop = asyncio.get_running_loop()
+            self._still_open[after.name] = loop.call_later(_STILL_OPEN_SECONDS, self._closed, after.name)
+        self._pods_changed()
+
+    def _close(self, name: str) -> None:
+        timer = self._still_open.pop(name, None)
+        if timer is not None:
+            timer.cancel()
+
+    def _closed(self, name: str) -> None:
+        self._close(name)
+        self._pods_changed()
+
     def _pods_changed(self) -> None:
         # While a first list is taken in, half of them would look like all of them.
         if self._pods.synced.is_set():
-            self.activators_changed(activators_of(self._pods.facts.values()))
+            self.activators_changed(activators_of(self._pods.facts.values(), self._still_open))
 
     async def write(self, namespace: str, wanted: Wanted, replaces: SliceFacts | None) -> SliceFacts | None:
         """Create the slice, or replace that version of it. Returns what is there afterwards, which is not what was

@@ -116,6 +116,17 @@ def test_where_none_is_ready_those_that_exist_are_named_but_not_believed() -> No
     assert activators.ready == frozenset()
 
 
+def test_where_all_were_told_to_end_those_that_still_take_connections_are_named_until_others_are_ready() -> None:
+    ending = [pod("1", ready=False, ending=True), pod("2", ready=False, ending=True)]
+    starting = pod("3", ready=False)
+    activators = activators_of([*ending, starting], still_open={"1", "2"})
+    assert [endpoint.address for endpoint in activators.endpoints] == ["10.1.0.1", "10.1.0.2"]
+    assert activators.ready == frozenset(), "nothing is put to sleep on their account"
+    assert [e.address for e in activators_of([*ending, starting], still_open={"2"}).endpoints] == ["10.1.0.2"]
+    assert [e.address for e in activators_of([*ending, starting]).endpoints] == ["10.1.0.3"]
+    assert [e.address for e in activators_of([*ending, pod("3")], still_open={"1", "2"}).endpoints] == ["10.1.0.3"]
+
+
 def test_each_family_gets_the_addresses_of_its_own() -> None:
     activators = activators_of([pod("1", addresses=("10.1.0.1", "fd00::1"))])
     assert activators.of_family("IPv6") == (Endpoint("fd00::1", "node-1"),)
@@ -123,15 +134,15 @@ def test_each_family_gets_the_addresses_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "ready", "ending"),
+    ("change", "ready", "ending", "over"),
     [
-        ({}, True, False),
-        ({"status": {"podIP": "10.1.0.1"}}, False, False),
-        ({"metadata": {"name": "a", "deletionTimestamp": "2026-11-21T10:00:00Z"}}, True, True),
-        ({"status": {"podIP": "10.1.0.1", "phase": "Failed"}}, False, True),
+        ({}, True, False, False),
+        ({"status": {"podIP": "10.1.0.1"}}, False, False, False),
+        ({"metadata": {"name": "a", "deletionTimestamp": "2026-11-21T10:00:00Z"}}, True, True, False),
+        ({"status": {"podIP": "10.1.0.1", "phase": "Failed"}}, False, False, True),
     ],
 )
-def test_what_a_pod_says_of_itself(change: dict[str, object], ready: bool, ending: bool) -> None:
+def test_what_a_pod_says_of_itself(change: dict[str, object], ready: bool, ending: bool, over: bool) -> None:
     body = {
         "metadata": {"name": "a"},
         "spec": {"nodeName": "node-1"},
@@ -142,4 +153,4 @@ def test_what_a_pod_says_of_itself(change: dict[str, object], ready: bool, endin
         },
     }
     read = activator_pod_of({**body, **change})
-    assert (read.ready, read.ending, read.addresses) == (ready, ending, ("10.1.0.1",))
+    assert (read.ready, read.ending, read.over, read.addresses) == (ready, ending, over, ("10.1.0.1",))

@@ -1,0 +1,181 @@
+"""The control plane is slow, cut off again and again, or away for a minute: requests are served, and nothing is undone.
+
+These come last of their kind, because they take the control plane away from everything else, too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+
+import pytest
+
+from tests.cluster.cluster import Cluster
+from tests.kubernetes.client_load import Clients
+from tests.kubernetes.controllers import Controllers, eventually
+from tests.kubernetes.installation import NAMESPACE, Installation
+from tests.kubernetes.managed_service import ManagedService, inference_service
+
+MODEL = ("--service-seconds=0.1", "--slots=4", "--load-seconds=0.3")
+POLICY = {"stable-window": "6s", "scale-to-zero-grace-period": "1s", "backlog-drain-objective": "2s"}
+# One replica takes 40 requests a second: this keeps one awake and asks for no more.
+EVERY = 0.2
+API_PORT = 6443
+AWAY_SECONDS = 60.0
+WATCHES = 9  # of one controller, each on a resource of its own or with a selector of its own
+
+
+def steady_and_sleeping(installed: Installation, name: str) -> tuple[ManagedService, ManagedService]:
+    """Two services: one that will have requests all the time, and one that will sleep."""
+    return (
+        ManagedService(installed, inference_service(f"{name}-up", policy=POLICY, arguments=MODEL)),
+        ManagedService(installed, inference_service(f"{name}-down", policy=POLICY, arguments=MODEL)),
+    )
+
+
+@pytest.mark.parametrize("component", ["etcd", "apiserver"])
+async def test_a_control_plane_that_hangs_for_three_seconds_is_waited_for(
+    inside: Cluster, installed: Installation, component: str
+) -> None:
+    controllers = Controllers(inside)
+    serves, sleeps = steady_and_sleeping(installed, f"slow-{component}")
+    async with serves, sleeps:
+        await sleeps.awake(1)
+        steady, woken = Clients(serves.infer), Clients(sleeps.infer)
+        async with steady.steadily(EVERY):
+            await controllers.settled()
+            await sleeps.asleep()
+            mark = inside.audit.mark()
+            hang(inside, component, signal.SIGSTOP)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(woken.burst(50))
+                await asyncio.sleep(3.0)
+                hang(inside, component, signal.SIGCONT)
+        print(f"\nwoken meanwhile: {woken}\nawake all the while: {steady}")
+        assert steady.lost == {}
+        assert woken.lost == {}
+        assert scaled_below_one(controllers, serves, mark) == []
+
+
+async def test_watches_that_are_cut_every_five_seconds_go_on_where_they_were(
+    inside: Cluster, installed: Installation
+) -> None:
+    controllers = Controllers(inside)
+    serves, sleeps = steady_and_sleeping(installed, "cut")
+    async with serves, sleeps:
+        await sleeps.awake(1)
+        steady, woken = Clients(serves.infer), Clients(sleeps.infer)
+        async with steady.steadily(EVERY):
+            await controllers.settled()
+            mark = inside.audit.mark()
+            until = time.monotonic() + 60.0
+            wakes = cuts = 0
+            while time.monotonic() < until:
+                cut = cut_connections(inside, [pod.address for pod in controllers.pods.values()])
+                cuts += 1
+                assert cut >= WATCHES, "both controllers' connections"
+                began = time.monotonic()
+                if await sleeps.wanted() == 0:
+                    await woken.burst(20)
+                    wakes += 1
+                await asyncio.sleep(max(0.0, began + 5.0 - time.monotonic()))
+            lists = controllers.lists(mark)
+            await controllers.settled()
+            await sleeps.asleep()
+        print(f"\n{cuts} cuts, {wakes} wakes: {woken}\nawake all the while: {steady}\nlists: {dict(lists)}")
+        assert wakes >= 2
+        assert woken.lost == {}
+        assert steady.lost == {}
+        assert sum(lists.values()) == 0, "a watch that was cut goes on; nothing is listed anew"
+        assert scaled_below_one(controllers, serves, mark) == []
+
+
+async def test_an_api_server_that_is_away_for_a_minute_and_has_forgotten_the_past_when_it_comes_back(
+    inside: Cluster, installed: Installation
+) -> None:
+    controllers = Controllers(inside)
+    serves, sleeps = steady_and_sleeping(installed, "away")
+    async with serves, sleeps:
+        await sleeps.awake(1)
+        steady, woken = Clients(serves.infer), Clients(sleeps.infer)
+        async with steady.steadily(EVERY), asyncio.TaskGroup() as group:
+            await controllers.settled()
+            await sleeps.asleep()
+            restarts = restarted(inside)
+            mark = inside.audit.mark()
+            inside.kill("apiserver")
+            gone = time.monotonic()
+            await asyncio.sleep(10.0)
+            group.create_task(woken.burst(50))
+            await asyncio.sleep(AWAY_SECONDS / 2)
+            assert woken.under_way == 50, "nothing can be started, and nobody is sent away"
+            compact_etcd(inside)
+            await asyncio.sleep(max(0.0, gone + AWAY_SECONDS - time.monotonic()))
+            before = len(steady.sent)
+            await asyncio.to_thread(inside.start, "apiserver")
+            back = time.monotonic()
+
+            async def woke() -> bool:
+                return len(woken.sent) == 50
+
+            await eventually(woke, 45.0, "whoever was held to be answered")
+            served = time.monotonic() - back
+            await controllers.settled()
+            lists = controllers.lists(mark)
+            await asyncio.sleep(5.0)
+        print(f"\nheld from the 10th second on: {woken}, answered {served:.1f} s after the API server was back")
+        print(f"awake all the while: {steady}, {before} of them while it was away\nlists: {dict(lists)}")
+        assert steady.lost == {}
+        assert woken.lost == {}
+        assert scaled_below_one(controllers, serves, mark) == []
+        assert restarted(inside) == restarts, "nothing of ours was restarted"
+        # One for each watch of each of the two controllers, and one more where the server was not ready for it.
+        assert sum(lists.values()) <= 2 * 2 * WATCHES
+        await sleeps.asleep()
+
+
+def hang(cluster: Cluster, component: str, number: signal.Signals) -> None:
+    cluster.signal("etcd" if component == "etcd" else "apiserver", number)
+
+
+def scaled_below_one(controllers: Controllers, service: ManagedService, mark: int) -> list[int]:
+    """Orders that would have put a service to sleep that had requests all the time."""
+    return [event.replicas for event in controllers.scales(service.name, mark) if not event.replicas]
+
+
+def cut_connections(cluster: Cluster, addresses: Sequence[str]) -> int:
+    """Have the kernel end the API server's connections with these addresses; how many there were."""
+    ended = 0
+    for address in addresses:
+        command = ["ss", "--kill", "--tcp", "--no-header", "sport", "=", f":{API_PORT}", "and", "dst", address]
+        done = subprocess.run(cluster.in_node(1, command), capture_output=True, text=True, check=True)
+        ended += len(done.stdout.splitlines())
+    return ended
+
+
+def compact_etcd(cluster: Cluster) -> None:
+    """Let etcd forget every revision but the newest, as it does every five minutes by the API server's order."""
+
+    def call(path: str, body: dict[str, str]) -> dict[str, object]:
+        url = f"http://127.0.0.1:2379/v3/kv/{path}"
+        command = cluster.in_node(1, ["curl", "--fail", "--silent", "--show-error", url, "--data", json.dumps(body)])
+        answer: dict[str, object] = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+        return answer
+
+    call("put", {"key": "Y29tcGFjdGVk", "value": ""})  # so that the newest is one that nobody has seen
+    header = call("range", {"key": "Y29tcGFjdGVk"})["header"]
+    assert isinstance(header, dict)
+    call("compaction", {"revision": str(header["revision"])})
+
+
+def restarted(cluster: Cluster) -> dict[str, int]:
+    """How often each container of ours was restarted."""
+    found = json.loads(cluster.kubectl("get", "pods", "-n", NAMESPACE, "-o", "json"))
+    return {
+        pod["metadata"]["name"]: sum(status["restartCount"] for status in pod["status"].get("containerStatuses", []))
+        for pod in found["items"]
+    }
