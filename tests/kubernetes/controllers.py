@@ -72,7 +72,7 @@ def pods(cluster: Cluster, component: str, namespace: str = NAMESPACE) -> dict[s
     }
 
 
-async def eventually(condition: Callable[[], Awaitable[Found]], seconds: float, what: str) -> Found:
+async def eventually(condition: Callable[[], Awaitable[Found | None]], seconds: float, what: str) -> Found:
     """The first true answer. Raises AssertionError after so many seconds."""
     until = time.monotonic() + seconds
     while not (found := await condition()):
@@ -85,10 +85,12 @@ async def said_at(address: str, path: str, port: int = _API) -> Json | None:
     """What a component's API says at an address; None while nobody answers there."""
     timeout = aiohttp.ClientTimeout(total=_ASK_SECONDS)
     try:
-        async with aiohttp.ClientSession(timeout=timeout) as session:
-            async with session.get(f"http://{address}:{port}{path}") as answer:
-                said: Json = await answer.json()
-                return said
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            session.get(f"http://{address}:{port}{path}") as answer,
+        ):
+            said: Json = await answer.json()
+            return said
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
         return None
 
@@ -153,6 +155,9 @@ class Controllers:
 
     def scales(self, service: str, since: int) -> list[AuditEvent]:
         """Numbers of replicas that were written for a service since a mark."""
-        return [
-            event for event in self.writes(since) if event.name == f"{service}-predictor" and event.replicas is not None
-        ]
+        name = f"{service}-predictor"
+        return [event for event in self.writes(since) if event.name == name and event.replicas is not None]
+
+    def lists(self, since: int) -> Counter[str]:
+        """How often they have listed what since a mark."""
+        return Counter(event.resource for event in self.cluster.audit.events(since, USER) if event.verb == "list")

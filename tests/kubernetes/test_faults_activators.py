@@ -1,4 +1,4 @@
-"""Activators are deleted or die while they hold requests, and a node is led by old rules: what is lost, and what not."""
+"""Activators are deleted or die while they hold requests, and a node goes by old rules: what is lost, and what not."""
 
 from __future__ import annotations
 
@@ -72,9 +72,7 @@ async def test_activators_that_die_lose_whom_they_hold_and_nobody_else(
         async with after.steadily(every=0.05):
             await asyncio.sleep(8.0)
         await controllers.settled()
-        print(
-            f"\nheld by both as they died: {before}; the service could be reached again after {closed:.1f} s; then {after}"
-        )
+        print(f"\nheld by both as they died: {before}\nreached again after {closed:.1f} s; from then on: {after}")
         assert len(before.lost) == 1, "each ended with the connection, and none was answered wrongly"
         assert sum(before.lost.values()) == HELD
         assert after.lost == {}

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from tests.cluster.audit import AuditEvent
 from tests.cluster.cluster import Cluster
 from tests.kubernetes.client_load import Clients
 from tests.kubernetes.controllers import Controllers, eventually
@@ -58,7 +59,7 @@ async def test_a_control_plane_that_hangs_for_three_seconds_is_waited_for(
         print(f"\nwoken meanwhile: {woken}\nawake all the while: {steady}")
         assert steady.lost == {}
         assert woken.lost == {}
-        assert scaled_below_one(controllers, serves, mark) == []
+        assert put_to_sleep(controllers, serves, mark) == []
 
 
 async def test_watches_that_are_cut_every_five_seconds_go_on_where_they_were(
@@ -91,7 +92,7 @@ async def test_watches_that_are_cut_every_five_seconds_go_on_where_they_were(
         assert woken.lost == {}
         assert steady.lost == {}
         assert sum(lists.values()) == 0, "a watch that was cut goes on; nothing is listed anew"
-        assert scaled_below_one(controllers, serves, mark) == []
+        assert put_to_sleep(controllers, serves, mark) == []
 
 
 async def test_an_api_server_that_is_away_for_a_minute_and_has_forgotten_the_past_when_it_comes_back(
@@ -131,7 +132,7 @@ async def test_an_api_server_that_is_away_for_a_minute_and_has_forgotten_the_pas
         print(f"awake all the while: {steady}, {before} of them while it was away\nlists: {dict(lists)}")
         assert steady.lost == {}
         assert woken.lost == {}
-        assert scaled_below_one(controllers, serves, mark) == []
+        assert put_to_sleep(controllers, serves, mark) == []
         assert restarted(inside) == restarts, "nothing of ours was restarted"
         # One for each watch of each of the two controllers, and one more where the server was not ready for it.
         assert sum(lists.values()) <= 2 * 2 * WATCHES
@@ -142,9 +143,9 @@ def hang(cluster: Cluster, component: str, number: signal.Signals) -> None:
     cluster.signal("etcd" if component == "etcd" else "apiserver", number)
 
 
-def scaled_below_one(controllers: Controllers, service: ManagedService, mark: int) -> list[int]:
+def put_to_sleep(controllers: Controllers, service: ManagedService, mark: int) -> list[AuditEvent]:
     """Orders that would have put a service to sleep that had requests all the time."""
-    return [event.replicas for event in controllers.scales(service.name, mark) if not event.replicas]
+    return [event for event in controllers.scales(service.name, mark) if event.replicas == 0]
 
 
 def cut_connections(cluster: Cluster, addresses: Sequence[str]) -> int:

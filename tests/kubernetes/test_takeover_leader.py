@@ -1,4 +1,4 @@
-"""The leader is killed in the middle of a burst, or stands still for longer than its lease: one acts, and knows enough."""
+"""The leader is killed in a burst, or stands still for longer than its lease: one acts, and it knows enough."""
 
 from __future__ import annotations
 

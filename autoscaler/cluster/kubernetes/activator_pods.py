@@ -14,7 +14,7 @@ from autoscaler.cluster.kubernetes.slices import Endpoint
 
 @dataclass(frozen=True, slots=True)
 class ActivatorPod:
-    """One activator's pod. `addresses` has at most one of each family; `ending`: it was told to end; `over`: it has ended."""
+    """One activator's pod. `addresses` has at most one of each family; `ending`: it was told to end; `over`: it has."""
 
     name: str
     node: str
@@ -52,7 +52,7 @@ def activator_pod_of(pod: JsonObject) -> ActivatorPod:
 
 
 def activators_of(pods: Iterable[ActivatorPod], still_open: Collection[str] = ()) -> Activators:
-    """Ready activators; where none is ready, those of `still_open` (names of pods that are ending); else those there are.
+    """Ready activators; where none is, those of `still_open` (names of pods that are ending); else those there are.
 
     Who was told to end takes connections for some seconds more, in which others start: all of them at once may be
     deleted, or drained from their nodes. And when all at once are said not to be ready, it may well be the saying that
