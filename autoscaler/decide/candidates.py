@@ -6,8 +6,6 @@ scale; the panic threshold looks at the unclamped wish; panic never goes down; t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from autoscaler.decide.backlog import backlog_candidate, enough_with_starting
 from autoscaler.decide.decision import Candidate, Limit, LimitName, Signal
 from autoscaler.decide.delay import delayed
@@ -18,6 +16,7 @@ from autoscaler.decide.state import Activity, Panic, Readings, State
 from autoscaler.decide.target import replicas_for, utilized_target
 from autoscaler.policy.scaling_policy import Metric, ScalingPolicy
 from autoscaler.signals.reading import Known
+from autoscaler.signals.value_type import value_type
 
 _SIGNALS = {
     Metric.CONCURRENCY: (Signal.CONCURRENCY_STABLE, Signal.CONCURRENCY_PANIC),
@@ -25,7 +24,7 @@ _SIGNALS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Proposal:
     """What the load asks for, before anything that is not load is considered.
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum
 
 from autoscaler.signals.observation import ReplicaCounts
 from autoscaler.signals.reading import Reading
+from autoscaler.signals.value_type import value_type
 
 
 class Signal(Enum):
@@ -73,7 +73,7 @@ class Phase(Enum):
     DRAINING = "draining"
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Candidate:
     """What one signal alone asks for. `replicas` is None when its reading may not be believed."""
 
@@ -83,7 +83,7 @@ class Candidate:
     replicas: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Limit:
     """One limit that changed the number: from `before` to `after`."""
 
@@ -117,7 +117,7 @@ class Sentence:
         return hash(str(self))
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Decision:
     """What was decided at `at`, from what, and why.
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from autoscaler.decide.state import replicas_on_their_way
 from autoscaler.decide.target import MOST_REPLICAS
 from autoscaler.policy.scaling_policy import ScalingPolicy
 from autoscaler.signals.observation import ReplicaCounts
+from autoscaler.signals.value_type import value_type
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class RateLimits:
     """`base` is the number of replicas that all else is relative to, at least 1; results stay in least..most."""
 

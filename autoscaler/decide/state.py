@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 
 from autoscaler.policy.scaling_policy import ScalingPolicy
 from autoscaler.signals.observation import Observation, ReplicaCounts
 from autoscaler.signals.reading import Reading
+from autoscaler.signals.value_type import value_type
 
 
 class Activity(Enum):
@@ -18,7 +18,7 @@ class Activity(Enum):
     INACTIVE = "inactive"
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Panic:
     """`since` is when the panic threshold was last reached, None outside of panic; `most` the largest number
     wanted in this panic."""
@@ -27,7 +27,7 @@ class Panic:
     most: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Backlog:
     """Whether the load includes requests that piled up while no replica was ready.
 
@@ -51,7 +51,7 @@ class Backlog:
         return self.first is not None and self.first <= second and (self.last is None or second <= self.last)
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Evidence:
     """What observations have shown so far.
 
@@ -65,7 +65,7 @@ class Evidence:
     last_work: float
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class State:
     """What is carried from one decision to the next.
 
@@ -88,7 +88,7 @@ class State:
     excess_burst: int
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Readings:
     """Everything one decision looks at: the observation, and what its samples and those before it average to.
 

@@ -13,18 +13,17 @@ request or of loading, whichever is later; Knative counts from when the service 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from autoscaler.decide.decision import LimitName
 from autoscaler.decide.state import Activity, Evidence, State, least_ready
 from autoscaler.policy.scaling_policy import ScalingPolicy
 from autoscaler.signals.observation import ReplicaCounts
+from autoscaler.signals.value_type import value_type
 
 # Knative waits this much longer than the progress deadline, so that whoever reports the failure comes first.
 _GIVING_UP_AFTER_DEADLINE = 30.0
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Rest:
     """The outcome for a service that nobody needs now.
 

@@ -23,6 +23,7 @@ from autoscaler.signals.observation import Observation, ReplicaCounts, Sample
 from autoscaler.signals.present import LiveSources
 from autoscaler.signals.reading import Reading
 from autoscaler.signals.source import Source, Span
+from autoscaler.signals.value_type import value_type
 from queue_proxy.messages import Stats
 
 # What a source that goes unheard may hold back: seconds older than this are handed on without it.
@@ -33,7 +34,7 @@ _LONGEST_PAST = 3_600
 _SERVICE_TIME_HALF_LIFE = 60.0
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Collected:
     """What the sources told since the last time, and what is true of them now."""
 

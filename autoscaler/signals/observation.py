@@ -6,13 +6,12 @@ recording, decided again, gives the same bytes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from autoscaler.signals.gpu import NOT_READ
 from autoscaler.signals.reading import Reading
+from autoscaler.signals.value_type import value_type
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Sample:
     """What the service as a whole did in the second that starts at `second` (controller's clock, whole seconds).
 
@@ -28,7 +27,7 @@ class Sample:
     waiting: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class ReplicaCounts:
     """Replicas by phase. `pending` waits for a GPU or a node; `failed` is backing off before its next start."""
 
@@ -40,7 +39,7 @@ class ReplicaCounts:
     failed: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Observation:
     """One evaluation's input.
 

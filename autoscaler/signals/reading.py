@@ -6,10 +6,10 @@ The most repeated fault of autoscalers is to read a lost metric as 0 (and drop a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from autoscaler.signals.value_type import value_type
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Known:
     """A value and its age in seconds."""
 
@@ -17,7 +17,7 @@ class Known:
     age: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Stale:
     """The last value that was known, too old to act on; kept so that it can be shown."""
 
@@ -25,7 +25,7 @@ class Stale:
     age: float
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Missing:
     """Never seen, or not seen by everyone who should report it; `why` is for the reader of a decision."""
 

@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 
 from autoscaler.signals.observation import Observation, ReplicaCounts, Sample
 from autoscaler.signals.reading import Known, Missing, Reading, Stale
+from autoscaler.signals.value_type import value_type
 from simulations.scenario import StartPhase
 
 F8 = NDArray[np.float64]
 I8 = NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Observed:
     """What a controller would have been told of one service at `at`. Nothing is newer than the metrics path allows.
 
@@ -245,6 +246,10 @@ class Plant(Protocol):
 
     def put_activator(self, service: int, in_path: bool) -> None:
         """Whether requests pass the activator; without a ready replica they always do."""
+        ...
+
+    def put_idle_first(self, service: int, idle_first: bool) -> None:
+        """Whether of ready replicas the idlest goes first, as pods' deletion costs make it, or the youngest."""
         ...
 
     def results(self) -> Results:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 from autoscaler.decide.decision import Decision
+from autoscaler.signals.value_type import value_type
 from simulations.plant.interface import Observed
 from simulations.scenario import Scenario, ServiceSpec
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Order:
     """What is wanted from now on.
 
@@ -20,6 +20,8 @@ class Order:
     again_at   when to ask again at the latest, seconds; None: after the policy's period
     rests      nothing will change before a request arrives (or `again_at`, where it is given): do not ask until then;
                only while nothing is in flight, starting, pending or failed. What is told then goes back two minutes.
+    idle_first whether of ready replicas the idlest goes first; else the youngest, as a ReplicaSet has it that nobody
+               tells which pods are busy
     decision   the record of it, where the policy makes one
     """
 
@@ -28,6 +30,7 @@ class Order:
     again_at: float | None = None
     rests: bool = False
     decision: Decision | None = None
+    idle_first: bool = True
 
 
 class Policy(Protocol):
