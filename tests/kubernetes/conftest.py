@@ -46,7 +46,7 @@ def cluster() -> Iterator[Cluster]:
     """
     if why := tools.missing():
         pytest.skip(why)
-    with Cluster.up(nodes=2, images=[product_image(), inference_server_image()], patience=240) as up:
+    with Cluster.up(nodes=2, images=[inference_server_image(), product_image()], patience=240) as up:
         yield up
 
 
