@@ -1,0 +1,107 @@
+"""A node is lost with the controller that leads and an activator on it: how long each is missed."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import Awaitable, Callable
+
+from tests.cluster.cluster import Cluster
+from tests.kubernetes.client_load import Clients
+from tests.kubernetes.controllers import Controllers, Pod, eventually, pods
+from tests.kubernetes.installation import ACTIVATOR, Installation
+from tests.kubernetes.managed_service import ManagedService, inference_service
+
+MODEL = ("--service-seconds=0.1", "--slots=4", "--load-seconds=0.3")
+POLICY = {"stable-window": "6s", "scale-to-zero-grace-period": "1s", "target-burst-capacity": "0"}
+# Pods of models that are lost with a node are lost to Kubernetes' own ways; here it is about ours.
+ELSEWHERE = {"nodeSelector": {"kubernetes.io/hostname": "node-1"}}
+LOST = 2
+# The cluster finds a node lost after eight seconds; a connection that nobody answers is given up by clients.
+CONNECT_SECONDS = 1.0
+
+
+async def test_a_lost_node_takes_leader_and_activator_along_and_both_are_followed(
+    inside: Cluster, installed: Installation
+) -> None:
+    controllers = Controllers(inside)
+    up = inference_service("up-elsewhere", policy=POLICY, predictor=ELSEWHERE, arguments=MODEL)
+    down = inference_service("down-elsewhere", policy=POLICY, predictor=ELSEWHERE, arguments=MODEL)
+    async with ManagedService(installed, up) as serves, ManagedService(installed, down) as sleeps:
+        await sleeps.awake(1)
+        await serves.awake(1)
+        steady, woken = Clients(serves.infer), Clients(sleeps.infer)
+        async with steady.steadily(every=0.2):
+            other = await leading_on(controllers, LOST)
+            dead = next(a for a in (await asyncio.to_thread(pods, inside, ACTIVATOR)).values() if a.node == LOST)
+            await sleeps.asleep()
+            mark = inside.audit.mark()
+            lost = time.time()
+            inside.kill_node(LOST)
+            try:
+                async with asyncio.TaskGroup() as group:
+                    leads = group.create_task(since(lost, lambda: leads_now(controllers, other)))
+                    dropped = group.create_task(since(lost, lambda: not_named(sleeps, dead.address)))
+                    closed = group.create_task(last_closed_door(sleeps, lost))
+                await woken.burst(50)
+            finally:
+                await asyncio.to_thread(inside.start_node, LOST)
+            await controllers.settled()
+        print(f"\nthe other controller led after {leads.result():.1f} s; the lost activator was named for")
+        print(f"{dropped.result():.1f} s, and the last connection failed after {closed.result():.1f} s")
+        print(f"woken then: {woken}\nawake all the while: {steady}")
+        assert leads.result() < 7.5
+        assert dropped.result() < 12.0
+        assert woken.lost == {}
+        assert steady.lost == {}
+        assert [event for event in controllers.scales(serves.name, mark) if event.replicas == 0] == []
+
+
+async def leading_on(controllers: Controllers, node: int) -> Pod:
+    """Have a controller on that node lead; the other one is returned."""
+    leader, other = await controllers.settled()
+    if leader.node == node:
+        return other
+    leader.signal("autoscaler.controller", signal.SIGTERM)
+    await since(time.time(), lambda: leads_now(controllers, other))
+    await controllers.settled()
+    assert other.node == node, "they are spread over the nodes"
+    return leader
+
+
+async def since(began: float, condition: Callable[[], Awaitable[bool]]) -> float:
+    """Wait for it; seconds since then."""
+    await eventually(condition, 30.0, "it")
+    return time.time() - began
+
+
+async def leads_now(controllers: Controllers, pod: Pod) -> bool:
+    said = await controllers.ask(pod, "/healthz")
+    return said is not None and said["leads"] is True
+
+
+async def not_named(service: ManagedService, address: str) -> bool:
+    """No slice leads connections of the service to that address."""
+    return not any(
+        address in endpoint["addresses"]
+        for one in await service.slices()
+        if one["metadata"]["name"].endswith("-pilotlight")
+        for endpoint in one.get("endpoints") or []
+    )
+
+
+async def last_closed_door(service: ManagedService, began: float) -> float:
+    """When the last connection failed, after which all did not for two seconds; connections are tried all the time."""
+    host = service.url.removeprefix("http://")
+    failed = began
+    while time.time() < max(failed, began) + 4.0 + CONNECT_SECONDS:
+        at = time.time()
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                _, writer = await asyncio.open_connection(host, 80)
+            writer.close()
+        except (OSError, TimeoutError):
+            failed = at
+        await asyncio.sleep(0.05)
+    return failed - began
