@@ -160,6 +160,11 @@ class StartLog:
         """Of each phase that was measured, in their order."""
         return {phase: _distribution(self._durations[phase]) for phase in StartPhase if phase in self._durations}
 
+    @property
+    def samples(self) -> dict[StartPhase, tuple[float, ...]]:
+        """What the distributions are of, in seconds, the oldest first."""
+        return {phase: tuple(self._durations[phase]) for phase in StartPhase if phase in self._durations}
+
     def _viewed(self, replica: Replica, now: float) -> None:
         start = self._starts.get(replica.name)
         seen_before = start is not None

@@ -69,6 +69,7 @@ def explanation(control: ServiceControl, last: int, now: float, connected: Itera
         "changes": [decision_to_json(decision) for decision in control.history.last_changes(last)],
         "replicas": [_replica(replica, control, now) for replica in view.replicas],
         "start_phases": {phase.value: asdict(times) for phase, times in control.starts.distributions.items()},
+        "start_samples": {phase.value: list(seconds) for phase, seconds in control.starts.samples.items()},
         "wakes": [_wake(wake) for wake in control.wakes.last(last)],
         "activators": [_activator(name, control, now, set(connected)) for name in _activators(control, connected)],
         "faults": [_fault(fault) for fault in control.faults.current],

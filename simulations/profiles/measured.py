@@ -6,8 +6,9 @@
     engine,27.9
 
 A phase that is in the file replaces that of the profile below it; `total` stands for a whole start and replaces all.
-From a controller, `GET /explain/NAMESPACE/NAME` gives single wakes with their parts, `GET /services` only what
-nine of ten starts kept; both are taken as they are answered.
+From a controller, `GET /explain/NAMESPACE/NAME` (in a cluster `pilotlight explain --cluster NAME --json`) gives the
+last starts phase by phase, or single wakes; `GET /services` only what nine of ten starts kept. All are taken as they
+are answered.
 """
 
 from __future__ import annotations
@@ -33,6 +34,14 @@ _MOST_SECONDS = 1e6
 _MOST_SAMPLES = 1_000_000
 _MOST_JSON_BYTES = 64 << 20
 _PHASES = {phase.value: phase for phase in StartPhase}
+# What the controller measures, and where it is in a profile. An image and a process that starts are told as one, and so
+# are weights that load and what the engine does with them; a model that is fetched before is told apart.
+_MEASURED_AS = {
+    "scheduled": StartPhase.SCHEDULE,
+    "prepared": StartPhase.WEIGHTS,
+    "started": StartPhase.IMAGE,
+    "ready": StartPhase.ENGINE,
+}
 
 
 def read_profile(path: Path, base: ColdStartProfile | None = None) -> ColdStartProfile:
@@ -59,9 +68,10 @@ def read_samples(path: Path, base: ColdStartProfile | None = None) -> ColdStartP
 def from_controller(text: str, name: str = "controller", base: ColdStartProfile | None = None) -> ColdStartProfile:
     """What a controller answered: an explanation with wakes, one service's entry, or the list of them.
 
-    Where there are wakes, the time from decision to start is SCHEDULE and from there to readiness ENGINE, which then
-    stands for everything that happens on the node. Else each service's `expected_wake_seconds` is one sample of a whole
-    start; it is what nine of ten starts kept, so such a profile is on the safe side. Raises ProfileError.
+    Where starts were measured phase by phase, those are taken. Else, where there are wakes, the time from decision to
+    start is SCHEDULE and from there to readiness ENGINE, which then stands for everything that happens on the node.
+    Else each service's `expected_wake_seconds` is one sample of a whole start; it is what nine of ten starts kept, so
+    such a profile is on the safe side. Raises ProfileError.
     """
     if len(text) > _MOST_JSON_BYTES:
         raise ProfileError(f"{name}: more than {_MOST_JSON_BYTES} bytes")
@@ -71,16 +81,18 @@ def from_controller(text: str, name: str = "controller", base: ColdStartProfile 
         raise ProfileError(f"{name}: not JSON: {error}"[:200]) from None
     found: dict[str, list[float]] = defaultdict(list)
     for service in _services(body):
+        if _take_starts(service.get("start_samples"), found):
+            continue
         wakes = service.get("wakes")
         for wake in wakes if isinstance(wakes, list) else []:
             _take_wake(wake, found)
         expected = _seconds(service.get("expected_wake_seconds"))
         if not wakes and expected is not None:
             found[_TOTAL].append(expected)
-    if found["schedule"]:
+    if any(found[phase] for phase in _PHASES):
         found.pop(_TOTAL, None)
     if not any(found.values()):
-        raise ProfileError(f"{name}: no wake was measured in it: neither wakes nor expected_wake_seconds")
+        raise ProfileError(f"{name}: no wake was measured in it: neither starts nor wakes nor expected_wake_seconds")
     # These phases are whole starts: phases of `base` would be counted twice beside them.
     return replace(_profile(name, "what a controller measured", found, None), gpu=None if base is None else base.gpu)
 
@@ -128,6 +140,19 @@ def _services(body: object) -> list[Mapping[str, object]]:
         inner = body.get("services")
         body = inner if isinstance(inner, list) else [body]
     return [entry for entry in body if isinstance(entry, Mapping)] if isinstance(body, list) else []
+
+
+def _take_starts(samples: object, found: dict[str, list[float]]) -> bool:
+    """Phases as the controller names them; False when there are none. Its first request is no part of a start."""
+    taken = False
+    for name, phase in _MEASURED_AS.items():
+        values = samples.get(name) if isinstance(samples, Mapping) else None
+        for value in values if isinstance(values, list) else []:
+            seconds = _seconds(value)
+            if seconds is not None:
+                found[phase.value].append(seconds)
+                taken = True
+    return taken
 
 
 def _take_wake(wake: object, found: dict[str, list[float]]) -> None:

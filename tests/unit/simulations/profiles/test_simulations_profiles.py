@@ -112,6 +112,22 @@ def test_wakes_of_a_live_controller_become_samples() -> None:
     assert profile.gpu == "A10G"
 
 
+def test_starts_that_were_measured_phase_by_phase_count_before_single_wakes() -> None:
+    samples = {"created": [9.0], "scheduled": [1.0, 0.5], "prepared": [20.0], "started": [3.0, "x", -1.0, True],
+               "ready": [8.0, 7.0], "first-request": [99.0], "unknown": [5.0]}  # fmt: skip
+    answer = {"service": "default/chat", "expected_wake_seconds": 70.0, "start_samples": samples, "wakes": []}
+    profile = from_controller(json.dumps(answer))
+    measured = {phase: profile.phase(phase, cached=True).samples.tolist() for phase in StartPhase}
+    assert measured == {
+        StartPhase.SCHEDULE: [1.0, 0.5],
+        StartPhase.NODE: [0.0],
+        StartPhase.IMAGE: [3.0],
+        StartPhase.RUNTIME: [0.0],
+        StartPhase.WEIGHTS: [20.0],
+        StartPhase.ENGINE: [8.0, 7.0],
+    }
+
+
 def test_the_list_of_services_gives_what_starts_kept() -> None:
     services = [{"service": "a/b", "expected_wake_seconds": 12.5}, {"service": "a/c", "expected_wake_seconds": None}]
     for body in (services, {"services": services}):
