@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,11 +12,10 @@ import pytest
 from tests.cluster.audit import service_account
 from tests.cluster.cluster import Cluster
 from tests.cluster.processes import ClusterError, wait_until
+from tests.kubernetes.installation import NAMESPACE, Installation
 
-NAMESPACE = "pilotlight-system"
 USER = service_account(NAMESPACE, "pilotlight-webhook")
-_MANIFESTS = Path(__file__).parents[2] / "manifests"
-_CRDS = Path(__file__).parent / "kserve" / "crds.yaml"
+_THESE = "these=webhook"
 _ROLLED_OUT = ("rollout", "status", "-n", NAMESPACE, "deployment/pilotlight-webhook", "--timeout=90s")
 # What a user writes for a namespace in which Pod Security's `restricted` holds.
 _RESTRICTED = {
@@ -44,25 +42,18 @@ def isvc(name: str, annotations: dict[str, str] | None = None, /, **predictor: o
     return {
         "apiVersion": "serving.kserve.io/v1beta1",
         "kind": "InferenceService",
-        "metadata": {"name": name, "namespace": "default", "annotations": annotations},
+        "metadata": {"name": name, "namespace": "default", "annotations": annotations, "labels": {"these": "webhook"}},
         "spec": {"predictor": predictor or {"containers": [MODEL]}},
     }
 
 
 @pytest.fixture(scope="module")
-def webhook(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """The cluster with KServe's kinds and the webhook component, rolled out."""
-    folder = tmp_path_factory.mktemp("webhook")
-    component = os.path.relpath(_MANIFESTS / "components" / "webhook", folder.resolve())
-    (folder / "namespace.yaml").write_text((_MANIFESTS / "base" / "namespace.yaml").read_text())
-    (folder / "kustomization.yaml").write_text(f"resources: [namespace.yaml]\ncomponents: [{component}]\n")
-    cluster.kubectl("apply", "-f", str(_CRDS))
-    cluster.kubectl("wait", "--for=condition=established", "crd", "--all")
-    cluster.kubectl("apply", "-k", str(folder))
-    cluster.kubectl(*_ROLLED_OUT, timeout=100)
-    yield cluster
-    cluster.kubectl("delete", "inferenceservices,servingruntimes", "-n", "default", "--all")
-    cluster.kubectl("delete", "-k", str(folder), "--wait=false")
+def webhook(installed: Installation) -> Iterator[Cluster]:
+    """The cluster with all of it installed; what these tests apply is gone after them."""
+    yield installed.cluster
+    installed.cluster.kubectl("delete", "inferenceservices", "-l", _THESE, "-n", "default", "--wait=false")
+    installed.cluster.kubectl("delete", "servingruntime", "mine", "-n", "default")
+    installed.cluster.kubectl("delete", "configmap", "pilotlight-profiles", "-n", NAMESPACE)
 
 
 def stored(cluster: Cluster, name: str) -> dict[str, Any]:
