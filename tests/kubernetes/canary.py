@@ -1,8 +1,8 @@
 """Canaries: what somebody who looks at a service every 5 ms sees, while it goes to sleep and wakes again and again.
 
 `python -m tests.kubernetes.canary KUBECONFIG REPORT CYCLES GATEWAY` in the cluster's network, as a process of its own,
-so that what tests do meanwhile does not hold up its clock. It looks at the service `canary` by the Service's address and
-through a gateway, on a new connection each time, and writes what became of it to REPORT, as JSON, at the end.
+so that what tests do meanwhile does not hold up its clock. It looks at the service `canary` by the Service's address
+and through a gateway, on a new connection each time, and writes what became of it to REPORT, as JSON, at the end.
 
 A service that is asked for work every 5 ms never sleeps. So the canary's requests are of two kinds. For some seconds of
 each cycle they are work, and the first of them wakes the service. From then on they are health checks, which take the
