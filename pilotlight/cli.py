@@ -119,6 +119,10 @@ def _run(parser: argparse.ArgumentParser, given: argparse.Namespace) -> int:
             return run_doctor(given)
         case "replay":
             return _replay(given)
+        case "simulate":
+            from pilotlight.simulate import run_simulate
+
+            return run_simulate(given)
         case "headroom":
             from pilotlight.headroom import run_headroom
 
@@ -214,6 +218,9 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("webhook", help="serve the admission webhooks, inside a cluster").fill = _webhook
     commands.add_parser("doctor", help="what a cluster lacks for Pilotlight, and how to mend it").fill = _doctor
     _add_replay(commands.add_parser("replay", help="decide again from a recording, and show what differs"))
+    commands.add_parser(
+        "simulate", help="what policies would have cost on your traffic, and how users fared"
+    ).fill = _simulate
     commands.add_parser(
         "headroom", help="can any reactive policy hold a load with this start-up time?"
     ).fill = _headroom
@@ -323,6 +330,12 @@ def _webhook(parser: argparse.ArgumentParser) -> None:
     from pilotlight.webhook import add_webhook
 
     add_webhook(parser)
+
+
+def _simulate(parser: argparse.ArgumentParser) -> None:
+    from pilotlight.simulate_arguments import add_simulate
+
+    add_simulate(parser)
 
 
 def _headroom(parser: argparse.ArgumentParser) -> None:

@@ -23,9 +23,13 @@ a TRACE is a file, recognised by what it begins with (gzip or not), or a generat
 """
 
 
-def add_trace_arguments(parser: argparse.ArgumentParser) -> None:
-    """The trace itself, and everything that `opened_trace` looks at."""
-    parser.add_argument("trace", metavar="TRACE", help="a file, or a generator like poisson:rate=20,span=1d")
+def add_trace_arguments(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
+    """The trace itself, or any number of them as `traces`, and everything that `opened_trace` looks at."""
+    about = "a file, or a generator like poisson:rate=20,span=1d"
+    if several:
+        parser.add_argument("traces", nargs="*", metavar="TRACE", help=f"{about}; may be several")
+    else:
+        parser.add_argument("trace", metavar="TRACE", help=about)
     reading = parser.add_argument_group("reading the trace")
     names = ", ".join(known.name for known in FORMATS)
     reading.add_argument("--format", metavar="NAME", help=f"do not guess; one of {names}")
@@ -52,8 +56,11 @@ def add_trace_arguments(parser: argparse.ArgumentParser) -> None:
     changing.add_argument("--repeat", type=arguments.whole(1, 10_000), default=1, metavar="N", help="N times in a row")
 
 
-def opened_trace(given: argparse.Namespace) -> tuple[OpenedTrace, Trace]:
-    """What was recognised, and the trace with all changes made to it. Raises CommandError."""
+def opened_trace(given: argparse.Namespace, text: str | None = None) -> tuple[OpenedTrace, Trace]:
+    """What was recognised, and the trace with all changes made to it; `text` where there are several of them.
+
+    Raises CommandError.
+    """
     options = ReadOptions(
         skip_bad=given.skip_bad,
         seed=given.trace_seed,
@@ -62,7 +69,7 @@ def opened_trace(given: argparse.Namespace) -> tuple[OpenedTrace, Trace]:
         tokens=given.tokens,
     )
     try:
-        opened = open_or_generate(given.trace, options, given.format)
+        opened = open_or_generate(given.trace if text is None else text, options, given.format)
         trace = opened.trace
         if given.service:
             trace = transforms.select(trace, given.service)

@@ -164,13 +164,16 @@ def _moved(difference: Difference, to: float) -> Difference:
 def _sentence(ours: Entry, theirs: Entry, usd: Difference, attainment: Difference) -> str:
     """The verdict, as one sentence."""
     same_cost, same_good = usd.distinguishable is False, attainment.distinguishable is False
-    same_good = same_good or abs(attainment.mean) < _SAME_ATTAINMENT
-    if same_cost and same_good:
+    close = abs(attainment.mean) < _SAME_ATTAINMENT
+    if same_cost and (same_good or close):
         return f"{ours.label} is not distinguishable from {theirs.label} in cost or attainment"
     cost = _cost(usd, theirs, same=same_cost)
     sure = "" if usd.distinguishable is not None else " (one run: how sure that is cannot be said)"
+    good, other_good = share_shown(ours.mean("attainment")), share_shown(theirs.mean("attainment"))
+    if close:
+        return f"{ours.label} {cost} at the same attainment ({good}){sure}"
     if same_good:
-        return f"{ours.label} {cost} at the same attainment ({share_shown(ours.mean('attainment'))}){sure}"
+        return f"{ours.label} {cost}; their attainments ({good}, {other_good}) are not distinguishable{sure}"
     points = f"{abs(100.0 * attainment.mean):.2g} points {'more' if attainment.mean > 0 else 'fewer'}"
     return f"{ours.label} {cost}, and serves {points} of the requests in time{sure}"
 

@@ -43,15 +43,13 @@ class Recording:
     wakes: Mapping[str, tuple[float, ...]]
 
 
-@dataclass(frozen=True, slots=True)
 class RecordedObserved(Observed):
     """Readings as they were recorded, in the form in which the simulator gives its own to a policy."""
 
-    recorded: Observation | None = None
+    recorded: Observation
 
     def observation(self) -> Observation:
         """What was recorded, and not what would be made of the numbers."""
-        assert self.recorded is not None
         return self.recorded
 
 
@@ -151,7 +149,7 @@ class _Session:
 def observed_of(observation: Observation) -> RecordedObserved:
     """What a policy of the simulator is told when a controller was told this."""
     in_flight = observation.in_flight
-    return RecordedObserved(
+    observed = RecordedObserved(
         service=0,
         at=observation.at,
         samples=observation.samples,
@@ -173,8 +171,10 @@ def observed_of(observation: Observation) -> RecordedObserved:
         activator_in_path=observation.activator_confirmed,
         ever_ready=observation.ever_ready,
         stale_after=0.0,
-        recorded=observation,
     )
+    # Not a field: what is given to policies has no more of them, and is made in another way than a field is set.
+    object.__setattr__(observed, "recorded", observation)
+    return observed
 
 
 def _value(reading: Reading) -> float:

@@ -1,0 +1,315 @@
+"""The world that `pilotlight simulate` makes of its arguments: services, starts, clients, cluster, price; with every
+default said, because a figure is worth nothing to one who does not know what it assumes."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from activator.messages import HoldBounds
+from autoscaler.policy.scaling_policy import ScalingPolicy
+from pilotlight.errors import CommandError
+from pilotlight.simulate_services import Declared, services_of, with_given
+from pilotlight.trace_arguments import opened_trace, remarks
+from simulations.census import Census, census
+from simulations.figures import seconds_shown
+from simulations.model_notation import ChosenModel, ModelError, default_model, parse_model, short_time
+from simulations.plant.initial import bin_width
+from simulations.profiles.built_in import profile_named
+from simulations.profiles.cold_start import ProfileError
+from simulations.profiles.measured import read_profile
+from simulations.profiles.prices import DEFAULT_GPU, price_of, prices_with
+from simulations.recorded import Recording
+from simulations.scenario import (
+    Clients,
+    ClusterSpec,
+    ContinuousBatching,
+    DrawnSeconds,
+    MetricsPath,
+    Objective,
+    Scenario,
+    ScenarioError,
+    ServiceSpec,
+    StartDraws,
+)
+from simulations.sweep import Setup
+from simulations.traces import notation
+from simulations.traces.trace import Trace, TraceError
+
+DEFAULT_PROFILE = "llm-8b-nvme"
+LONG_TRACE = 12 * 3600.0
+_LONGEST_WARM_UP = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """One trace and what it comes to.
+
+    policies     Pilotlight's, by service, with what --set says; recorded: as they were in the recording
+    assumptions  what, and how much, for people; config: the same for machines
+    """
+
+    setup: Setup
+    policies: Mapping[str, ScalingPolicy]
+    recorded: Mapping[str, ScalingPolicy] | None
+    assumptions: tuple[tuple[str, str], ...]
+    remarks: tuple[str, ...]
+    config: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """How starts are, what that is called, and the GPU that it was measured on."""
+
+    draws: StartDraws
+    said: str
+    gpu: str | None
+
+
+def world(given: argparse.Namespace, text: str, known: Mapping[str, Declared], recording: Recording | None) -> World:
+    """Of one trace. Raises CommandError."""
+    opened, trace = opened_trace(given, text)
+    try:
+        counted = census(trace)
+        if not counted.requests:
+            raise CommandError(f"{trace.name}: no request is in it")
+        model = _model(given, counted)
+        start = _start(given, recording)
+        objective, objective_said = _objective(given, model, counted)
+    except (TraceError, ModelError, ProfileError, ScenarioError) as error:
+        raise CommandError(str(error)) from error
+    each = _services(given, trace, known, recording, model)
+    policies = dict(zip(trace.services, (one.policy for one in each), strict=True))
+    settled = with_given(policies, given.settings)
+    gpu_type, price = _price(given, start)
+    warm_up = _warm_up(given, trace)
+    scenario = _scenario(given, trace, model, start, objective, each, settled)
+    setup = Setup(trace, scenario, price, warm_up)
+    assumptions = _assumptions(given, setup, counted, model, start, objective_said, gpu_type)
+    return World(
+        setup=setup,
+        policies=settled,
+        recorded=policies if recording is not None else None,
+        assumptions=assumptions,
+        remarks=tuple(remarks(opened)),
+        config=_config(setup, counted, model, start, gpu_type),
+    )
+
+
+def _model(given: argparse.Namespace, counted: Census) -> ChosenModel:
+    if given.model is None:
+        return default_model(counted)
+    return ChosenModel(parse_model(given.model, counted), given.model, "")
+
+
+def _start(given: argparse.Namespace, recording: Recording | None) -> _Start:
+    if given.startup is not None:
+        return _Start(StartDraws.of(f"{given.startup:g} s", given.startup), f"{given.startup:g} s, always", None)
+    measured = [value for wakes in recording.wakes.values() for value in wakes] if recording else []
+    if measured and given.profile is None and given.samples is None:
+        draws = StartDraws("measured in the recording", engine=np.array(measured))
+        said = f"{len(measured)} values measured in the recording, median {np.median(measured):.3g} s"
+        return _Start(draws, said, None)
+    profile = profile_named(given.profile or DEFAULT_PROFILE)
+    if given.samples is not None:
+        profile = read_profile(given.samples, None)
+    median = profile.total().quantile(0.5)
+    return _Start(profile.draws(given.failed_starts), f"profile {profile.name}, median {median:.3g} s", profile.gpu)
+
+
+def _objective(given: argparse.Namespace, model: ChosenModel, counted: Census) -> tuple[Objective, str]:
+    if given.slo is None:
+        if isinstance(model.model, ContinuousBatching):
+            return Objective(ttft=2.0), "ttft=2s"
+        mean = model.model.mean if isinstance(model.model, DrawnSeconds) else counted.mean_seconds
+        seconds = max(1.0, float(f"{5.0 * mean:.2g}")) if not math.isnan(mean) else 10.0
+        return Objective(latency=seconds), f"latency={seconds:g}s (five mean durations, at least 1 s)"
+    try:
+        pairs = notation.pairs(given.slo)
+    except TraceError as error:
+        raise ModelError(f"--slo: {error}; latency=TIME, ttft=TIME or both") from None
+    unknown = sorted(set(pairs) - {"latency", "ttft"})
+    if unknown or not pairs:
+        raise ModelError(f"--slo: {', '.join(unknown) or given.slo!r}: there are latency and ttft, as in latency=5s")
+    times = {key: short_time("--slo", key, text) for key, text in pairs.items()}
+    return Objective(times.get("latency", math.inf), times.get("ttft", math.inf)), given.slo
+
+
+def _services(
+    given: argparse.Namespace,
+    trace: Trace,
+    known: Mapping[str, Declared],
+    recording: Recording | None,
+    model: ChosenModel,
+) -> list[Declared]:
+    usual = model.model.slots or 1
+    if recording is not None and not known:
+        recorded = {name: Declared(policy, 1, "the recording") for name, policy in recording.policies.items()}
+        return services_of(trace.services, recorded, given.limit, usual)
+    return services_of(trace.services, known, given.limit, usual)
+
+
+def _scenario(
+    given: argparse.Namespace,
+    trace: Trace,
+    model: ChosenModel,
+    start: _Start,
+    objective: Objective,
+    each: list[Declared],
+    policies: Mapping[str, ScalingPolicy],
+) -> Scenario:
+    draws = StartDraws(**{name: getattr(start.draws, name) for name in _DRAWS}, failure=given.failed_starts)
+    clients = Clients(given.client_timeout, given.retries)
+    left = math.inf if given.gpus is None else float(given.gpus)
+    services = []
+    for name, declared in zip(trace.services, each, strict=True):
+        policy = policies[name]
+        gpus = given.gpus_per_replica or declared.gpus
+        # A Deployment begins with one replica. Where GPUs are few, those begin with one for whom there is room.
+        initial = 1 if gpus <= left else 0
+        left -= gpus * initial
+        hold = HoldBounds(policy.hold.requests, 0, policy.hold.no_endpoint_seconds, policy.hold.full_seconds)
+        services.append(
+            ServiceSpec(
+                name=name,
+                model=model.model,
+                start=draws,
+                limit=policy.container_concurrency,
+                gpus=gpus,
+                clients=clients,
+                hold=hold,
+                queue_requests=policy.queue.requests,
+                objective=objective,
+                initial=initial,
+            )
+        )
+    cluster = ClusterSpec() if given.gpus is None else ClusterSpec.of_gpus(given.gpus)
+    try:
+        return Scenario(tuple(services), cluster, given.seed, MetricsPath(given.metric_delay, given.metric_loss))
+    except ScenarioError as error:
+        raise CommandError(str(error)) from error
+
+
+_DRAWS = (
+    "name", "schedule", "node", "image", "image_cached", "runtime", "weights", "weights_cached", "engine",
+)  # fmt: skip
+
+
+def _price(given: argparse.Namespace, start: _Start) -> tuple[str, float]:
+    named = [text for text in given.price if "=" in text]
+    plain = [text for text in given.price if "=" not in text]
+    try:
+        prices = prices_with(named)
+        if len(plain) > 1:
+            raise ProfileError(f"--price is given twice without a GPU: {', '.join(plain)}")
+        gpu = given.gpu_type or start.gpu or DEFAULT_GPU
+        return gpu, price_of(plain[0] if plain else gpu, prices)
+    except ProfileError as error:
+        raise CommandError(str(error)) from error
+
+
+def _warm_up(given: argparse.Namespace, trace: Trace) -> float:
+    """Whole bins of the time line. Raises CommandError for one that leaves nothing."""
+    if given.warm_up is None:
+        wanted = min(_LONGEST_WARM_UP, trace.span / 10.0)
+    elif given.warm_up >= trace.span:
+        raise CommandError(f"--warm-up {given.warm_up:g} s: {trace.name} has {trace.span:g} s")
+    else:
+        wanted = given.warm_up
+    width = bin_width(trace.span)
+    return math.floor(wanted / width) * width
+
+
+def _assumptions(
+    given: argparse.Namespace,
+    setup: Setup,
+    counted: Census,
+    model: ChosenModel,
+    start: _Start,
+    objective: str,
+    gpu_type: str,
+) -> tuple[tuple[str, str], ...]:
+    trace, services = setup.trace, setup.scenario.services
+    limits = sorted({spec.limit for spec in services})
+    per_replica = ", ".join(str(gpus) for gpus in sorted({spec.gpus for spec in services}))
+    several = "service" if len(services) == 1 else "services"
+    patience = f"give up after {seconds_shown(given.client_timeout)}" if given.client_timeout else "never give up"
+    gpus = f"{given.gpus} in all" if given.gpus else "any number"
+    failing = f", {given.failed_starts:g} of them fail" if given.failed_starts else ""
+    return (
+        (
+            "trace",
+            f"{trace.name}, {counted.requests:,} requests of {len(services)} {several} in {_span(trace.span)}, "
+            f"sha256 {trace.digest[:16]}…",
+        ),
+        ("a request takes", model.text + (f" ({model.why}; --model)" if model.why else "")),
+        ("limit of a replica", ", ".join("none" if limit == 0 else str(limit) for limit in limits)),
+        ("a start takes", start.said + failing),
+        ("objective", objective),
+        ("clients", f"{patience}, {given.retries} retries"),
+        ("metrics", f"{given.metric_delay:g} s old, {given.metric_loss:g} lost"),
+        ("GPUs", f"{gpus}, {per_replica} a replica, {gpu_type} at {setup.price:g} USD an hour"),
+        (
+            "begins with",
+            f"one replica a service, as a Deployment does; the first {_span(setup.warm_up)} are not counted",
+        ),
+    )
+
+
+def _config(setup: Setup, counted: Census, model: ChosenModel, start: _Start, gpu_type: str) -> dict[str, object]:
+    trace, scenario = setup.trace, setup.scenario
+    return {
+        "trace": {
+            "name": trace.name,
+            "digest": trace.digest,
+            "span_seconds": trace.span,
+            "requests": counted.requests,
+        },
+        "model": model.text,
+        "start": {"name": start.draws.name, "mean_seconds": _mean_start(scenario.services[0])},
+        "services": {
+            spec.name: {
+                "limit": spec.limit,
+                "gpus": spec.gpus,
+                "initial": spec.initial,
+                "slo_latency": _finite(spec.objective.latency),
+                "slo_ttft": _finite(spec.objective.ttft),
+                "failed_starts": spec.start.failure,
+                "hold_requests": spec.hold.requests,
+                "hold_no_endpoint_seconds": spec.hold.no_endpoint_seconds,
+                "hold_full_seconds": spec.hold.full_seconds,
+            }
+            for spec in scenario.services
+        },
+        "clients": {
+            "timeout": scenario.services[0].clients.timeout,
+            "retries": scenario.services[0].clients.retries,
+            "backoff": scenario.services[0].clients.backoff,
+        },
+        "gpus": scenario.cluster.gpus_per_node * scenario.cluster.nodes or None,
+        "gpu_type": gpu_type,
+        "usd_per_gpu_hour": setup.price,
+        "metric_delay": scenario.metrics.delay,
+        "metric_loss": scenario.metrics.loss,
+        "warm_up_seconds": setup.warm_up,
+    }
+
+
+def _mean_start(spec: ServiceSpec) -> float:
+    start = spec.start
+    phases = (start.schedule, start.image_cached, start.runtime, start.weights_cached, start.engine)
+    return math.fsum(float(phase.mean()) for phase in phases)
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _span(seconds: float) -> str:
+    if seconds >= 2 * 86_400:
+        return f"{seconds / 86_400:.3g} days"
+    return f"{seconds / 3600:.3g} hours" if seconds >= 7200 else f"{seconds:.4g} s"
