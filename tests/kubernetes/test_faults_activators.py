@@ -30,7 +30,7 @@ async def test_all_activators_deleted_at_once_in_a_burst_serve_whom_they_hold_an
         await service.asleep()
         await asyncio.sleep(2.0)  # until nobody is led to the pod that ends
         clients = Clients(service.infer)
-        async with clients.steadily(every=0.05):
+        async with clients.steadily(every=0.15):
             await holds(controllers, service.name, 10)
             await asyncio.to_thread(
                 inside.kubectl,

@@ -18,8 +18,9 @@ from autoscaler.cluster.kubernetes.slices import MANAGED_BY, MANAGED_BY_LABEL, S
 
 _SLICES = "/apis/discovery.k8s.io/v1"
 _WRITE_SECONDS = 3.0
-# An activator that was told to end takes connections for this long at least (its --notice-seconds).
-_STILL_OPEN_SECONDS = 5.0
+# An activator that was told to end takes connections for this long at most (its --longest-notice-seconds), as long as
+# some come.
+_STILL_OPEN_SECONDS = 15.0
 _CONFLICT = 409
 _NOT_FOUND = 404
 
@@ -55,7 +56,10 @@ class Store(Protocol):
 class SliceStore:
     """`slice_changed(before, after)` and `activators_changed` are told what is new; `synced` once both lists are in."""
 
-    def __init__(self, reads: Connection, writes: Requests, activators: ActivatorPods) -> None:
+    def __init__(
+        self, reads: Connection, writes: Requests, activators: ActivatorPods, still_open: float = _STILL_OPEN_SECONDS
+    ) -> None:
+        """`still_open`: for how many seconds an activator that was told to end is one, where no other is ready."""
         self.slice_changed: Callable[[SliceFacts | None, SliceFacts | None], None] = lambda before, after: None
         self.activators_changed: Callable[[Activators], None] = lambda activators: None
         self.synced = asyncio.Event()
@@ -72,6 +76,7 @@ class SliceStore:
             activator_pod_of,
             lambda _, before, after: self._pod_changed(before, after),
         )
+        self._still_open_seconds = still_open
         self._still_open: dict[str, asyncio.TimerHandle] = {}
 
     async def run(self) -> None:
@@ -90,7 +95,7 @@ class SliceStore:
         elif after is not None and after.ending and before is not None and not before.ending:
             # Seen to happen; when it happened to one that was ending before, nobody knows.
             loop = asyncio.get_running_loop()
-            self._still_open[after.name] = loop.call_later(_STILL_OPEN_SECONDS, self._closed, after.name)
+            self._still_open[after.name] = loop.call_later(self._still_open_seconds, self._closed, after.name)
         self._pods_changed()
 
     def _close(self, name: str) -> None:

@@ -1,0 +1,83 @@
+"""SliceStore: who of the activators is named while they come and go."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from autoscaler.cluster.kubernetes.activator_pods import Activators
+from autoscaler.cluster.kubernetes.slice_store import ActivatorPods, SliceStore
+from tests.unit.kubernetes_cluster.memory_api import ACTIVATORS, MemoryApi
+
+STILL_OPEN = 0.2
+
+
+def pod(name: str, *, ready: bool, ending: bool = False) -> dict[str, object]:
+    times = {"deletionTimestamp": "2026-11-21T10:00:00Z"} if ending else {}
+    return {
+        "metadata": {"name": name, "namespace": "pilotlight-system", **times},
+        "spec": {"nodeName": "node-1"},
+        "status": {
+            "phase": "Running",
+            "podIP": f"10.1.0.{name}",
+            "conditions": [{"type": "Ready", "status": str(ready)}],
+        },
+    }
+
+
+class Named:
+    """What the store has said of activators, the newest last."""
+
+    def __init__(self) -> None:
+        self.said: asyncio.Queue[list[str]] = asyncio.Queue()
+        self.last: list[str] = []
+
+    def tell(self, activators: Activators) -> None:
+        self.said.put_nowait([endpoint.address for endpoint in activators.endpoints])
+
+    async def until(self, expected: list[str]) -> None:
+        async with asyncio.timeout(3.0):
+            while self.last != expected:
+                self.last = await self.said.get()
+
+
+@pytest.fixture
+async def api() -> MemoryApi:
+    return MemoryApi()
+
+
+@pytest.fixture
+async def named(api: MemoryApi) -> AsyncIterator[Named]:
+    """The store runs, and one activator is ready."""
+    store = SliceStore(api, api, ActivatorPods(), STILL_OPEN)
+    heard = Named()
+    store.activators_changed = heard.tell
+    api.put(ACTIVATORS, pod("1", ready=True))
+    running = asyncio.create_task(store.run())
+    await heard.until(["10.1.0.1"])
+    yield heard
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_one_that_was_told_to_end_is_named_until_another_is_ready(api: MemoryApi, named: Named) -> None:
+    api.put(ACTIVATORS, pod("1", ready=False, ending=True))
+    api.put(ACTIVATORS, pod("2", ready=False))
+    for _ in range(2):  # changes, each of which is told
+        assert await asyncio.wait_for(named.said.get(), 3.0) == ["10.1.0.1"]
+    api.put(ACTIVATORS, pod("2", ready=True))
+    await named.until(["10.1.0.2"])
+
+
+async def test_or_until_it_must_have_closed_its_door(api: MemoryApi, named: Named) -> None:
+    api.put(ACTIVATORS, pod("2", ready=False))
+    api.put(ACTIVATORS, pod("1", ready=False, ending=True))
+    await named.until(["10.1.0.2"])
+
+
+async def test_or_until_it_is_gone(api: MemoryApi, named: Named) -> None:
+    api.put(ACTIVATORS, pod("1", ready=False, ending=True))
+    api.delete(ACTIVATORS, "1", "pilotlight-system")
+    await named.until([])
