@@ -21,6 +21,7 @@ from urllib.parse import quote
 import aiohttp
 
 from activator.messages import Routes, StatsPush
+from activator.push_writer import PushWriter
 from activator.table_reader import TableReader
 from activator.token_file import TokenError, TokenFile
 from queue_proxy.measurement import HISTORY_SECONDS
@@ -97,6 +98,8 @@ class Link:
         self._reader = TableReader()
         self._table: tuple[str, int] | None = None
         self._socket: aiohttp.ClientWebSocketResponse | None = None
+        self._writer = PushWriter()
+        self._accepts_still = False
         self._unread = 0
         self._all_read = asyncio.Event()
         self.connected = False
@@ -121,7 +124,7 @@ class Link:
         """
         if self._socket is not None:
             with contextlib.suppress(aiohttp.ClientError, OSError):
-                await self._push(self._socket, self._read(self._services.names()), urgent=False)
+                await self._push(self._socket, self._everything())
                 await self._socket.close(code=aiohttp.WSCloseCode.GOING_AWAY)
 
     async def run(self) -> None:
@@ -175,6 +178,8 @@ class Link:
         self.connections += 1
         self.connected = True
         self._socket = connection
+        self._writer = PushWriter()
+        self._accepts_still = False  # until this controller says so
         self._unread = 0
         sending = asyncio.create_task(self._send(connection))
         receiving = asyncio.create_task(self._receive(connection))
@@ -198,11 +203,11 @@ class Link:
             if now >= next_push:
                 next_push = now + PUSH_EVERY_SECONDS
                 if not self._unread:
-                    await self._push(connection, self._read(self._services.names()), urgent=False)
+                    await self._push(connection, self._everything())
                     await self._ask_whether_read(connection)
             due, wait = self._urgent_now(now)
             if due:
-                await self._push(connection, self._read(due), urgent=True)
+                await self._push(connection, self._writer.part(self._read(due), urgent=True))
             else:
                 await self._sleep(min(wait, next_push - now))
 
@@ -236,7 +241,7 @@ class Link:
         for first in range(0, len(names), _SERVICES_IN_ONE_PUSH_OF_HISTORY):
             part = names[first : first + _SERVICES_IN_ONE_PUSH_OF_HISTORY]
             urgent = any(self._services.wakes(name) for name in part)
-            await self._push(connection, self._read(part, HISTORY_SECONDS), urgent=urgent)
+            await self._push(connection, self._writer.part(self._read(part, HISTORY_SECONDS), urgent=urgent))
             await self._ask_whether_read(connection)
             await self._all_read.wait()
 
@@ -249,11 +254,13 @@ class Link:
         read = ((name, self._services.stats(name, seconds)) for name in names)
         return {name: stats for name, stats in read if stats is not None}
 
-    async def _push(
-        self, connection: aiohttp.ClientWebSocketResponse, services: Mapping[str, Stats], *, urgent: bool
-    ) -> None:
+    def _everything(self) -> StatsPush:
+        services = self._read(self._services.names())
+        return self._writer.whole(services, self._clock(), accepts_still=self._accepts_still)
+
+    async def _push(self, connection: aiohttp.ClientWebSocketResponse, push: StatsPush) -> None:
         self.pushes += 1
-        await connection.send_str(json.dumps(StatsPush(urgent, services).to_json(), separators=(",", ":")))
+        await connection.send_str(json.dumps(push.to_json(), separators=(",", ":")))
 
     async def _receive(self, connection: aiohttp.ClientWebSocketResponse) -> None:
         async for message in connection:
@@ -279,6 +286,7 @@ class Link:
 
     def _follow(self, text: object) -> None:
         routes = self._reader.read(text)
+        self._accepts_still = routes.accepts_still
         if self._table is not None and self._table[0] == routes.epoch and routes.version < self._table[1]:
             log.info("table %d of %s is older than the one in use and is ignored", routes.version, routes.epoch)
             return

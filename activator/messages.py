@@ -104,18 +104,32 @@ class Route:
     precedence: Precedence = Precedence()
     in_path: bool = True
 
+    def to_json(self) -> dict[str, object]:
+        """The object `parse_route` reads back."""
+        return asdict(self, dict_factory=_plain)
+
 
 @dataclass(frozen=True, slots=True)
 class Routes:
-    """The whole table. A later version replaces an earlier one; `epoch` names the controller that counts."""
+    """The whole table. A later version replaces an earlier one; `epoch` names the controller that counts.
+
+    accepts_still  the controller understands `StatsPush.still_at`; one of an older version does not
+    """
 
     epoch: str
     version: int
     routes: tuple[Route, ...]
+    accepts_still: bool = False
 
     def to_json(self) -> dict[str, object]:
         """The message `parse_routes` reads back."""
-        return {"kind": "routes", **asdict(self, dict_factory=_plain)}
+        return {
+            "kind": "routes",
+            "epoch": self.epoch,
+            "version": self.version,
+            "routes": [route.to_json() for route in self.routes],
+            "accepts_still": self.accepts_still,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,15 +138,24 @@ class StatsPush:
 
     An urgent push tells of some services only. So does each part of the first push on a connection, which brings
     history and is sent in parts.
+
+    still_at   set: of every service that this connection has told of and that is neither in `services` nor in `gone`,
+               the numbers are what they were, as of this time (the source's clock). Of thousands few have any news
+    gone       services that the activator does not know any more
     """
 
     urgent: bool
     services: Mapping[str, Stats]
+    still_at: float | None = None
+    gone: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, object]:
         """The message `parse_stats_push` reads back."""
         services = {name: stats.to_json() for name, stats in self.services.items()}
-        return {"kind": "stats", "urgent": self.urgent, "services": services}
+        body: dict[str, object] = {"kind": "stats", "urgent": self.urgent, "services": services}
+        if self.still_at is not None:
+            body |= {"still_at": self.still_at, "gone": list(self.gone)}
+        return body
 
 
 def parse_stats_push(body: object) -> StatsPush:
@@ -142,6 +165,8 @@ def parse_stats_push(body: object) -> StatsPush:
     return StatsPush(
         urgent=fields.get("urgent") is True,
         services={str(name): parse_stats(stats) for name, stats in services.items()},
+        still_at=None if fields.get("still_at") is None else _seconds(fields, "still_at"),
+        gone=tuple(str(name) for name in _list(fields, "gone")) if "gone" in fields else (),
     )
 
 
@@ -161,7 +186,8 @@ def parse_routes(body: object, parse_one: Callable[[object], Route] = parse_rout
     names = [route.service for route in routes]
     if len(set(names)) != len(names):
         raise MessageError("routes must list a service once, and at least one is listed twice")
-    return Routes(epoch=_text(fields, "epoch"), version=_count(fields, "version"), routes=routes)
+    accepts_still = _flag(fields, "accepts_still", default=False)
+    return Routes(_text(fields, "epoch"), _count(fields, "version"), routes, accepts_still)
 
 
 def _route(fields: Mapping[str, object]) -> Route:

@@ -13,12 +13,13 @@ import asyncio
 import json
 import logging
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from activator.messages import Routes, StatsPush, parse_stats_push
+from activator.messages import Route, Routes, StatsPush, parse_stats_push
+from autoscaler.controller.push_reader import PushReader
 from queue_proxy.messages import MessageError
 
 _log = logging.getLogger(__name__)
@@ -61,6 +62,7 @@ class Intake:
         self._listener = listener
         self._connections: dict[str, _Connection] = {}
         self._table: tuple[int, str] | None = None
+        self._texts: dict[str, tuple[Route, str]] = {}
 
     @property
     def connected(self) -> tuple[str, ...]:
@@ -75,9 +77,21 @@ class Intake:
 
     def publish(self, routes: Routes) -> None:
         """Send this table to every activator that is connected, and to each that connects from now on."""
-        self._table = (routes.version, json.dumps(routes.to_json(), separators=(",", ":")))
+        self._table = (routes.version, self._text(routes))
         for connection in self._connections.values():
             connection.changed.set()
+
+    def _text(self, routes: Routes) -> str:
+        """The message. Of thousands of routes one has changed, and only that is written anew: whoever waits for a wake
+        would otherwise wait for all the others to be written, at each of its steps."""
+        texts = {}
+        for route in routes.routes:
+            known = self._texts.get(route.service)
+            texts[route.service] = known if known is not None and known[0] is route else (route, _json(route.to_json()))
+        self._texts = texts
+        frame = _json(replace(routes, routes=()).to_json())
+        listed = ",".join(text for _, text in texts.values())
+        return frame.replace('"routes":[]', f'"routes":[{listed}]', 1)
 
     async def close(self) -> None:
         """Close every connection with a code that says: dial again."""
@@ -115,13 +129,15 @@ class Intake:
 
     async def _receive(self, name: str, socket: web.WebSocketResponse) -> None:
         refused_in_a_row = 0
+        reader = PushReader()
         async for message in socket:
             if message.type is WSMsgType.ERROR:
                 break
             try:
-                push = _read_push(message.data)
+                push = reader.read(_read_push(message.data))
             except MessageError as error:
                 refused_in_a_row += 1
+                reader.forget()
                 self._listener.activator_message_refused(name, str(error))
                 if refused_in_a_row >= _BAD_MESSAGES_IN_A_ROW:
                     await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"nothing readable came")
@@ -144,6 +160,10 @@ class Intake:
             await connection.socket.close(code=WSCloseCode.GOING_AWAY, message=b"connected again elsewhere")
         except ConnectionError:
             pass  # the receiving side sees the end too, and tells
+
+
+def _json(body: object) -> str:
+    return json.dumps(body, separators=(",", ":"))
 
 
 def _read_push(data: object) -> StatsPush:

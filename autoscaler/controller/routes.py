@@ -72,4 +72,5 @@ class RoutingTable:
 
     def routes(self) -> Routes:
         """The whole table, services in order of their names."""
-        return Routes(self._epoch, self.version, tuple(self._routes[name] for name in sorted(self._routes)))
+        listed = tuple(self._routes[name] for name in sorted(self._routes))
+        return Routes(self._epoch, self.version, listed, accepts_still=True)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import aiohttp
 import pytest
 
-from activator.messages import Routes, StatsPush
+from activator.messages import Endpoint, EndpointState, HoldBounds, Route, Routes, StatsPush, Timeouts, parse_routes
 from tests.integration.controller.controller_links import serving_intake
 from tests.unit.controller.controller_builders import CHAT, stats
 
@@ -67,6 +68,42 @@ async def test_every_activator_is_sent_every_new_table() -> None:
             intake.publish(table(version))
             assert (await one.receive_json(timeout=5))["version"] == version
             assert (await two.receive_json(timeout=5))["version"] == version
+
+
+async def test_each_table_says_what_its_routes_say_however_few_have_changed() -> None:
+    endpoint = Endpoint("a-1", "10.0.0.1", 8012, 8022, EndpointState.READY)
+    hold = HoldBounds(10, 1_000, 60.0, 6.0)
+    routes = [Route(f"ns/{name}", port, (), 1, hold, Timeouts(60.0, 0.0, 0.0), None) for port, name in enumerate("abc")]
+    tables = [Routes("epoch", version, tuple(some)) for version, some in enumerate((
+        routes,
+        [routes[0], replace(routes[1], endpoints=(endpoint,)), routes[2]],
+        [routes[0], routes[2]],
+        [],
+        routes,
+    ))]  # fmt: skip
+    async with (
+        serving_intake() as (intake, told, url),
+        aiohttp.ClientSession() as session,
+        session.ws_connect(f"{url}/activators/a") as socket,
+    ):
+        await until(lambda: bool(told.events))
+        for each in tables:
+            intake.publish(each)
+            assert parse_routes(await socket.receive_json(timeout=5)) == each
+
+
+async def test_after_a_message_that_cannot_be_read_nobody_is_taken_to_be_as_before() -> None:
+    async with (
+        serving_intake() as (_, told, url),
+        aiohttp.ClientSession() as session,
+        session.ws_connect(f"{url}/activators/a") as socket,
+    ):
+        still = json.dumps(StatsPush(False, {}, still_at=11.0).to_json())
+        for message in (good(), still, "what?", still):
+            await socket.send_str(message)
+        await until(lambda: len(told.pushes) == 3)
+    assert [list(push.services) for push in told.pushes] == [[CHAT], [CHAT], []]
+    assert told.pushes[1].services[CHAT].at == 11.0
 
 
 async def test_tables_that_were_overtaken_are_not_sent() -> None:

@@ -71,6 +71,8 @@ def test_whatever_comes_is_a_table_or_a_message_error(body: object) -> None:
 def test_a_push_survives_the_way_through_json() -> None:
     push = StatsPush(True, {"default/chat": Stats(source="activator/one", epoch="e", at=3.5, waiting=2)})
     assert parse_stats_push(json.loads(json.dumps(push.to_json()))) == push
+    less = StatsPush(False, push.services, 4.5, ("default/gone",))
+    assert parse_stats_push(json.loads(json.dumps(less.to_json()))) == less
 
 
 GOOD = Routes(
