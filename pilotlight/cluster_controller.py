@@ -64,15 +64,16 @@ class ClusterController:
         self._runner.run(self._saved(path, file))
 
     async def _saved(self, path: str, file: BinaryIO) -> None:
-        answer = await self._get(_HEALTH)  # finds who leads, and the words for it when nobody does
-        assert answer.status == 200, answer
-        assert self._connection is not None
+        await self._get(_HEALTH)  # finds who leads, and has the words for it when nobody does
+        connection = self._connection
+        if connection is None or not self._leader:
+            raise CommandError(f"{self.place} is not well; ask again in a moment")
         from autoscaler.cluster.kubernetes.connection import ApiError
 
         path, _, query = path.partition("?")
         where = f"{proxied(self._chosen.namespace, self._leader)}{path}"
         try:
-            async with self._connection.stream(where, dict(parse_qsl(query)), _SILENCE_SECONDS) as lines:
+            async with connection.stream(where, dict(parse_qsl(query)), _SILENCE_SECONDS) as lines:
                 async for line in lines:
                     file.write(line + b"\n")
         except ApiError as error:

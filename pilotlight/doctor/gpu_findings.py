@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from autoscaler.cluster.kubernetes.json_object import inner
 from autoscaler.policy.keys_pilotlight import DOMAIN
 from pilotlight.doctor.finding import Finding, note, problem, warning
-from pilotlight.doctor.look import Absent, Got, items_of, name_of, namespace_of
+from pilotlight.doctor.look import Absent, Denied, Got, items_of, name_of, namespace_of
 from pilotlight.doctor.picture import Picture
 
 _GPU_KEYS = (f"{DOMAIN}gpu-busy", f"{DOMAIN}gpu-utilization-target")
@@ -25,7 +25,7 @@ def gpus(picture: Picture) -> Iterator[Finding]:
                 "gpu-metrics-not-read",
                 "",
                 f"the controller was told of no Prometheus, so what GPUs do is not known{who}",
-                "# add to the controller's args:\n- --prometheus=http://prometheus-server.monitoring:80",
+                "# in your kustomization:\ncomponents: [../manifests/components/gpu-metrics]",
             )
         case Got() if not metrics.names:
             yield (warning if asking else note)(
@@ -37,6 +37,8 @@ def gpus(picture: Picture) -> Iterator[Finding]:
             )
         case Got():
             pass
+        case Denied(why):
+            yield note("prometheus-not-tried", metrics.url, f"it answers only to whom it knows: {why}{who}")
         case other:
             why = getattr(other, "why", "there is nothing at this address")
             yield say("prometheus-not-reached", metrics.url, f"Prometheus does not answer: {why}{who}")

@@ -9,7 +9,7 @@ from autoscaler.cluster.kubernetes.json_object import JsonObject, inner, number,
 from autoscaler.cluster.kubernetes.lease import lease_record
 from pilotlight.cluster_controller import LEASE
 from pilotlight.doctor.finding import Finding, note, problem, warning
-from pilotlight.doctor.look import Absent, Denied, Got, body_of, items_of, name_of
+from pilotlight.doctor.look import Absent, Denied, Failed, Got, body_of, items_of, name_of
 from pilotlight.doctor.picture import Picture
 from pilotlight.doctor.rights import CONTROLLER, WEBHOOK
 
@@ -159,7 +159,9 @@ def cannot_look(picture: Picture) -> Iterator[Finding]:
                  "scaled_objects", "own_deployments", "own_pods", "lease", "told", "mutating", "validating",
                  "profiles", "daemons"):  # fmt: skip
         looked = getattr(picture, what)
-        if isinstance(looked, Denied) or (hasattr(looked, "why") and what != "told"):
+        if what == "told" and (looked is picture.lease or not isinstance(looked, Denied)):
+            continue  # said of the lease, or by what looks for the leader
+        if isinstance(looked, Denied | Failed):
             yield warning("cannot-look", what.replace("_", " "), f"{looked.why}; nothing is said about it here")
     if not body_of(picture.version):
         yield warning("cannot-look", "version", "the API server does not say its version")

@@ -122,6 +122,7 @@ def test_the_page_leads_from_an_empty_cluster_to_one_that_wakes_models_and_back(
     printed = reader.next_block()
     assert "not-installed" in printed.partition("created")[0]
     _what_the_doctor_says_mends_it(reader)
+    _whoever_may_see_nothing_is_told_so(reader)
     _a_model_wakes(reader)
     _what_the_file_editor_makes_is_the_same(reader)
     assert reader.next_block() == ""
@@ -130,6 +131,13 @@ def test_the_page_leads_from_an_empty_cluster_to_one_that_wakes_models_and_back(
     assert "versions-differ" not in reader.next_block()
     _nothing_of_it_is_left(reader)
     assert reader.at_the_end()
+    assert "default/classifier" in reader.run(PRELUDE + _of_the_readme())
+
+
+def _of_the_readme() -> str:
+    """What the README says of clusters."""
+    (block,) = [text for language, text in BLOCK.findall((REPOSITORY / "README.md").read_text()) if language == "bash"]
+    return str(block)
 
 
 def _what_the_doctor_says_mends_it(reader: Reader) -> None:
@@ -140,6 +148,17 @@ def _what_the_doctor_says_mends_it(reader: Reader) -> None:
     assert json.loads(listed)["serviceAnnotationDisallowedList"][0] == "modelFormat"
     assert set(reader.findings()) <= _NOTES
     assert reader.started("pilotlight doctor").returncode == 0
+
+
+def _whoever_may_see_nothing_is_told_so(reader: Reader) -> None:
+    kubeconfig = reader.cluster.credentials("default", "default")
+    doctor = reader.started(f"pilotlight doctor --kubeconfig {kubeconfig}")
+    assert (doctor.returncode, doctor.stderr) == (1, "")
+    assert "cannot-look (lease)" in doctor.stdout
+    assert "problem" not in doctor.stdout
+    status = reader.started(f"pilotlight status --kubeconfig {kubeconfig}")
+    assert status.returncode == 1
+    assert "it takes the rights to get leases and pods/proxy" in status.stderr
 
 
 _NOTES = {"gpu-metrics-not-read", "nothing-asked-for"}

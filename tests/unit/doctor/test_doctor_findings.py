@@ -194,6 +194,11 @@ def deaf_prometheus(world: World) -> None:
     world.lists["inferenceservices"] = [isvc(annotations=GPU_BUSY)]
 
 
+def guarded_prometheus(world: World) -> None:
+    path = "/api/v1/namespaces/monitoring/services/p:9090/proxy/api/v1/query"
+    world.refused[path] = ApiError(401, "", "who are you?")
+
+
 def bad_policy(world: World) -> None:
     world.lists["inferenceservices"] = [isvc(annotations={**ON, "pilotlight.dev/target": "many"})]
 
@@ -274,8 +279,9 @@ def replacing(kind: str, item: object) -> Callable[[World], None]:
         (no_kube_proxy, "kube-proxy-not-found", "warning", "nobody leads connections", "get daemonsets"),
         (cilium, "kube-proxy-replaced", "note", "Cilium", "endpointslices"),
         (no_gpu_series, "gpu-series-missing", "warning", "team/chat", "dcgm-exporter"),
-        (no_prometheus, "gpu-metrics-not-read", "problem", "team/chat", "--prometheus="),
+        (no_prometheus, "gpu-metrics-not-read", "problem", "team/chat", "gpu-metrics"),
         (deaf_prometheus, "prometheus-not-reached", "problem", "team/chat", ""),
+        (guarded_prometheus, "prometheus-not-tried", "note", "who are you?", ""),
         (bad_policy, "policy-wrong", "problem", "many", "edit inferenceservice"),
         (bad_profile, "profile-wrong", "problem", "targets", "edit configmap"),
         (short_route, "route-cuts-wakes", "warning", "60 s", '"timeout": 600'),
