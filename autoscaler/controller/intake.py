@@ -55,6 +55,26 @@ class _Connection:
     sent_version: int = -1
 
 
+class RoutesText:
+    """Writes tables as messages. Of thousands of routes one has changed, and only that is written anew: whoever waits
+    for a wake would otherwise wait for all the others to be written, at each of its steps."""
+
+    def __init__(self) -> None:
+        """Nothing is written yet."""
+        self._texts: dict[str, tuple[Route, str]] = {}
+
+    def of(self, routes: Routes) -> str:
+        """The message that says this table."""
+        texts = {}
+        for route in routes.routes:
+            known = self._texts.get(route.service)
+            texts[route.service] = known if known is not None and known[0] is route else (route, _json(route.to_json()))
+        self._texts = texts
+        frame = _json(replace(routes, routes=()).to_json())
+        listed = ",".join(text for _, text in texts.values())
+        return frame.replace('"routes":[]', f'"routes":[{listed}]', 1)
+
+
 class Intake:
     """The WebSocket side of the control socket; `application()` is served by whoever owns the socket."""
 
@@ -62,7 +82,7 @@ class Intake:
         self._listener = listener
         self._connections: dict[str, _Connection] = {}
         self._table: tuple[int, str] | None = None
-        self._texts: dict[str, tuple[Route, str]] = {}
+        self._text = RoutesText()
 
     @property
     def connected(self) -> tuple[str, ...]:
@@ -77,21 +97,9 @@ class Intake:
 
     def publish(self, routes: Routes) -> None:
         """Send this table to every activator that is connected, and to each that connects from now on."""
-        self._table = (routes.version, self._text(routes))
+        self._table = (routes.version, self._text.of(routes))
         for connection in self._connections.values():
             connection.changed.set()
-
-    def _text(self, routes: Routes) -> str:
-        """The message. Of thousands of routes one has changed, and only that is written anew: whoever waits for a wake
-        would otherwise wait for all the others to be written, at each of its steps."""
-        texts = {}
-        for route in routes.routes:
-            known = self._texts.get(route.service)
-            texts[route.service] = known if known is not None and known[0] is route else (route, _json(route.to_json()))
-        self._texts = texts
-        frame = _json(replace(routes, routes=()).to_json())
-        listed = ",".join(text for _, text in texts.values())
-        return frame.replace('"routes":[]', f'"routes":[{listed}]', 1)
 
     async def close(self) -> None:
         """Close every connection with a code that says: dial again."""

@@ -83,6 +83,7 @@ def _growth(growth: Sequence[Growth]) -> str:
             row("an activator's second, all idle: made", [each.push_made for each in growth], 1),
             row("the same, read by the controller", [each.push_read for each in growth], 1),
             row("the same, kilobytes", [each.push_kilobytes for each in growth]),
+            row("one change told: ms for the table's text", [each.table_written for each in growth], 1),
             row("views of a cluster with three pods each: MiB, most", [each.view_mib for each in growth]),
             row("the same: seconds to the first view", [each.view_seconds for each in growth], 1),
             row("the same: ms for one pod's change", [each.change_milliseconds for each in growth], 1),
