@@ -31,8 +31,8 @@ EVERY = 0.005
 _WORK_SECONDS = 1.5
 _LONGEST_CYCLE = 120.0
 _PATIENCE = 120.0
-# On a machine that takes a minute for a start, more would only show how much one activator holds; and a queue proxy lets
-# eight health checks at a time pass to its model.
+# On a machine that takes a minute for a start, more would only show how much one activator holds; and a queue proxy
+# lets eight health checks at a time pass to its model.
 _MOST_UNDER_WAY = {True: 4_000, False: 6}
 _QUESTION = {"inputs": [{"name": "input", "datatype": "FP32", "shape": [1, 4], "data": [5.1, 3.5, 1.4, 0.2]}]}
 _WORK, _LOOK = f"/v2/models/{NAME}/infer", "/v2/health/ready"
