@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tests.cluster import tools
 from tests.cluster.cluster import Cluster
+from tests.cluster.inference_server_image import inference_server_image
 from tests.cluster.lifetime import run_directory
 from tests.cluster.processes import ClusterError
 from tests.cluster.product_image import IMAGE, product_image
@@ -73,6 +74,7 @@ def _prepare() -> int:
     for module in (Module.KUBERNETES, Module.KWOK, Module.GATEWAY):
         binaries(module)
     product_image()
+    inference_server_image()
     return 0
 
 
