@@ -54,6 +54,8 @@ class StartDraws:
     same n-th start.
 
     image_cached, weights_cached  of a node that has started this service before
+    in_order       the n-th start takes the n-th sample instead, and begins anew after the last: to run again what
+                   was measured
     failure        share of starts that fail, after their last phase; 0..1
     backoff        seconds before the second attempt after a failure; doubled each time, up to `longest_backoff`
     """
@@ -67,6 +69,7 @@ class StartDraws:
     weights: NDArray[np.float64] = field(default_factory=lambda: constant(0.0))
     weights_cached: NDArray[np.float64] = field(default_factory=lambda: constant(0.0))
     engine: NDArray[np.float64] = field(default_factory=lambda: constant(0.0))
+    in_order: bool = False
     failure: float = 0.0
     backoff: float = 10.0
     longest_backoff: float = 300.0

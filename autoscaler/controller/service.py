@@ -226,6 +226,10 @@ class ServiceControl:
         )
         self.observation = observation
         self.starts.settle(now)
+        return self.decide(observation, now)
+
+    def decide(self, observation: Observation, now: float) -> Evaluation | None:
+        """What follows from these readings, collected now or recorded once; None where nothing is to be decided."""
         if self._decider is None or self._left_alone:
             return None
         decision = self._decider.step(observation)

@@ -115,6 +115,7 @@ def _service(spec: ServiceSpec) -> Service:
         failure=spec.start.failure,
         start_backoff=spec.start.backoff,
         longest_backoff=spec.start.longest_backoff,
+        starts_in_order=int(spec.start.in_order),
     )
     if isinstance(spec.model, ContinuousBatching):
         service.batching = 1

@@ -154,6 +154,7 @@ class Service:
     failure: float = 0.0
     start_backoff: float = 0.0
     longest_backoff: float = 0.0
+    starts_in_order: int = 0
     # Requests now.
     in_path: int = 1
     tells: int = 0  # 1: of requests that find no endpoint; 2: of any

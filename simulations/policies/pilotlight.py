@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from autoscaler.decide.decider import Decider
-from autoscaler.decide.decision import Reason
+from autoscaler.decide.decision import Decision, Reason
 from autoscaler.policy.scaling_policy import ScalingPolicy
+from autoscaler.signals.observation import Observation
 from simulations.plant.interface import Observed
 from simulations.policies.interface import MakePolicy, Order, Policy
 from simulations.scenario import Scenario, ServiceSpec
@@ -33,9 +34,13 @@ class Pilotlight:
         self._forgets_after = _forgets_after(policy)
         self._last_load = 0.0
 
+    def decide(self, observation: Observation) -> Decision:
+        """What follows from these readings, simulated or recorded."""
+        return self._decider.step(observation)
+
     def step(self, observed: Observed) -> Order:
         """See Policy."""
-        decision = self._decider.step(observed.observation())
+        decision = self.decide(observed.observation())
         if observed.in_flight or observed.held or any(sample.concurrency or sample.rps for sample in observed.samples):
             self._last_load = observed.at
         quiet = observed.at - self._last_load > self._forgets_after

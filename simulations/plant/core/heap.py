@@ -92,6 +92,8 @@ def phase_seconds(p: State, s: int, start: int, phase: int) -> float:
     count = p.sample_from[s * PHASES + phase + 1] - first
     if count == 1:
         return p.samples[first]
+    if p.services[s].starts_in_order:
+        return p.samples[first + start % count]
     return p.samples[first + counted(p.world[0].seed, s, start, phase) % count]
 
 
