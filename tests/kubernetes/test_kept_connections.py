@@ -14,7 +14,6 @@ from collections.abc import Awaitable, Callable
 import aiohttp
 import grpc
 import grpc.aio
-import pytest
 
 from tests.cluster.cluster import Cluster
 from tests.cluster.inference_server_image import IMAGE
@@ -109,7 +108,7 @@ async def follow(service: ManagedService, clients: KeptConnections, how: str) ->
             f"\n{how}, round {round_}: out of the path after {out:.1f} s, all clients moved {moved:.1f} s later;"
             f" {clients.answered} answered, failed: {dict(clients.failed)}"
         )
-    assert clients.failed == {}
+    assert clients.failed == {}, how
 
 
 def _ours(endpoint_slice: dict[str, dict[str, str]]) -> bool:
@@ -122,38 +121,40 @@ async def _arrived(service: ManagedService) -> float:
     return sum(value for series, value in found.items() if series.startswith(start) and label in series)
 
 
-@pytest.mark.parametrize("how", ["an HTTP pool", "a gRPC channel"])
 async def test_no_request_on_a_kept_connection_fails_and_none_stays_on_an_activator(
-    inside: Cluster, installed: Installation, how: str
+    inside: Cluster, installed: Installation
 ) -> None:
-    if how == "an HTTP pool":
-        async with (
-            ManagedService(installed, inference_service("kept", policy=_ONLY_AT_ZERO)) as service,
-            aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=3600),
-                timeout=aiohttp.ClientTimeout(total=60),
-            ) as session,
-        ):
-            await service.awake_once()
+    await asyncio.gather(_by_http(installed), _by_grpc(installed))
 
-            async def ask_http() -> str:
-                outcome = await ask(session, service.infer)
-                return "" if outcome.status == 200 else f"{outcome.status} {outcome.error}"
 
-            await follow(service, KeptConnections(ask_http), how)
-    else:
-        body = inference_service("kept-grpc", policy=_ONLY_AT_ZERO, containers=[grpc_model()])
-        async with (
-            ManagedService(installed, body) as service,
-            grpc.aio.insecure_channel("kept-grpc-predictor.default.svc.cluster.local:80") as channel,
-        ):
-            await service.awake_once()
-            call = channel.unary_unary(_METHOD)
+async def _by_http(installed: Installation) -> None:
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=3600)
+    async with (
+        ManagedService(installed, inference_service("kept", policy=_ONLY_AT_ZERO)) as service,
+        aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=60)) as session,
+    ):
+        await service.awake_once()
 
-            async def ask_grpc() -> str:
-                try:
-                    return "" if await call(b"light", timeout=60) == b"light" else "another answer"
-                except grpc.aio.AioRpcError as error:
-                    return f"{error.code()}: {error.details()}"
+        async def ask_http() -> str:
+            outcome = await ask(session, service.infer)
+            return "" if outcome.status == 200 else f"{outcome.status} {outcome.error}"
 
-            await follow(service, KeptConnections(ask_grpc), how)
+        await follow(service, KeptConnections(ask_http), "an HTTP pool")
+
+
+async def _by_grpc(installed: Installation) -> None:
+    body = inference_service("kept-grpc", policy=_ONLY_AT_ZERO, containers=[grpc_model()])
+    async with (
+        ManagedService(installed, body) as service,
+        grpc.aio.insecure_channel("kept-grpc-predictor.default.svc.cluster.local:80") as channel,
+    ):
+        await service.awake_once()
+        call = channel.unary_unary(_METHOD)
+
+        async def ask_grpc() -> str:
+            try:
+                return "" if await call(b"light", timeout=60) == b"light" else "another answer"
+            except grpc.aio.AioRpcError as error:
+                return f"{error.code()}: {error.details()}"
+
+        await follow(service, KeptConnections(ask_grpc), "a gRPC channel")
