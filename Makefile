@@ -29,9 +29,12 @@ demo: $(VENV)/.runtime
 	$(BIN)/pilotlight demo
 
 # What real clusters are made of is compiled beside the tests that need none; those that do come last and wait for it.
+# Unit tests keep no clock, so they share the processors with whatever the tests of the cluster need built.
 test: lint $(VENV)/.mlserver
-ifneq (,$(filter tests tests/kubernetes%,$(TESTS)))
-	$(BIN)/python -m tests.cluster prepare & $(BIN)/python -m pytest $(TESTS); result=$$?; wait; exit $$result
+ifeq ($(TESTS),tests)
+	$(BIN)/python -m tests.cluster prepare & \
+	$(BIN)/python -m pytest tests/unit --numprocesses=auto && wait && \
+	$(BIN)/python -m pytest tests --ignore=tests/unit
 else
 	$(BIN)/python -m pytest $(TESTS)
 endif
