@@ -233,7 +233,8 @@ class Controller:
         due = clock() + period * (0.5 + 0.5 * zlib.crc32(running.control.view.service.encode()) / 2**32)
         again = clock()  # when the next urgent push may be evaluated
         while True:
-            if await _within(running.urgent, due - clock()):
+            urgent = await _within(running.urgent, due - clock())
+            if urgent:
                 # What has come since the last one is worth an evaluation, but not one for each request.
                 await asyncio.sleep(max(0.0, min(again, due) - clock()))
                 running.urgent.clear()
@@ -241,7 +242,8 @@ class Controller:
             if clock() >= due:
                 # Periods that were missed, because the machine slept, are not made up for.
                 due += period * (1 + (clock() - due) // period)
-            self._evaluate(running)
+            if urgent or not running.control.slumber.lasts(self._clock()):
+                self._evaluate(running)
 
     def _warm(self, control: ServiceControl) -> bool:
         now = self._clock()

@@ -20,6 +20,7 @@ from autoscaler.controller.phases import StartLog
 from autoscaler.controller.policy_in_force import PolicyInForce
 from autoscaler.controller.routes import route_for
 from autoscaler.controller.settings import Cadence
+from autoscaler.controller.slumber import Slumber
 from autoscaler.controller.wakes import Measured, WakeLog
 from autoscaler.controller.warmup import ReplicasHeard
 from autoscaler.decide.decide import phase_of
@@ -86,12 +87,14 @@ class ServiceControl:
         self._placed: tuple[int, float] | None = None
         self._path_placed: tuple[bool, float] | None = None
         self._replicas_warm = ReplicasHeard(cadence, set(_able_to_serve(view)), now)
+        self.slumber = Slumber(cadence.asleep)
 
     # What comes in
 
     def viewed(self, view: ServiceView, now: float) -> Measured:
         """Take the cluster's view; returns what it tells of start times."""
         before, self.view = self.view, view
+        self.slumber.disturb()
         if self.policy.generation < 0 or before.inference_service != view.inference_service:
             self._take_policy(now)
         if before.generation != view.generation:
@@ -110,6 +113,7 @@ class ServiceControl:
 
     def scraped(self, replica: str, stats: Stats, now: float) -> None:
         """A replica's queue proxy answered."""
+        self.slumber.disturb()
         self._collector.receive(stats, now)
         self.replicas_heard[replica] = Heard(_without_history(stats), now)
         self._replicas_warm.scraped(replica)
@@ -133,12 +137,15 @@ class ServiceControl:
         if stats.source != source:
             stats = replace(stats, source=source)
         waits = urgent and stats.waiting > 0 and not any(r.phase is ReplicaPhase.READY for r in self.view.replicas)
+        heard = self.activators_heard.get(activator)
+        self.slumber.hear(None if heard is None else heard.stats, stats)
         self._collector.receive(stats, now, urgent=waits)
         self.activators_heard[activator] = Heard(_without_history(stats), now)
         return waits
 
     def activator_left(self, activator: str) -> None:
         """An activator has ended, and holds nobody any more."""
+        self.slumber.disturb()
         self._collector.leave(f"activator/{activator}")
         self.activators_heard.pop(activator, None)
 
@@ -233,6 +240,7 @@ class ServiceControl:
         if self._decider is None or self._left_alone:
             return None
         decision = self._decider.step(observation)
+        self.slumber.evaluated(decision, observation, now)
         changed = self.history.add(decision)
         self.reasons[decision.reason] += 1
         self.faults.clear(FaultKind.EVALUATION)

@@ -66,6 +66,7 @@ class Cadence:
     """How often, how long at most, and how many. Seconds, where nothing else is said.
 
     evaluation         between two evaluations of a service
+    asleep             likewise of one that sleeps and of which nothing is heard
     urgent_gap         an urgent push is evaluated at once, but never sooner than this after the last one that was: the
                        first of a burst tells of one request, and what wakes is put right by the next
     scrape             between two scrapes of a replica
@@ -81,6 +82,7 @@ class Cadence:
     """
 
     evaluation: float = 2.0
+    asleep: float = 10.0
     urgent_gap: float = 0.05
     scrape: float = 1.0
     scrape_timeout: float = 0.8

@@ -36,7 +36,7 @@ START = 1_000.0
 @asynccontextmanager
 async def running(cluster: MemoryCluster, recorder: Recorder | None = None) -> AsyncIterator[Controller]:
     loop = asyncio.get_running_loop()
-    cadence = Cadence(decisions_kept=1_000)
+    cadence = Cadence(decisions_kept=1_000, asleep=2.0)  # what sleeping changes is tested elsewhere
     controller = Controller(cluster, recorder, lambda: START + loop.time(), cadence, "epoch")
     task = asyncio.create_task(controller.run())
     await asyncio.sleep(0)
