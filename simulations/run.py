@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from simulations.plant.demand import Rows
-from simulations.plant.interface import Observed, Results
+from simulations.plant.interface import F8, Observed, Results
 from simulations.plant.plant import SimulatedPlant
 from simulations.policies.interface import MakePolicy, Order, Policy
 from simulations.scenario import Scenario, ScenarioError
@@ -48,12 +48,14 @@ class Run:
 
     steps   how often a policy was asked
     before  what had happened up to the end of the warm-up, which `results` holds as well; None without one
+    latencies  seconds of the first requests of the trace, in its order, NaN where one did not complete; None: not kept
     """
 
     results: Results
     steps: int
     compiled: bool
     before: Results | None = None
+    latencies: F8 | None = None
 
 
 def simulate(
@@ -63,6 +65,7 @@ def simulate(
     *,
     until: float | None = None,
     warm_up: float = 0.0,
+    keep_latencies: int = 0,
     compiled: bool | None = None,
     watch: Watch | None = None,
     progress: Progress | None = None,
@@ -71,6 +74,7 @@ def simulate(
 
     until     where the run ends, seconds; by default with the trace, and what is not finished then is UNFINISHED
     warm_up   seconds at the beginning that are told apart, and that no worst window is in
+    keep_latencies  of so many requests at the beginning of the trace the latencies are kept one by one
     compiled  None: compiled where numba is installed; the results are the same
     watch     is told each observation and what came of it; progress: the share of the time that is done, now and then
 
@@ -79,7 +83,7 @@ def simulate(
     policies = list(make) if isinstance(make, Sequence) else [make(service, scenario) for service in scenario.services]
     _check(scenario, policies)
     longest = max(policy.period for policy in policies)
-    plant = SimulatedPlant(scenario, trace, compiled=compiled, longest_period=longest)
+    plant = SimulatedPlant(scenario, trace, compiled=compiled, longest_period=longest, keep_latencies=keep_latencies)
     end = trace.span if until is None else until
     loop = _Loop(plant, policies, end, watch)
     before = None
@@ -88,7 +92,7 @@ def simulate(
         before = plant.results()
         plant.forget_worst_windows()
     loop.run(end, progress)
-    return Run(plant.results(), loop.steps, plant.compiled, before)
+    return Run(plant.results(), loop.steps, plant.compiled, before, plant.latencies() if keep_latencies else None)
 
 
 class _Loop:
@@ -105,7 +109,9 @@ class _Loop:
         self._heap = [(0.0, s) for s in range(len(policies))]
         self._wanted = [-1] * len(policies)
         self._in_path = [True] * len(policies)
+        self._idle_first = [True] * len(policies)
         self._resting = [False] * len(policies)
+        self._repeating = [False] * len(policies)
         self._resting_with_replicas = [False] * len(policies)
         self._last_urgent = [-_NEVER] * len(policies)
         self._told: set[int] = set()
@@ -133,10 +139,17 @@ class _Loop:
                     progress(at / self._end)
 
     def _arrival(self, s: int) -> None:
-        """A request found no endpoint, or came while its policy rested. An urgent policy is asked now when it found
-        none; whoever rested is asked at its next turn, as if it had never ceased to be asked."""
+        """A request found no endpoint, or something happened while its policy rested. An urgent policy is asked now
+        when a request found none; whoever rested is asked at its next turn, as if it had never ceased to be asked."""
         policy, now = self._policies[s], self._plant.now
-        if self._resting_with_replicas[s]:
+        if self._repeating[s]:
+            self._repeating[s] = False
+            self._plant.tell_arrivals(s)
+            at = math.ceil(now / self._periods[s] - 1e-9) * self._periods[s]
+            if policy.urgent and self._plant.found_nobody:
+                at = min(at, max(now, self._last_urgent[s] + _URGENT_GAP))
+                self._told.add(s)
+        elif self._resting_with_replicas[s]:
             self._plant.tell_arrivals(s)
             at = self._next_turn(s, now)
         elif policy.urgent:
@@ -151,12 +164,18 @@ class _Loop:
 
     def _step(self, s: int, *, urgent: bool) -> None:
         plant, now = self._plant, self._plant.now
+        if self._repeating[s]:
+            self._repeating[s] = False
+            plant.tell_arrivals(s)
         if urgent:
             self._told.discard(s)
             self._last_urgent[s] = now
         observed = plant.observe(s, urgent=urgent)
         order = self._policies[s].step(observed)
         self.steps += 1
+        if order.idle_first is not self._idle_first[s]:
+            self._idle_first[s] = order.idle_first
+            plant.put_idle_first(s, order.idle_first)
         if order.replicas != self._wanted[s]:
             self._wanted[s] = order.replicas
             plant.order(s, order.replicas)
@@ -169,6 +188,13 @@ class _Loop:
 
     def _rest_or_ask(self, s: int, observed: Observed, order: Order) -> None:
         plant, now, replicas = self._plant, observed.at, observed.replicas
+        if order.repeats_until is not None and observed.settled:
+            last = _NEVER if order.repeats_until == _NEVER else self._last_turn(s, order.repeats_until)
+            if last > self._next_turn(s, now):
+                self._repeating[s] = True
+                plant.tell_changes(s)
+                self._ask_at(s, last)
+                return
         if self._resting_with_replicas[s]:
             self._resting_with_replicas[s] = False
             plant.tell_arrivals(s)
@@ -190,6 +216,10 @@ class _Loop:
         """The next multiple of its period."""
         period = self._periods[s]
         return (math.floor(now / period + 1e-9) + 1.0) * period
+
+    def _last_turn(self, s: int, at: float) -> float:
+        """The last multiple of its period up to then."""
+        return math.floor(at / self._periods[s] + 1e-9) * self._periods[s]
 
     def _ask_at(self, s: int, at: float) -> None:
         self._due[s] = at

@@ -136,7 +136,8 @@ class ContinuousBatching:
     alpha     seconds per token with an empty batch (α)
     beta      further seconds per token for each sequence in the batch (β): a token takes α + β·batch
     slots     most sequences at a time; the others wait in the engine
-    kv_tokens most tokens, prompt and answer, of the sequences in the engine together; 0: `slots` is the only bound
+    kv_tokens most tokens in the cache, of prompts and of answers so far; who joined last is put back when it is full,
+              and reads anew what it had; 0: `slots` is the only bound
     input_tokens, output_tokens  of a request of which the trace does not say it
     """
 

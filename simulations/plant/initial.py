@@ -43,7 +43,9 @@ def bin_width(span: float) -> float:
     return float(max(1, math.ceil(span / BIN_LIMIT)))
 
 
-def initial_state(scenario: Scenario, *, compiled: bool, ring: int, bins: int, width: float) -> State:
+def initial_state(
+    scenario: Scenario, *, compiled: bool, ring: int, bins: int, width: float, latencies: int = 0
+) -> State:
     """Everything at time 0, with no replica yet."""
     services, cluster = scenario.services, scenario.cluster
     count = len(services)
@@ -69,6 +71,7 @@ def initial_state(scenario: Scenario, *, compiled: bool, ring: int, bins: int, w
         nodes_there=cluster.nodes if cluster.gpus_per_node else 0,
         gpus_per_node=cluster.gpus_per_node,
         node_idle_seconds=cluster.node_idle_seconds,
+        latencies_kept=latencies,
     )
     return State(
         world=_stored([world], compiled=compiled),
@@ -92,6 +95,7 @@ def initial_state(scenario: Scenario, *, compiled: bool, ring: int, bins: int, w
         histograms=integers(count * HISTOGRAMS * BUCKETS, compiled=compiled),
         caches=_caches(cluster, nodes, count, compiled=compiled),
         last_starts=numbers(count * STARTS_KEPT, compiled=compiled),
+        latencies=numbers(max(1, latencies), compiled=compiled),
         samples=samples if compiled else samples.tolist(),  # type: ignore[arg-type]
         sample_from=sample_from if compiled else sample_from.tolist(),  # type: ignore[arg-type]
     )

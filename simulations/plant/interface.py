@@ -38,6 +38,8 @@ class Observed:
     service_seconds  mean time a replica works on one request, of recent ones; None before the first
     wake_seconds     time from order to readiness that nine of ten of the last starts kept; None before the first
     urgent       a request has just found no endpoint, and that is why it is asked now
+    settled      all of this is still so: nothing has happened to the service since that scrape. No controller knows
+                 that; it is here so that steps can be left out which could only repeat the last one
     """
 
     service: int
@@ -62,6 +64,7 @@ class Observed:
     ever_ready: bool
     stale_after: float
     urgent: bool = False
+    settled: bool = False
 
     def reading(self, value: float) -> Reading:
         """One of the numbers above, as something that may be stale."""

@@ -83,8 +83,8 @@ class Observer:
         if urgent and out[14] == 0.0:
             held = out[22]
             samples += self._announce(out)
-        self._service_time.age(now)
         if out[7] > self._completed:
+            self._service_time.age(now)
             self._service_time.add(out[7] - self._completed, out[8] - self._service_seconds)
             self._completed, self._service_seconds = out[7], out[8]
         busy, ready = out[11] - self._busy, out[12] - self._ready
@@ -113,6 +113,7 @@ class Observer:
             out[20] != 0.0,
             self.path.stale_after,
             urgent,
+            self.path.loss == 0.0 and out[25] < heard and now - heard <= self.path.stale_after,
         )
 
     def _replicas(self, out: Sequence[float]) -> ReplicaCounts:

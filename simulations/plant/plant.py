@@ -11,7 +11,7 @@ from simulations.plant.compile import can_compile, compiled_core, plain_core
 from simulations.plant.core.tell import HEAD
 from simulations.plant.demand import Feed, Rows
 from simulations.plant.initial import BIN_LIMIT, bin_width, initial_state
-from simulations.plant.interface import Observed, Results
+from simulations.plant.interface import F8, Observed, Results
 from simulations.plant.observe import Observer
 from simulations.plant.records import (
     ARRIVED,
@@ -20,6 +20,8 @@ from simulations.plant.records import (
     NO_ROOM,
     NONE,
     STARTS_KEPT,
+    TELLS_ARRIVALS,
+    TELLS_CHANGES,
     BatchPlace,
     Event,
     Group,
@@ -51,7 +53,13 @@ class SimulatedPlant:
     """A Plant. `compiled` None: compiled where numba is installed. Both ways give the same bits."""
 
     def __init__(
-        self, scenario: Scenario, trace: Requests, *, compiled: bool | None = None, longest_period: float = 60.0
+        self,
+        scenario: Scenario,
+        trace: Requests,
+        *,
+        compiled: bool | None = None,
+        longest_period: float = 60.0,
+        keep_latencies: int = 0,
     ) -> None:
         """At the beginning of the trace. `longest_period`: seconds between two observations of a service, at most."""
         self._core = compiled_core() if (can_compile() if compiled is None else compiled) else plain_core()
@@ -59,12 +67,18 @@ class SimulatedPlant:
         self._ring = int(longest_period + scenario.metrics.delay) + _SECONDS_KEPT
         self._bin_width = bin_width(trace.span)
         self._state = initial_state(
-            scenario, compiled=self._core.compiled, ring=self._ring, bins=BIN_LIMIT, width=self._bin_width
+            scenario,
+            compiled=self._core.compiled,
+            ring=self._ring,
+            bins=BIN_LIMIT,
+            width=self._bin_width,
+            latencies=keep_latencies,
         )
         self._feed = Feed(scenario, trace.chunks())
         self._out = numbers(HEAD + 4 * self._ring, compiled=self._core.compiled)
         self._observers = [Observer(s, scenario.metrics, scenario.seed) for s in range(len(scenario.services))]
         self._now = 0.0
+        self.found_nobody = False
         for s, service in enumerate(scenario.services):
             if service.initial:
                 self._make_room(service.initial)
@@ -95,7 +109,9 @@ class SimulatedPlant:
             else:
                 world = self._world()
                 self._now, told = world.now, world.told
+                self.found_nobody = world.found_nobody == 1
                 self._set_world("told", NONE)
+                self._set_world("found_nobody", 0)
                 return told
 
     def observe(self, service: int, *, urgent: bool = False) -> Observed:
@@ -123,9 +139,17 @@ class SimulatedPlant:
         """See Plant."""
         self._set_service(service, "in_path", int(in_path))
 
+    def put_idle_first(self, service: int, idle_first: bool) -> None:
+        """See Plant."""
+        self._set_service(service, "idle_first", int(idle_first))
+
     def tell_arrivals(self, service: int, *, every: bool = False) -> None:
         """Let `advance` stop when a request of this service finds no endpoint, or when any comes."""
-        self._set_service(service, "tells", 2 if every else 1)
+        self._set_service(service, "tells", TELLS_ARRIVALS if every else 1)
+
+    def tell_changes(self, service: int) -> None:
+        """Let `advance` stop whenever something happens to this service, until `tell_arrivals` is called."""
+        self._set_service(service, "tells", TELLS_CHANGES)
 
     def forget_worst_windows(self) -> None:
         """The worst five minutes are sought from now on."""
@@ -138,6 +162,11 @@ class SimulatedPlant:
         """See Plant."""
         self._core.look_at_all(self._state)
         return summary(self._scenario, self._state)
+
+    def latencies(self) -> F8:
+        """Seconds of the first requests of the trace, as many as are kept; NaN for those that did not complete."""
+        kept = np.array(self._state.latencies[: self._world().latencies_kept], np.float64)
+        return np.where(kept > 0.0, kept, np.nan)
 
     # Inside.
 

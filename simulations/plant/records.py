@@ -72,6 +72,10 @@ TOLD: Final = 1  # a service wants its controller
 MORE_ROWS: Final = 2  # the trace goes on
 NO_ROOM: Final = 3  # some collection has to grow
 
+# Of what `advance` tells: always of requests that find no endpoint.
+TELLS_ARRIVALS: Final = 2  # of any that come, too
+TELLS_CHANGES: Final = 3  # of whatever happens to requests, and of replicas that become ready or fail
+
 # Histograms: 32 octaves from 2⁻¹⁵ s (31 µs) on, each of them cut in 32; so a bucket is at most 3 % wide.
 OCTAVES: Final = 32
 LOWEST_OCTAVE: Final = -15
@@ -82,6 +86,9 @@ HISTOGRAMS: Final = 4  # latency warm, latency cold, TTFT warm, TTFT cold
 WINDOW_SECONDS: Final = 300.0
 WINDOW_LEAST: Final = 10
 STARTS_KEPT: Final = 20
+
+# The share of a cache up to which sequences are taken in: vLLM's watermark is one hundredth.
+CACHE_SHARE: Final = 0.99
 
 
 @dataclass(slots=True)
@@ -105,6 +112,7 @@ class World:
     free_group: int = NONE
     event_room: int = 0
     told: int = NONE
+    found_nobody: int = 0
     pump: int = NONE
     services: int = 0
     ring: int = 0
@@ -126,6 +134,7 @@ class World:
     window_ended: int = 0
     window_good: int = 0
     worst_window: float = INFINITE
+    latencies_kept: int = 0  # of so many requests at the beginning of the trace
 
 
 @dataclass(slots=True)
@@ -157,7 +166,9 @@ class Service:
     starts_in_order: int = 0
     # Requests now.
     in_path: int = 1
-    tells: int = 0  # 1: of requests that find no endpoint; 2: of any
+    idle_first: int = 1  # the idlest replica goes first, not the youngest
+    tells: int = 0  # 0: nothing; 1: of requests that find no endpoint; more: see above
+    changed_at: float = 0.0
     announce_at: int = 1
     regime_since: float = 0.0
     held: int = 0
@@ -267,7 +278,6 @@ class Replica:
     first_in_backlog: int = NONE
     last_in_backlog: int = NONE
     active: int = 0
-    reserved: int = 0
     prompt_tokens: int = 0
     first_reading: int = NONE
     last_reading: int = NONE
@@ -302,6 +312,7 @@ class Request:
     seconds: float = 0.0
     input_tokens: int = 0
     output_tokens: int = 0
+    kept_tokens: int = 0  # made before it was put back from a full cache
     joined_at: float = 0.0
 
 
@@ -422,5 +433,6 @@ class State(NamedTuple):
     histograms: MutableSequence[int]
     caches: MutableSequence[int]
     last_starts: MutableSequence[float]
+    latencies: MutableSequence[float]
     samples: Sequence[float]
     sample_from: Sequence[int]

@@ -6,8 +6,8 @@
           largest of the last `scale-down-delay` seconds
 
 Source: vllm-project/aibrix, pkg/controller/podautoscaler (v0.2). Defaults are those of NewApaScalingContext,
-NewKpaScalingContext and NewBaseScalingContext there. What its documentation does not say: the metric is asked of every
-pod that exists, and while one of them cannot be asked, because its server does not listen yet, nothing is decided.
+NewKpaScalingContext and NewBaseScalingContext there. The metric is asked of ready pods; the ready
+that are counted, for rates and for APA's ratio, include those that end, as they still pass their probe.
 """
 
 from __future__ import annotations
@@ -76,11 +76,11 @@ class Apa:
     def step(self, observed: Observed) -> Order:
         """See Policy."""
         settings, pods = self._settings, observed.replicas
-        wanted = pods.wanted
-        if pods.ready > 0 and not _some_cannot_be_asked(observed):
+        wanted, ready = pods.wanted, _ready(observed)
+        if pods.ready > 0:
             self._window.record(observed.at, sum_over_pods(settings.metric, observed))
-            wanted = settings.within(apa(settings, pods.ready, (self._window.mean or 0.0) / pods.ready))
-        return Order(wanted, activator_in_path=settings.in_path)
+            wanted = settings.within(apa(settings, ready, (self._window.mean or 0.0) / ready))
+        return Order(wanted, activator_in_path=settings.in_path, idle_first=False)
 
 
 class AibrixKpa:
@@ -105,16 +105,14 @@ class AibrixKpa:
             self._begun = True
             self._most_in_panic = pods.ready
             self._panic_since = now if pods.ready > 1 else None
-        if _some_cannot_be_asked(observed):
-            return Order(pods.wanted, activator_in_path=settings.in_path)
         total = sum_over_pods(settings.metric, observed)
         self._stable.record(now, total)
         self._panic.record(now, total)
-        wanted = float(self._panicking(now, pods.ready))
+        wanted = float(self._panicking(now, _ready(observed)))
         if self._delay is not None:
             self._delay.record(now, wanted)
             wanted = self._delay.most or 0.0
-        return Order(settings.within(int(wanted)), activator_in_path=settings.in_path)
+        return Order(settings.within(int(wanted)), activator_in_path=settings.in_path, idle_first=False)
 
     def _panicking(self, now: float, ready: int) -> int:
         """Follow panic; what is wanted before the delay."""
@@ -136,6 +134,5 @@ class AibrixKpa:
         return min(max(wanted, math.floor(ready / self._settings.down_rate)), most)
 
 
-def _some_cannot_be_asked(observed: Observed) -> bool:
-    pods = observed.replicas
-    return pods.starting + pods.pending + pods.failed > 0
+def _ready(observed: Observed) -> int:
+    return observed.replicas.ready + observed.replicas.draining

@@ -49,8 +49,8 @@ class Hpa:
         self._scrapes.record(observed)
         current = observed.replicas.wanted
         if not due(observed.at, self._settings.sync):
-            return Order(current, activator_in_path=self._settings.in_path)
-        return Order(self._decide(observed, current), activator_in_path=self._settings.in_path)
+            return Order(current, activator_in_path=self._settings.in_path, idle_first=False)
+        return Order(self._decide(observed, current), activator_in_path=self._settings.in_path, idle_first=False)
 
     def _decide(self, observed: Observed, current: int) -> int:
         settings = self._settings

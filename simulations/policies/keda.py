@@ -69,7 +69,10 @@ class Keda:
             wanted = max(1, self._behavior.limited(now, current, asked))
         quiet = wanted == current == settings.min_replicas and total <= settings.activation
         return Order(
-            wanted, activator_in_path=settings.in_path, rests=quiet and now - self._last_active > self._forgets_after
+            wanted,
+            activator_in_path=settings.in_path,
+            idle_first=False,
+            rests=quiet and now - self._last_active > self._forgets_after,
         )
 
     @property

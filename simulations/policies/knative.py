@@ -68,4 +68,4 @@ class KnativeSettings(BaseSettings):
 
 def knative(settings: KnativeSettings, service: ServiceSpec) -> Pilotlight:
     """Decides for one service as Knative would."""
-    return Pilotlight(service.name, settings.policy(service), TICK_SECONDS)
+    return Pilotlight(service.name, settings.policy(service), TICK_SECONDS, idle_first=False)

@@ -58,7 +58,7 @@ class Wva:
         coming = pods.starting + pods.pending + pods.failed
         if pods.ready > 0 and not coming:
             wanted = self._decide(observed, pods.ready)
-        return Order(settings.within(wanted), activator_in_path=settings.in_path)
+        return Order(settings.within(wanted), activator_in_path=settings.in_path, idle_first=False)
 
     def _decide(self, observed: Observed, ready: int) -> int:
         settings = self._settings
@@ -146,7 +146,7 @@ class SloLaw:
         if wanted > 0 and pods.ready > 0:
             law = slo_law(settings, wanted, pods.ready, self._share.mean or 0.0)
             wanted = self._behavior.limited(now, wanted, max(1, law))
-        return Order(settings.within(wanted), activator_in_path=settings.in_path)
+        return Order(settings.within(wanted), activator_in_path=settings.in_path, idle_first=False)
 
     def _share_now(self, observed: Observed) -> float:
         settings, ready = self._settings, max(1, observed.replicas.ready)

@@ -1,15 +1,16 @@
 """Pilotlight itself: the controller's own Decider, fed with the Observations that the controller would have made.
 
-While nobody comes and the windows have forgotten who did, and no timer runs, a step can only be the same as
-the last: such steps are left out. What is decided in between is not recorded, and all that follows is the same.
+Steps that can only repeat the last one are left out (see `autoscaler.decide.repeats`), and the Decider is told of them
+before the next. What would have been decided in between is not recorded, and all that follows is the same.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from autoscaler.decide.decider import Decider
-from autoscaler.decide.decision import Decision, Reason
+from autoscaler.decide.decision import Decision
 from autoscaler.policy.scaling_policy import ScalingPolicy
 from autoscaler.signals.observation import Observation
 from simulations.plant.interface import Observed
@@ -18,8 +19,8 @@ from simulations.scenario import Scenario, ServiceSpec
 
 # As the controller's Cadence.evaluation.
 EVALUATION_SECONDS = 2.0
-# Without load and without a timer, these are followed by no other.
-_AT_REST = (Reason.ASLEEP,)
+# What the plant still tells of after a rest is two minutes long: what is in a window must not get lost.
+_LONGEST_REST = 100.0
 
 
 class Pilotlight:
@@ -27,12 +28,14 @@ class Pilotlight:
 
     urgent = True
 
-    def __init__(self, service: str, policy: ScalingPolicy, period: float = EVALUATION_SECONDS) -> None:
-        """Begin with empty windows."""
+    def __init__(
+        self, service: str, policy: ScalingPolicy, period: float = EVALUATION_SECONDS, *, idle_first: bool = True
+    ) -> None:
+        """Begin with empty windows. `idle_first`: pods' deletion costs say which are idle."""
         self.period = period
+        self._idle_first = idle_first
         self._decider = Decider(service, policy)
-        self._forgets_after = _forgets_after(policy)
-        self._last_load = 0.0
+        self._repeating: Observation | None = None
 
     def decide(self, observation: Observation) -> Decision:
         """What follows from these readings, simulated or recorded."""
@@ -40,27 +43,33 @@ class Pilotlight:
 
     def step(self, observed: Observed) -> Order:
         """See Policy."""
-        decision = self.decide(observed.observation())
-        if observed.in_flight or observed.held or any(sample.concurrency or sample.rps for sample in observed.samples):
-            self._last_load = observed.at
-        quiet = observed.at - self._last_load > self._forgets_after
-        rests = quiet and decision.desired == 0 and decision.reason in _AT_REST
+        if self._repeating is not None:
+            self._decider.repeat(self._repeating, self._turn_before(observed.at))
+        observation = observed.observation()
+        decision = self.decide(observation)
+        until = self._repeats_until(observation, decision) if observed.settled and decision.desired <= 1 else None
+        self._repeating = None if until is None else observation
         return Order(
             decision.desired,
             activator_in_path=decision.activator_in_path,
-            rests=rests,
+            repeats_until=until,
             decision=decision,
+            idle_first=self._idle_first,
         )
 
     def change_policy(self, policy: ScalingPolicy) -> None:
         """Decide by this one from now on; what is remembered stays, as when a controller reads a manifest again."""
         self._decider.change_policy(policy)
-        self._forgets_after = _forgets_after(policy)
 
+    def _repeats_until(self, observation: Observation, decision: Decision) -> float | None:
+        until = self._decider.repeats_until(observation, decision)
+        if until is None or (decision.desired == 0 and self._decider.policy.stable_window_seconds <= _LONGEST_REST):
+            return until
+        return min(until, observation.at + _LONGEST_REST)
 
-def _forgets_after(policy: ScalingPolicy) -> float:
-    """So long after the last load the windows hold nothing but zeros, and so does the delay."""
-    return max(60.0, policy.stable_window_seconds + 2.0) + policy.scale_down_delay_seconds + 4.0
+    def _turn_before(self, at: float) -> float:
+        """The last multiple of the period before then."""
+        return (math.ceil(at / self.period - 1e-9) - 1.0) * self.period
 
 
 def pilotlight(policies: Mapping[str, ScalingPolicy] | ScalingPolicy) -> MakePolicy:

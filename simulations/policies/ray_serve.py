@@ -68,9 +68,9 @@ class RayServe:
         if current == 0:
             somebody = observed.held > 0 or (observed.urgent and observed.arrived > 0)
             wanted = settings.within(1) if somebody else settings.min_replicas
-            return Order(wanted, activator_in_path=settings.in_path, rests=wanted == 0)
+            return Order(wanted, activator_in_path=settings.in_path, rests=wanted == 0, idle_first=False)
         ordered = self._delayed(now, current, ray_serve(settings, current, self._ongoing.mean or 0.0))
-        return Order(ordered, activator_in_path=settings.in_path)
+        return Order(ordered, activator_in_path=settings.in_path, idle_first=False)
 
     def _delayed(self, now: float, current: int, wanted: int) -> int:
         """Agreement for the whole delay; a turn that wants otherwise begins it anew."""

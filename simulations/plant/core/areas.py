@@ -101,12 +101,17 @@ def kv_cache_usage(p: State, s: int, at: float) -> float:
         replica = p.replicas[r]
         if replica.state == READY:
             if service.kv_tokens > 0:
-                used = replica.prompt_tokens + replica.decoding * turns_by(p, r, at) - replica.joined_sum
-                total += min(1.0, used / service.kv_tokens)
+                total += min(1.0, cached_tokens(p, r, at) / service.kv_tokens)
             else:
                 total += replica.active / service.slots
         r = replica.next
     return total / service.ready
+
+
+def cached_tokens(p: State, r: int, at: float) -> float:
+    """Tokens in the cache of this replica: prompts, and what has been made of answers so far."""
+    replica = p.replicas[r]
+    return replica.prompt_tokens + replica.decoding * turns_by(p, r, at) - replica.joined_sum
 
 
 def turns_by(p: State, r: int, at: float) -> float:

@@ -4,13 +4,28 @@ A batch of k sequences gives each a token every α + β·k seconds. Instead of f
 `turns`, the tokens that a sequence which was always there has been given; one that joins at turn v and has n tokens to
 make is finished at turn v + n. So an event costs O(log k), whatever else is in the batch. Prompts are read one after
 the other, and while one is read nobody decodes.
+
+A cache of tokens that is bounded is used as vLLM does it: a sequence is taken in when its prompt fits beside what is
+there now, since nobody knows how long its answer will be; when the cache is full, the one that joined last is put back
+to the front of the backlog, and later reads its prompt and what it had made anew (preemption by recomputation).
 """
 
 from __future__ import annotations
 
-from simulations.plant.core.areas import turns_by
+from simulations.plant.core.areas import cached_tokens, turns_by
 from simulations.plant.core.heap import push
-from simulations.plant.records import DECODING, DONE, ENGINE, INFINITE, NONE, READING, RUNNING, WAITING, State
+from simulations.plant.records import (
+    CACHE_SHARE,
+    DECODING,
+    DONE,
+    ENGINE,
+    INFINITE,
+    NONE,
+    READING,
+    RUNNING,
+    WAITING,
+    State,
+)
 
 
 def enter_engine(p: State, i: int, r: int, now: float) -> None:
@@ -18,7 +33,7 @@ def enter_engine(p: State, i: int, r: int, now: float) -> None:
     request, replica = p.requests[i], p.replicas[r]
     service = p.services[request.service]
     request.forwarded_at = now
-    if replica.backlog == 0 and has_slot(p, r, i):
+    if replica.backlog == 0 and has_slot(p, r, i, now):
         begin(p, i, r, now)
         return
     request.state = WAITING
@@ -32,22 +47,29 @@ def enter_engine(p: State, i: int, r: int, now: float) -> None:
     service.engine_waiting += 1
 
 
-def has_slot(p: State, r: int, i: int) -> bool:
-    """Whether the engine can begin with this request now. One that is larger than the cache is taken alone."""
-    replica, request = p.replicas[r], p.requests[i]
+def has_slot(p: State, r: int, i: int, now: float) -> bool:
+    """Whether the engine can begin with this request now; with one hundredth of the cache left over for those that are
+    there to grow. One that is larger than the cache is taken alone."""
+    replica = p.replicas[r]
     service = p.services[replica.service]
     if service.slots > 0 and replica.active >= service.slots:
         return False
     if service.kv_tokens == 0 or replica.active == 0:
         return True
-    return replica.reserved + request.input_tokens + request.output_tokens <= service.kv_tokens
+    return cached_tokens(p, r, now) + tokens_to_read(p, i) <= service.kv_tokens * CACHE_SHARE
+
+
+def tokens_to_read(p: State, i: int) -> int:
+    """Its prompt, and what it had made before it was put back."""
+    return p.requests[i].input_tokens + p.requests[i].kept_tokens
 
 
 def begin(p: State, i: int, r: int, now: float) -> None:
     """The engine begins with it."""
     request, replica = p.requests[i], p.replicas[r]
     service = p.services[request.service]
-    request.began_at = now
+    if request.kept_tokens == 0:
+        request.began_at = now
     replica.active += 1
     service.engine_running += 1
     if service.batching == 0:
@@ -64,13 +86,12 @@ def begin_reading(p: State, i: int, r: int, now: float) -> None:
     service = p.services[request.service]
     request.state = READING
     request.behind = NONE
-    replica.reserved += request.input_tokens + request.output_tokens
-    replica.prompt_tokens += request.input_tokens
+    replica.prompt_tokens += tokens_to_read(p, i)
     if replica.first_reading == NONE:
         replica.turns = turns_by(p, r, now)
         replica.turns_at = now
         replica.first_reading = i
-        replica.read_at = now + service.prefill * request.input_tokens
+        replica.read_at = now + service.prefill * tokens_to_read(p, i)
     else:
         p.requests[replica.last_reading].behind = i
     replica.last_reading = i
@@ -84,7 +105,7 @@ def look_again(p: State, r: int) -> None:
     if replica.first_reading != NONE:
         due = replica.read_at
     elif replica.decoding > 0:
-        left = max(0.0, p.batches[r * p.world[0].batch].target - replica.turns)
+        left = max(0.0, min(p.batches[r * p.world[0].batch].target, full_at_turn(p, r)) - replica.turns)
         due = replica.turns_at + left * (service.alpha + service.beta * replica.decoding)
     else:
         due = INFINITE
@@ -107,13 +128,20 @@ def engine_event(p: State, r: int, now: float) -> int:
         look_again(p, r)
         return NONE
     if replica.first_reading == NONE:
+        full = full_at_turn(p, r)
         i = p.batches[r * p.world[0].batch].request
-        replica.turns = p.batches[r * p.world[0].batch].target
+        target = p.batches[r * p.world[0].batch].target
         replica.turns_at = now
+        if full < target:
+            replica.turns = max(replica.turns, full)
+            put_back(p, r)
+            look_again(p, r)
+            return NONE
+        replica.turns = target
         return i
     i = replica.first_reading
     finish_reading(p, r, now)
-    if p.requests[i].output_tokens <= 1:
+    if p.requests[i].output_tokens - p.requests[i].kept_tokens <= 1:
         return i
     look_again(p, r)
     return NONE
@@ -124,12 +152,48 @@ def finish_reading(p: State, r: int, now: float) -> None:
     replica = p.replicas[r]
     i = replica.first_reading
     request = p.requests[i]
-    request.first_token_at = now
+    if request.kept_tokens == 0:
+        request.first_token_at = now
     next_reading(p, r, now)
     request.state = DECODING
     request.joined_at = replica.turns
     replica.joined_sum += replica.turns
-    join_batch(p, r, i, replica.turns + max(0, request.output_tokens - 1))
+    join_batch(p, r, i, replica.turns + max(0, request.output_tokens - request.kept_tokens - 1))
+
+
+def full_at_turn(p: State, r: int) -> float:
+    """The turn at which those who decode have filled the cache; never for one alone, or without a bound."""
+    replica = p.replicas[r]
+    service = p.services[replica.service]
+    if service.kv_tokens == 0 or replica.active <= 1:
+        return INFINITE
+    return (service.kv_tokens - replica.prompt_tokens + replica.joined_sum) / replica.decoding
+
+
+def put_back(p: State, r: int) -> None:
+    """The cache is full: who joined last leaves it, keeps what it has made, and is first in the backlog."""
+    replica, base = p.replicas[r], r * p.world[0].batch
+    service = p.services[replica.service]
+    last = p.batches[base].request
+    for place in range(1, replica.decoding):
+        i = p.batches[base + place].request
+        joined, latest = p.requests[i].joined_at, p.requests[last].joined_at
+        if joined > latest or (joined == latest and p.requests[i].number > p.requests[last].number):
+            last = i
+    request = p.requests[last]
+    leave_batch(p, r, last)
+    replica.joined_sum -= request.joined_at
+    replica.prompt_tokens -= tokens_to_read(p, last)
+    request.kept_tokens += 1 + int(replica.turns - request.joined_at)
+    replica.active -= 1
+    service.engine_running -= 1
+    service.engine_waiting += 1
+    request.state = WAITING
+    request.behind = replica.first_in_backlog
+    replica.first_in_backlog = last
+    if replica.backlog == 0:
+        replica.last_in_backlog = last
+    replica.backlog += 1
 
 
 def next_reading(p: State, r: int, now: float) -> None:
@@ -141,7 +205,7 @@ def next_reading(p: State, r: int, now: float) -> None:
         replica.last_reading = NONE
     else:
         prefill = p.services[replica.service].prefill
-        replica.read_at = now + prefill * p.requests[replica.first_reading].input_tokens
+        replica.read_at = now + prefill * tokens_to_read(p, replica.first_reading)
 
 
 def leave_engine(p: State, i: int, r: int, now: float) -> None:
@@ -153,8 +217,7 @@ def leave_engine(p: State, i: int, r: int, now: float) -> None:
     request.ends_at = INFINITE
     if service.batching == 0:
         return
-    replica.reserved -= request.input_tokens + request.output_tokens
-    replica.prompt_tokens -= request.input_tokens
+    replica.prompt_tokens -= tokens_to_read(p, i)
     if request.state == READING:
         leave_reading(p, i, r, now)
     else:

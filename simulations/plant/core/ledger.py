@@ -81,6 +81,8 @@ def completed(p: State, i: int, now: float) -> int:
     latency = now - request.first_at
     first_token = latency if service.batching == 0 else request.first_token_at - request.first_at
     base = (s * HISTOGRAMS + request.cold) * BUCKETS
+    if request.number < p.world[0].latencies_kept:
+        p.latencies[request.number] = latency
     p.histograms[base + bucket(latency)] += 1
     p.histograms[base + 2 * BUCKETS + bucket(first_token)] += 1
     service.latency_sum += latency

@@ -12,7 +12,7 @@ from simulations.plant.core.heap import counted, phase_seconds, push, share
 from simulations.plant.core.ledger import end_attempt
 from simulations.plant.core.nodes import begin_transfer, give_back, place, transfer_ended
 from simulations.plant.core.ready import join, leave
-from simulations.plant.core.requests import regime_changed, release
+from simulations.plant.core.requests import changed, regime_changed, release
 from simulations.plant.records import (
     BACKING_OFF,
     BOOTING,
@@ -64,20 +64,20 @@ def order(p: State, s: int, wanted: int, now: float) -> None:
 
 
 def spare(p: State, s: int) -> int:
-    """Who goes first: failed, pending, starting, ready; then the idlest; then the youngest (`service.go_first`)."""
+    """Who goes first: failed, pending, starting, ready; then the idlest, where pods' deletion costs say so
+    (`service.go_first`); then the youngest, as a ReplicaSet has it."""
     best, best_rank, best_load, best_number = NONE, 9, 0, 0
+    by_load = p.services[s].idle_first
     r = p.services[s].first_replica
     while r != NONE:
         replica = p.replicas[r]
         rank = rank_of(replica.state)
+        load = replica.in_flight if by_load == 1 else 0
         if rank < 9 and (
             rank < best_rank
-            or (
-                rank == best_rank
-                and (replica.in_flight < best_load or (replica.in_flight == best_load and replica.number > best_number))
-            )
+            or (rank == best_rank and (load < best_load or (load == best_load and replica.number > best_number)))
         ):
-            best, best_rank, best_load, best_number = r, rank, replica.in_flight, replica.number
+            best, best_rank, best_load, best_number = r, rank, load, replica.number
         r = replica.next
     return best
 
@@ -256,6 +256,7 @@ def fail(p: State, r: int, now: float) -> None:
     """What this attempt took was for nothing; another follows after a while."""
     replica = p.replicas[r]
     service = p.services[replica.service]
+    changed(p, replica.service, now)
     service.failed_starts += 1
     service.starting_seconds -= now - replica.attempt_at
     service.failed_seconds += now - replica.attempt_at
@@ -275,6 +276,7 @@ def be_ready(p: State, r: int, now: float) -> None:
     s = replica.service
     service = p.services[s]
     touch_load(p, s, now)
+    changed(p, s, now)
     replica.state = READY
     service.starting -= 1
     service.ready += 1

@@ -24,6 +24,8 @@ from simulations.plant.records import (
     READY,
     REFUSED_FULL,
     REFUSED_NO_ENDPOINT,
+    TELLS_ARRIVALS,
+    TELLS_CHANGES,
     TIMED_OUT,
     WAITING,
     State,
@@ -63,9 +65,11 @@ def attempt(p: State, i: int, now: float) -> None:
     touch_load(p, s, now)
     service.attempts += 1
     service.second_arrived += 1
-    if service.tells == 2:
+    if service.tells == TELLS_ARRIVALS:
         p.world[0].told = s
+    changed(p, s, now)
     request.sent_at = now
+    request.kept_tokens = 0
     request.replica = NONE
     request.older, request.newer = service.newest, NONE
     if service.newest == NONE:
@@ -132,6 +136,15 @@ def announce(p: State, s: int) -> None:
         service.announce_at = 2 * service.held
         if service.tells:
             p.world[0].told = s
+            p.world[0].found_nobody = 1
+
+
+def changed(p: State, s: int, now: float) -> None:
+    """Something has happened to the service, so that what was told of it last may be true no longer."""
+    service = p.services[s]
+    service.changed_at = now
+    if service.tells == TELLS_CHANGES:
+        p.world[0].told = s
 
 
 def pump(p: State, s: int, now: float) -> None:
@@ -189,6 +202,7 @@ def release(p: State, i: int, now: float) -> None:
     s, r = request.service, request.replica
     service, replica = p.services[s], p.replicas[r]
     touch_load(p, s, now)
+    changed(p, s, now)
     if request.state == QUEUED:
         replica.first_in_line, replica.last_in_line = without(p, i, replica.first_in_line, replica.last_in_line)
         replica.line -= 1
@@ -225,7 +239,7 @@ def admit(p: State, r: int, now: float) -> None:
         replica.line -= 1
         service.queued -= 1
         enter_engine(p, i, r, now)
-    while replica.backlog > 0 and has_slot(p, r, replica.first_in_backlog):
+    while replica.backlog > 0 and has_slot(p, r, replica.first_in_backlog, now):
         i = replica.first_in_backlog
         replica.first_in_backlog = p.requests[i].behind
         replica.backlog -= 1
@@ -290,6 +304,7 @@ def alarm(p: State, s: int, now: float) -> None:
         return
     service.alarm_at = INFINITE
     touch_load(p, s, now)
+    changed(p, s, now)
     while service.timeout > 0.0 and service.oldest != NONE:
         i = service.oldest
         if p.requests[i].sent_at + service.timeout > now:

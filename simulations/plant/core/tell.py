@@ -33,7 +33,7 @@ def tell(p: State, s: int, after: int, heard: int, out: MutableSequence[float]) 
     out[13], out[14], out[15] = service.wanted, service.ready, service.starting
     out[16], out[17], out[18] = service.pending, service.draining, service.backing_off
     out[19], out[20], out[21] = service.in_path, service.ever_ready, service.starts
-    out[22], out[23], out[24], out[25] = service.held, service.second_arrived, service.second, service.in_flight
+    out[22], out[23], out[24], out[25] = service.held, service.second_arrived, service.second, service.changed_at
     count = 0
     for second in range(max(after, heard - world.ring), heard):
         row = p.seconds[base + second % world.ring]

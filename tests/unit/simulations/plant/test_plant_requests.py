@@ -122,8 +122,19 @@ def test_a_full_batch_makes_sequences_wait_in_the_engine() -> None:
 
 def test_a_full_cache_makes_sequences_wait_in_the_engine() -> None:
     model = ContinuousBatching(prefill=0.0, alpha=0.02, beta=0.01, slots=100, kv_tokens=100)
-    results, _ = run(Arrivals([1.0, 1.0], tokens=[(40, 20)] * 2), Script(), model=model, initial=1)
+    results, _ = run(Arrivals([1.0, 1.0], tokens=[(60, 20)] * 2), Script(), model=model, initial=1)
     assert mean_latency(results) == pytest.approx((19 * 0.03 + 2 * 19 * 0.03) / 2)
+
+
+def test_who_joined_a_cache_last_that_fills_up_is_put_back_and_reads_anew() -> None:
+    # Both fit at first; after ten turns of 40 ms their 40 + 10 tokens each fill it. The first goes on alone for nine
+    # turns; then the second reads 40 + 11 tokens, which makes its twelfth, and makes the other eight.
+    model = ContinuousBatching(prefill=0.001, alpha=0.02, beta=0.01, slots=100, kv_tokens=100)
+    results, _ = run(Arrivals([1.0, 1.0], tokens=[(40, 20)] * 2), Script(), model=model, initial=1)
+    first = 0.08 + 10 * 0.04 + 9 * 0.03
+    assert results.latency_sum == pytest.approx(first + first + 0.051 + 8 * 0.03)
+    assert results.ttft_warm.quantile(1.0) < 0.1
+    assert results.output_tokens == 40
 
 
 def test_out_of_the_path_requests_wait_in_queue_proxies() -> None:

@@ -143,10 +143,11 @@ def test_aibrix_kpa_halves_at_each_end_of_its_delay() -> None:
     )
 
 
-def test_aibrix_decides_nothing_while_a_pod_cannot_be_asked() -> None:
-    policy = AibrixKpa(AibrixKpaSettings(scale_down_delay=0.0))
-    assert policy.step(observed(0.0, ready=1, starting=1, kv=1.0)).replicas == 2
-    assert policy.step(observed(10.0, ready=2, kv=1.0)).replicas == 4
+def test_aibrix_kpa_goes_no_faster_than_twice_what_is_ready() -> None:
+    policy = AibrixKpa(AibrixKpaSettings(scale_down_delay=0.0, target=0.25))
+    assert policy.step(observed(0.0, ready=1, kv=1.0)).replicas == 2
+    assert policy.step(observed(10.0, ready=1, starting=1, kv=1.0)).replicas == 2
+    assert policy.step(observed(20.0, ready=2, kv=1.0)).replicas == 4
 
 
 @pytest.mark.parametrize(
