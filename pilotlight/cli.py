@@ -1,8 +1,8 @@
 """The command line: `pilotlight up`, `explain`, `check`, `inject`, `status`, `doctor`, `replay`, `demo`.
 
-Exit status: 0 as asked; 1 it could not be done, or something asked about is wrong; 2 the command line itself is wrong.
-Errors go to stderr as `pilotlight: error: …`. Commands import what they need when they run: `example-server` is
-started for every replica of a demo and must not wait for the rest.
+Exit status: 0 as asked; 1 it could not be done, or something asked about is wrong; 2 the command line itself is wrong,
+or `doctor` cannot look. Errors go to stderr as `pilotlight: error: …`. Commands import what they need when they run:
+`example-server` is started for every replica of a demo and must not wait for the rest.
 """
 
 from __future__ import annotations
