@@ -14,8 +14,9 @@ from tests.kubernetes.installation import Installation
 
 _HERE = Path(__file__).parent
 _SECONDS = 300.0
-# The 20 cycles go on beside the others until they are looked at; what was allowed and forbidden is known at the end.
-_LAST = ("test_canary_requests.py", "test_node_loss.py", "test_rights.py")
+# Of those that act on an installation: the canary flies beside them until it is asked; then nodes and the control plane
+# fail, which is felt by everybody; and what was allowed and forbidden is known at the end.
+_AT_THE_END = (("test_canary_requests",), ("test_node_loss", "test_faults_", "test_takeover_"), ("test_rights",))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -30,10 +31,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     def stage(item: pytest.Item) -> int:
         if item not in ours:
             return 0
-        if item.path.name in _LAST:
-            return 4 + _LAST.index(item.path.name)
         names = getattr(item, "fixturenames", ())
-        return 1 + ("cluster" in names) + ("installed" in names)
+        late = (place for place, files in enumerate(_AT_THE_END, 4) if item.path.name.startswith(files))
+        return next(late, 1 + ("cluster" in names) + ("installed" in names))
 
     items.sort(key=stage)
     for item in ours:
@@ -68,6 +68,6 @@ def installed(cluster: Cluster, request: pytest.FixtureRequest) -> Installation:
     Where the canary is asked about at the end, it is let go now, and sees all that the tests do meanwhile.
     """
     made = Installation(cluster, "overlays/kserve-standard")
-    if any(item.path.name == _LAST[0] for item in request.session.items):
+    if any(item.path.name.startswith(_AT_THE_END[0]) for item in request.session.items):
         canary_flight.start(cluster)
     return made
