@@ -80,6 +80,12 @@ class Canary:
                 await asyncio.gather(*self._under_way[True], *self._under_way[False], return_exceptions=True)
                 self.report.failed = {way: dict(counter) for way, counter in self._failed.items()}
 
+    def __str__(self) -> str:
+        """How far it is, for whoever looks why it takes so long."""
+        last = self.report.cycles[-1] if self.report.cycles else 0.0
+        failed = {way: dict(counter) for way, counter in self._failed.items()}
+        return f"{len(self.report.cycles)} cycles, the last of {last:.1f} s; failed: {failed}"
+
     async def _ask(self, session: aiohttp.ClientSession, way: str, *, work: bool) -> None:
         url, headers = self._ways[way]
         said = ""
@@ -144,6 +150,7 @@ async def run(kubeconfig: Path, report: Path, cycles: int, gateway: str) -> None
         try:
             for _ in range(cycles):
                 canary.report.cycles.append(await one_cycle(api, canary))
+                print(canary, flush=True)
         except TimeoutError:
             canary.report.error = f"cycle {len(canary.report.cycles) + 1} took more than {_LONGEST_CYCLE:g} s"
         sending.cancel()

@@ -10,7 +10,7 @@ from tests.cluster.cluster import Cluster
 from tests.kubernetes.canary_flight import CYCLES, report_of
 from tests.kubernetes.installation import Installation
 
-_SECONDS = 400.0
+_SECONDS = 600.0
 
 
 @pytest.fixture(scope="module")
