@@ -112,6 +112,13 @@ class Cluster(Protocol):
         """
         ...
 
+    def activator_heard(self, activator: str, *, speaks: bool) -> None:
+        """An activator has connected to the controller, or its connection has ended without a word: it may be lost.
+
+        Never waits and never fails.
+        """
+        ...
+
     @property
     def trouble(self) -> tuple[str, ...]:
         """Why what is shown may be old, one sentence for each reason; empty while all goes well."""

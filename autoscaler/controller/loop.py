@@ -308,6 +308,7 @@ class Controller:
         """See IntakeListener."""
         _log.info("activator %s connected", activator)
         self._heard.connected(activator, self._clock())
+        self._cluster.activator_heard(activator, speaks=True)
 
     def activator_pushed(self, activator: str, push: StatsPush) -> None:
         """See IntakeListener."""
@@ -327,6 +328,7 @@ class Controller:
         self._heard.disconnected(activator)
         if not left:
             _log.warning("activator %s disconnected", activator)
+            self._cluster.activator_heard(activator, speaks=False)
             return
         _log.info("activator %s has ended", activator)
         for running in self._running.values():

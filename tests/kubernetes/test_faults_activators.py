@@ -91,6 +91,7 @@ async def test_a_node_whose_kube_proxy_is_dead_loses_nothing_in_a_wake(
         steady, woken = Clients(serves.infer), Clients(sleeps.infer)
         async with steady.steadily(every=0.25):
             await sleeps.asleep()
+            await asyncio.sleep(3.0)  # what ends is in no rule any more; that old rules lead to it is Kubernetes' own
             inside.kill("kube-proxy", 1)
             try:
                 dead = time.monotonic()

@@ -161,6 +161,10 @@ class Activation:
         if in_path and not self._activators.endpoints:
             raise ClusterError("no activator is running")
 
+    def activator_heard(self, activator: str, *, speaks: bool) -> None:
+        """See Cluster.activator_heard."""
+        self._store.activator_heard(activator, speaks=speaks)
+
     def _slice_changed(self, before: SliceFacts | None, after: SliceFacts | None) -> None:
         facts = after or before
         if facts is None:
@@ -191,6 +195,7 @@ class Activation:
     async def lead(self) -> None:
         """Make it so, until cancelled."""
         await self.synced.wait()
+        self._store.forget_silence()
         self._settle_ports()
         for followed in self._followed.values():
             followed.state.wish = None

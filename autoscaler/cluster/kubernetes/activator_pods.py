@@ -51,9 +51,13 @@ def activator_pod_of(pod: JsonObject) -> ActivatorPod:
     )
 
 
-def activators_of(pods: Iterable[ActivatorPod], still_open: Collection[str] = ()) -> Activators:
+def activators_of(
+    pods: Iterable[ActivatorPod], still_open: Collection[str] = (), silent: Collection[str] = ()
+) -> Activators:
     """Ready activators; where none is, those of `still_open` (names of pods that are ending); else those there are.
 
+    Without those that are `silent`, as long as another one is not: all of them are when it is the controller that hears
+    nobody.
     Who was told to end takes connections for some seconds more, in which others start: all of them at once may be
     deleted, or drained from their nodes. And when all at once are said not to be ready, it may well be the saying that
     is wrong; an address that may answer is better for a service that sleeps than none, which certainly refuses.
@@ -61,6 +65,7 @@ def activators_of(pods: Iterable[ActivatorPod], still_open: Collection[str] = ()
     known = sorted((pod for pod in pods if pod.addresses and not pod.over), key=lambda pod: pod.name)
     there = [pod for pod in known if not pod.ending]
     ready = [pod for pod in there if pod.ready]
+    ready = [pod for pod in ready if pod.name not in silent] or ready
     named = ready or [pod for pod in known if pod.ending and pod.name in still_open] or there
     return Activators(
         endpoints=tuple(Endpoint(address, pod.node) for pod in named for address in pod.addresses),

@@ -159,6 +159,10 @@ class KubernetesCluster:
         """See Cluster.put_activator. Raises ClusterError."""
         await self._paths.put(service, in_path)
 
+    def activator_heard(self, activator: str, *, speaks: bool) -> None:
+        """See Cluster.activator_heard."""
+        self._paths.activator_heard(activator, speaks=speaks)
+
     def tell(self, service: str, news: News) -> None:
         """See Cluster.tell: an Event on the InferenceService."""
         facts = self._copies.inference_service(service)

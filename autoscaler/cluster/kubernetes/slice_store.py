@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from autoscaler.cluster.kubernetes.activator_doors import ActivatorDoors
 from autoscaler.cluster.kubernetes.activator_pods import ActivatorPod, Activators, activator_pod_of, activators_of
 from autoscaler.cluster.kubernetes.connection import ApiError, Connection, Requests
 from autoscaler.cluster.kubernetes.reflector import Reflector, Resource
@@ -21,6 +22,8 @@ _WRITE_SECONDS = 3.0
 # An activator that was told to end takes connections for this long at most (its --longest-notice-seconds), as long as
 # some come.
 _STILL_OPEN_SECONDS = 15.0
+# One that dials again at once is no reason to write the slices of all services.
+_SILENT_AFTER_SECONDS = 1.0
 _CONFLICT = 409
 _NOT_FOUND = 404
 
@@ -44,6 +47,14 @@ class Store(Protocol):
         """Follow what is there, for ever."""
         ...
 
+    def activator_heard(self, name: str, *, speaks: bool) -> None:
+        """An activator is connected to the controller, or its connection has ended without a word."""
+        ...
+
+    def forget_silence(self) -> None:
+        """Nobody has been heard yet."""
+        ...
+
     async def write(self, namespace: str, wanted: Wanted, replaces: SliceFacts | None) -> SliceFacts | None:
         """Create, or replace that version; what is there afterwards. Raises ApiError."""
         ...
@@ -57,9 +68,14 @@ class SliceStore:
     """`slice_changed(before, after)` and `activators_changed` are told what is new; `synced` once both lists are in."""
 
     def __init__(
-        self, reads: Connection, writes: Requests, activators: ActivatorPods, still_open: float = _STILL_OPEN_SECONDS
+        self,
+        reads: Connection,
+        writes: Requests,
+        activators: ActivatorPods,
+        still_open: float = _STILL_OPEN_SECONDS,
+        silent_after: float = _SILENT_AFTER_SECONDS,
     ) -> None:
-        """`still_open`: for how many seconds an activator that was told to end is one, where no other is ready."""
+        """`still_open`, `silent_after`: see ActivatorDoors."""
         self.slice_changed: Callable[[SliceFacts | None, SliceFacts | None], None] = lambda before, after: None
         self.activators_changed: Callable[[Activators], None] = lambda activators: None
         self.synced = asyncio.Event()
@@ -76,8 +92,7 @@ class SliceStore:
             activator_pod_of,
             lambda _, before, after: self._pod_changed(before, after),
         )
-        self._still_open_seconds = still_open
-        self._still_open: dict[str, asyncio.TimerHandle] = {}
+        self._doors = ActivatorDoors(self._pods_changed, still_open, silent_after)
 
     async def run(self) -> None:
         """Follow both, for ever."""
@@ -90,27 +105,23 @@ class SliceStore:
             self.synced.set()
 
     def _pod_changed(self, before: ActivatorPod | None, after: ActivatorPod | None) -> None:
-        if after is None and before is not None:
-            self._close(before.name)
-        elif after is not None and after.ending and before is not None and not before.ending:
-            # Seen to happen; when it happened to one that was ending before, nobody knows.
-            loop = asyncio.get_running_loop()
-            self._still_open[after.name] = loop.call_later(self._still_open_seconds, self._closed, after.name)
+        self._doors.pod_changed(before, after)
         self._pods_changed()
 
-    def _close(self, name: str) -> None:
-        timer = self._still_open.pop(name, None)
-        if timer is not None:
-            timer.cancel()
+    def activator_heard(self, name: str, *, speaks: bool) -> None:
+        """See Store."""
+        self._doors.heard(name, speaks=speaks)
 
-    def _closed(self, name: str) -> None:
-        self._close(name)
-        self._pods_changed()
+    def forget_silence(self) -> None:
+        """See Store."""
+        self._doors.forget_silence()
 
     def _pods_changed(self) -> None:
         # While a first list is taken in, half of them would look like all of them.
         if self._pods.synced.is_set():
-            self.activators_changed(activators_of(self._pods.facts.values(), self._still_open))
+            self.activators_changed(
+                activators_of(self._pods.facts.values(), self._doors.still_open, self._doors.silent)
+            )
 
     async def write(self, namespace: str, wanted: Wanted, replaces: SliceFacts | None) -> SliceFacts | None:
         """Create the slice, or replace that version of it. Returns what is there afterwards, which is not what was

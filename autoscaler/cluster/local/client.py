@@ -76,6 +76,9 @@ class LocalCluster:
     async def put_activator(self, service: str, in_path: bool) -> None:
         """See Cluster.put_activator. Nothing to do: on one machine every connection goes through the activator."""
 
+    def activator_heard(self, activator: str, *, speaks: bool) -> None:
+        """See Cluster.activator_heard. Nothing to do: the sockets are the node's, whoever accepts from them."""
+
     async def pod_gpus(self, clock: Callable[[], float]) -> Mapping[str, PodGpus]:
         """See GpuSource: what NVML says of the devices that the agent dealt. Raises GpuMetricsError."""
         timeout = aiohttp.ClientTimeout(total=_ORDER_SECONDS)

@@ -82,6 +82,7 @@ class MemoryCluster:
         self.views = {view.service: view for view in views}
         self.orders: list[tuple[float, str, int, tuple[str, ...]]] = []
         self.paths: list[tuple[str, bool]] = []
+        self.activators: list[tuple[str, bool]] = []
         self.refuse: str | None = None
         self.news: list[tuple[str, News]] = []
         self._changed = asyncio.Event()
@@ -113,6 +114,9 @@ class MemoryCluster:
 
     def tell(self, service: str, news: News) -> None:
         self.news.append((service, news))
+
+    def activator_heard(self, activator: str, *, speaks: bool) -> None:
+        self.activators.append((activator, speaks))
 
     async def put_activator(self, service: str, in_path: bool) -> None:
         if self.refuse is not None:

@@ -347,6 +347,16 @@ async def test_a_disconnected_activator_leaves_the_unknown_and_not_zero() -> Non
         assert cluster.orders == []
 
 
+async def test_the_cluster_is_told_which_activators_speak_and_which_were_lost_without_a_word() -> None:
+    cluster = MemoryCluster(view())
+    async with running(cluster) as controller:
+        for activator in ("a", "b"):
+            controller.activator_connected(activator)
+        controller.activator_disconnected("a", left=False)
+        controller.activator_disconnected("b", left=True)
+        assert cluster.activators == [("a", True), ("b", True), ("a", False)]
+
+
 async def test_a_recording_that_had_to_stop_is_a_fault_that_status_shows() -> None:
     async with running(MemoryCluster(view()), Recorder(Path("/dev/full"))) as controller:
         push(controller, START)

@@ -41,6 +41,12 @@ class MemoryStore:
         self.synced.set()
         await asyncio.Event().wait()
 
+    def activator_heard(self, name: str, *, speaks: bool) -> None:
+        """Who is named is said by `activators_changed` alone."""
+
+    def forget_silence(self) -> None:
+        """Nobody is silent here."""
+
     def put(self, namespace: str, facts: SliceFacts) -> None:
         """Somebody writes it: us, or anybody else."""
         before = self.stored.get((namespace, facts.name))

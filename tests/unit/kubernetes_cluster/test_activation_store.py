@@ -12,6 +12,7 @@ from autoscaler.cluster.kubernetes.slice_store import ActivatorPods, SliceStore
 from tests.unit.kubernetes_cluster.memory_api import ACTIVATORS, MemoryApi
 
 STILL_OPEN = 0.2
+SILENT_AFTER = 0.1
 
 
 def pod(name: str, *, ready: bool, ending: bool = False) -> dict[str, object]:
@@ -49,9 +50,13 @@ async def api() -> MemoryApi:
 
 
 @pytest.fixture
-async def named(api: MemoryApi) -> AsyncIterator[Named]:
+async def store(api: MemoryApi) -> SliceStore:
+    return SliceStore(api, api, ActivatorPods(), STILL_OPEN, SILENT_AFTER)
+
+
+@pytest.fixture
+async def named(api: MemoryApi, store: SliceStore) -> AsyncIterator[Named]:
     """The store runs, and one activator is ready."""
-    store = SliceStore(api, api, ActivatorPods(), STILL_OPEN)
     heard = Named()
     store.activators_changed = heard.tell
     api.put(ACTIVATORS, pod("1", ready=True))
@@ -81,3 +86,43 @@ async def test_or_until_it_is_gone(api: MemoryApi, named: Named) -> None:
     api.put(ACTIVATORS, pod("1", ready=False, ending=True))
     api.delete(ACTIVATORS, "1", "pilotlight-system")
     await named.until([])
+
+
+async def test_one_that_the_controller_lost_is_not_named_beside_one_that_speaks(
+    api: MemoryApi, store: SliceStore, named: Named
+) -> None:
+    api.put(ACTIVATORS, pod("2", ready=True))
+    await named.until(["10.1.0.1", "10.1.0.2"])
+    store.activator_heard("2", speaks=False)
+    await named.until(["10.1.0.1"])
+    store.activator_heard("2", speaks=True)
+    await named.until(["10.1.0.1", "10.1.0.2"])
+
+
+async def test_one_that_comes_again_at_once_was_never_gone(api: MemoryApi, store: SliceStore, named: Named) -> None:
+    api.put(ACTIVATORS, pod("2", ready=True))
+    await named.until(["10.1.0.1", "10.1.0.2"])
+    store.activator_heard("2", speaks=False)
+    store.activator_heard("2", speaks=True)
+    await asyncio.sleep(2 * SILENT_AFTER)
+    assert named.said.empty()
+
+
+async def test_when_all_are_silent_it_is_the_controller_that_does_not_hear(
+    api: MemoryApi, store: SliceStore, named: Named
+) -> None:
+    api.put(ACTIVATORS, pod("2", ready=True))
+    await named.until(["10.1.0.1", "10.1.0.2"])
+    store.activator_heard("1", speaks=False)
+    await named.until(["10.1.0.2"])
+    store.activator_heard("2", speaks=False)
+    await named.until(["10.1.0.1", "10.1.0.2"])
+
+
+async def test_who_begins_to_lead_takes_nobody_for_silent(api: MemoryApi, store: SliceStore, named: Named) -> None:
+    api.put(ACTIVATORS, pod("2", ready=True))
+    store.activator_heard("2", speaks=False)
+    await named.until(["10.1.0.1"])
+    store.forget_silence()
+    api.put(ACTIVATORS, pod("3", ready=True))
+    await named.until(["10.1.0.1", "10.1.0.2", "10.1.0.3"])
