@@ -174,7 +174,7 @@ def _sentence(ours: Entry, theirs: Entry, usd: Difference, attainment: Differenc
         return f"{ours.label} {cost} at the same attainment ({good}){sure}"
     if same_good:
         return f"{ours.label} {cost}; their attainments ({good}, {other_good}) are not distinguishable{sure}"
-    points = f"{abs(100.0 * attainment.mean):.2g} points {'more' if attainment.mean > 0 else 'fewer'}"
+    points = f"{_percent(abs(attainment.mean))} points {'more' if attainment.mean > 0 else 'fewer'}"
     return f"{ours.label} {cost}, and serves {points} of the requests in time{sure}"
 
 
@@ -186,7 +186,12 @@ def _cost(usd: Difference, theirs: Entry, *, same: bool) -> str:
     if usd.mean > 1.0:
         return f"costs {1.0 + usd.mean:.2g} times as much as {theirs.label}"
     between = ""
-    if not math.isnan(usd.low):
+    if not math.isnan(usd.low) and usd.high - usd.low > 0.001:
         ends = sorted((abs(usd.low), abs(usd.high)))
-        between = f" ({100.0 * ends[0]:.3g} to {100.0 * ends[1]:.3g})"
-    return f"costs {100.0 * abs(usd.mean):.2g} %{between} {'less' if usd.mean < 0 else 'more'} than {theirs.label}"
+        between = f" ({_percent(ends[0])} to {_percent(ends[1])})"
+    return f"costs {_percent(abs(usd.mean))} %{between} {'less' if usd.mean < 0 else 'more'} than {theirs.label}"
+
+
+def _percent(share: float) -> str:
+    """Of a share: whole numbers, and below ten two digits."""
+    return f"{100.0 * share:.0f}" if share >= 0.0995 else f"{100.0 * share:.2g}"

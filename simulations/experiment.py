@@ -24,6 +24,7 @@ from simulations.figures import figures_of
 from simulations.plant.compile import can_compile
 from simulations.plant.interface import Histogram, Observed, Timeline
 from simulations.policies.interface import MakePolicy, Order, Policy
+from simulations.policies.settings import PolicyError
 from simulations.run import simulate
 from simulations.statistics import Hourly
 from simulations.sweep import Setup, Sweep, swept
@@ -129,8 +130,18 @@ def plan(
                 cases.append(Case(setup, tuple(those), base.trace, sweep, value))
     for case in cases:
         for each in case.contenders:
-            each.make(case.setup.trace)
+            _make(case, each)
     return Experiment(tuple(cases), tuple(seeds))
+
+
+def _make(case: Case, contender: Contender) -> MakePolicy:
+    """Raises PolicyError, with the point of the sweep where it is one."""
+    try:
+        return contender.make(case.setup.trace)
+    except PolicyError as error:
+        if case.sweep is None:
+            raise
+        raise PolicyError(f"--sweep {case.sweep.axis.name}={case.value:g}: {error}") from None
 
 
 def run_cell(experiment: Experiment, cell: Cell) -> Outcome:

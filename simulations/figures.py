@@ -191,8 +191,8 @@ def share_shown(value: float) -> str:
     """In per cent, with as many nines as there are; 100 % is all of them."""
     if value >= 1.0 or value <= 0.0:
         return f"{100 * value:.0f} %"
-    digits = 1 if value < 0.99 else min(5, max(2, math.ceil(-math.log10(1.0 - value)) - 1))
-    rounded = math.floor(value * 10 ** (digits + 2)) / 10**digits
+    digits = 1 if value < 0.99 else min(5, max(2, math.ceil(-math.log10(1.0 - value) - 1e-9) - 2))
+    rounded = math.floor(value * 10 ** (digits + 2) + 1e-6) / 10**digits
     return f"{rounded:.{digits}f} %"
 
 

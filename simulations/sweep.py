@@ -134,8 +134,8 @@ AXES: Mapping[str, Axis] = {
         Axis("target", "what one replica should have", 0.01, 1e6, geometric=True, keys=("target",), own="target"),
         Axis(
             "keep-alive", "how long a replica stays that nobody uses", 0.0, 86_400.0, times=True,
-            keys=("idle", "scale-to-zero-retention", "cooldown", "downscale-delay", "scale-down-delay", "down-window"),
-            own="scale-to-zero-retention",
+            keys=("idle", "scale-down-delay", "cooldown", "downscale-delay", "down-window"),
+            own="scale-down-delay",
         ),
         Axis("max-replicas", "never more replicas", 1, 10_000, whole=True, keys=("max-replicas",), own="max-replicas"),
     )

@@ -30,12 +30,22 @@ def frontier_chart(entries: Sequence[Entry], bound: Clairvoyance | None) -> str:
     for share, usd in exact:
         what = f"clairvoyant, nobody waits: {usd:.4g} USD"
         parts.append(element("path", title(what), d=_diamond(x(usd), y(share)), cls="boundpoint"))
+    labels: list[tuple[float, float]] = []
     for at, entry in enumerate(usable):
-        parts.append(_point(entry, series(at), x, y))
+        place = _free(x(entry.mean("usd")), y(entry.mean("attainment")), labels)
+        labels.append(place)
+        parts.append(_point(entry, series(at), x, y, place[1]))
     return chart(1000.0, 306.0, "".join(parts), "cost and SLO attainment of each policy")
 
 
-def _point(entry: Entry, colour: str, x: Scale, y: Scale) -> str:
+def _free(x: float, y: float, taken: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """A place for a label beside (x, y): lower, as long as another one is in the way."""
+    while any(abs(x - other_x) < 170.0 and abs(y - other_y) < 13.0 for other_x, other_y in taken):
+        y += 6.5
+    return x, y
+
+
+def _point(entry: Entry, colour: str, x: Scale, y: Scale, label_y: float) -> str:
     usd, good = entry.figures["usd"], entry.figures["attainment"]
     at_x, at_y = x(usd.mean), y(good.mean)
     cls = "dominated" if entry.dominated else colour
@@ -47,7 +57,7 @@ def _point(entry: Entry, colour: str, x: Scale, y: Scale) -> str:
         + _whisker(usd, x, at_y, across=True)
         + _whisker(good, y, at_x, across=False)
         + element("circle", cx=at_x, cy=at_y, r=6.0, cls=f"point {cls}")
-        + text(at_x + (10 if right else -10), at_y + 4, entry.label, "label", "start" if right else "end"),
+        + text(at_x + (10 if right else -10), label_y + 4, entry.label, "label", "start" if right else "end"),
     )
 
 

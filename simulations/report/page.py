@@ -138,9 +138,11 @@ def _latencies(comparison: Comparison) -> str:
     curves = [(entry.label, entry.latency) for entry in comparison.entries]
     parts = _section(
         "How long requests took",
-        "Share of completed requests that took at most so long, from the first attempt to the last byte.",
+        "Share of completed requests that took at most so long, from the first attempt to the last byte; by nines.",
         keys + latency_chart(curves, latency, "latency of each policy"),
     )
+    if all((entry.ttft.counts == entry.latency.counts).all() for entry in comparison.entries):
+        return parts  # answers that come at once, as they do of models that are none of language
     first = [(entry.label, entry.ttft) for entry in comparison.entries]
     chart = keys + latency_chart(first, ttft, "time to first token of each policy")
     return parts + _section("Time to first token", "The same up to the first byte of the answer.", chart)

@@ -12,7 +12,7 @@ from simulations.report.svg import series
 
 FIRST = (
     "attainment", "worst_window", "latency_p50", "latency_p99", "ttft_p99", "waited", "gpu_hours", "usd",
-    "usd_per_1k_requests", "utilization",
+    "usd_per_1k_requests",
 )  # fmt: skip
 _OF_SERVICES = ("requests", "attainment", "worst_window", "latency_p99", "waited", "starts", "gpu_hours", "usd")
 _MOST_SERVICES = 200

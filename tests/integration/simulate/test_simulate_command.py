@@ -1,0 +1,144 @@
+"""The command as users run it: one process, what it prints, what it writes, what it says of mistakes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.integration.main_job.harness import wait_for
+from tests.unit.simulations.experiment.test_simulations_recorded import OURS, simulated_recording
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+TRACE = str(REPOSITORY / "examples" / "traces" / "launch.csv.gz")
+FEW = ("--profile", "vision", "--limit", "4", "--seeds", "2", "--policy", "kpa", "--policy", "pilotlight")
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+
+def simulate(*arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "pilotlight.entry", "simulate", *arguments],
+        cwd=folder or REPOSITORY, capture_output=True, text=True, timeout=280, check=False,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("recorded") / "run.jsonl"
+    path.write_text("\n".join(simulated_recording(OURS)) + "\n")
+    return path
+
+
+def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
+    for name, workers in (("a", "1"), ("b", "2")):
+        outputs = [f"--{kind}={tmp_path / name}.{kind}" for kind in ("report", "json", "csv")]
+        finished = simulate(TRACE, *FEW, "--sweep", "startup=0.5,2", "--workers", workers, *outputs)
+        assert finished.returncode == 0, finished.stderr
+    for kind in ("report", "json", "csv"):
+        assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()
+
+
+def test_json_alone_on_stdout_says_what_the_result_depends_on() -> None:
+    finished = simulate(TRACE, *FEW, "--json", "-")
+    assert finished.returncode == 0, finished.stderr
+    body = json.loads(finished.stdout)
+    assert body["seeds"] == [1, 2]
+    assert body["traces"][0]["reference"] == "pilotlight"
+    (world,) = body["config"]["worlds"]
+    assert len(world["trace"]["digest"]) == 64
+    assert world["services"]["launch"]["limit"] == 4
+    assert set(body["config"]["policies"]["launch"]) == {"kpa", "pilotlight"}
+
+
+def test_csv_alone_on_stdout_is_a_table() -> None:
+    finished = simulate(TRACE, *FEW, "--csv", "-")
+    rows = list(csv.DictReader(finished.stdout.splitlines()))
+    attained = {
+        row["policy"]: float(row["mean"]) for row in rows if row["figure"] == "attainment" and not row["service"]
+    }
+    assert set(attained) == {"kpa", "pilotlight"}
+    assert all(0.0 <= share <= 1.0 for share in attained.values())
+
+
+def test_a_service_gets_its_policy_by_its_name(tmp_path: Path) -> None:
+    manifest = tmp_path / "isvc.yaml"
+    text = (REPOSITORY / "manifests" / "examples" / "chat.yaml").read_text()
+    manifest.write_text(text.replace("name: chat", "name: launch", 1))
+    finished = simulate(TRACE, "-f", str(manifest), "--seeds", "1", "--policy", "pilotlight", "--json", "-")
+    assert finished.returncode == 0, finished.stderr
+    body = json.loads(finished.stdout)
+    assert body["config"]["worlds"][0]["services"]["launch"]["limit"] == 8
+    assert body["config"]["policies"]["launch"]["pilotlight"]["*"]["stable_window_seconds"] == 6.0
+
+
+def test_a_recording_is_decided_again_and_then_run_by_another_policy(recording: Path) -> None:
+    finished = simulate("--from-recording", str(recording), "--set", "target-concurrency=2", "--seeds", "2")
+    assert finished.returncode == 0, finished.stderr
+    assert "recorded decisions come out the same in the simulator, byte for byte" in finished.stdout.replace("\n", " ")
+    assert "measured in the recording" in finished.stdout
+    assert "pilotlight costs" in finished.stdout or "not distinguishable" in finished.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "a TRACE is needed, or --from-recording FILE"),
+        (("missing.csv",), "missing.csv: No such file"),
+        ((TRACE, "--policy", "magic"), "'magic' is not a policy; there are pilotlight, fixed"),
+        ((TRACE, "--policy", "kpa", "--policy", "kpa"), "kpa is asked for twice"),
+        ((TRACE, "--policy", "hpa:speed=3"), "'speed' is not a key"),
+        ((TRACE, "--set", "target"), "--set target: is not KEY=VALUE"),
+        ((TRACE, "--set", "tarqet=3"), "did you mean target?"),
+        ((TRACE, "--model", "normal:1s"), "there are measured, fixed"),
+        ((TRACE, "--slo", "speed=3"), "there are latency and ttft"),
+        ((TRACE, "--profile", "vison"), "there is no profile 'vison'; there are vision"),
+        ((TRACE, "--sweep", "speed=1..2"), "'speed' cannot be varied; there are startup"),
+        ((TRACE, "--price", "free"), "is not a price"),
+        ((TRACE, "--warm-up", "2h"), "launch has"),
+        ((TRACE, "--report", "/nowhere/out.html"), "there is no directory /nowhere"),
+        ((TRACE, "--json", "-", "--csv", "-"), "stdout can take one of them"),
+        ((TRACE, "-f", "missing.yaml"), "does not exist"),
+        (("poisson:rate=1,span=1m",), "--model exponential:0.5s"),
+        ((TRACE, "--from-recording", "run.jsonl"), "leave TRACE out"),
+        (("--from-recording", TRACE), "is not a recording"),
+        ((TRACE, "--seeds", "10000", "--sweep", "load=0.1..4/100"), "runs; 100000 are allowed"),
+        ((TRACE, TRACE), "a TRACE is given twice"),
+    ],
+)
+def test_a_mistake_is_named_and_no_traceback_is_shown(arguments: Sequence[str], said: str) -> None:
+    finished = simulate(*arguments)
+    assert finished.returncode == 1
+    assert said in finished.stderr
+    assert all(line.startswith("pilotlight: error: ") for line in finished.stderr.splitlines())
+    assert finished.stdout == ""
+
+
+def test_ctrl_c_ends_it_and_everything_that_it_started() -> None:
+    command = [sys.executable, "-m", "pilotlight.entry", "simulate", TRACE, "--profile", "vision", "--seeds", "5000",
+               "--policy", "pilotlight", "--workers", "2"]  # fmt: skip
+    process = subprocess.Popen(
+        command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        wait_for("workers", lambda: len(_children(process.pid)) >= 2, 200)
+        workers = _children(process.pid)
+        os.kill(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    finally:
+        if process.poll() is None:
+            process.kill()
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    wait_for("workers to be gone", lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), 30)
+
+
+def _children(pid: int) -> list[int]:
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for task in tasks for child in task.read_text().split()]
