@@ -52,6 +52,8 @@ GRACE_SECONDS = 30.0
 # From an order to a running container, median of the pods' log.
 SCHEDULE_SECONDS = 3.1
 MOST_PODS = 10
+# Fewer requests are simulated in less time than compiling takes; the results are the same.
+_WORTH_COMPILING = 1000
 # How long each keeps idle pods after it begins: panic, in which AIBrix's KPA begins, and its delay; the HPA's window.
 _KEEPS_IDLE_PODS: Mapping[str, float] = {"kpa": 60.0 + 180.0, "hpa": 300.0}
 
@@ -197,7 +199,14 @@ def predict(run: MeasuredRun, tokens: Floats, start_seconds: float, *, replay: b
     lead = 0.0 if replay else lead_of(run)
     policy = Replay(run) if replay else make_policy(autoscaler_of(run))
     load = OfferedLoad(run.name, run.sent, tokens, lead, float(run.changed[-1]))
-    over = simulate(_scenario(run, start_seconds), load, [policy], warm_up=lead, keep_latencies=len(run.sent))
+    over = simulate(
+        _scenario(run, start_seconds),
+        load,
+        [policy],
+        warm_up=lead,
+        keep_latencies=len(run.sent),
+        compiled=None if len(run.sent) > _WORTH_COMPILING else False,
+    )
     service = over.results.services[0]
     done = service.outcomes[Outcome.COMPLETED]
     latency = service.latency_warm + service.latency_cold
