@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
-from tests.kubernetes.requests_sent import Outcome, ask, lost, new_connections, took
+from tests.kubernetes.requests_sent import PATIENCE, Outcome, ask, lost, new_connections, took
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,20 +29,22 @@ class Sent:
 class Clients:
     """Requests to one URL, each over a connection of its own."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, patience: float = PATIENCE) -> None:
+        """`patience`: seconds after which a client gives up."""
         self._url = url
+        self._patience = patience
         self.sent: list[Sent] = []
         self.under_way = 0
 
     async def burst(self, count: int) -> None:
         """So many requests at the same moment; returns when all are over."""
-        async with new_connections() as session:
+        async with new_connections(self._patience) as session:
             await asyncio.gather(*(self._ask(session) for _ in range(count)))
 
     @asynccontextmanager
     async def steadily(self, every: float) -> AsyncIterator[None]:
         """One request each `every` seconds, however long they take; at the end the last ones are waited for."""
-        async with new_connections() as session, asyncio.TaskGroup() as group:
+        async with new_connections(self._patience) as session, asyncio.TaskGroup() as group:
             sending = group.create_task(self._send(session, every, group))
             try:
                 yield

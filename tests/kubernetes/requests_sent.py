@@ -12,7 +12,7 @@ import aiohttp
 
 from tests.kubernetes.managed_service import QUESTION
 
-_PATIENCE = 90.0
+PATIENCE = 90.0
 _BEFORE_NEXT_CONNECT = 0.2
 
 
@@ -44,10 +44,10 @@ async def ask(session: aiohttp.ClientSession, url: str, connect_for: float = 0.0
             return Outcome(0, time.monotonic() - began, f"{type(error).__name__}: {error}")
 
 
-def new_connections() -> aiohttp.ClientSession:
+def new_connections(patience: float = PATIENCE) -> aiohttp.ClientSession:
     """A client that makes a connection for each request."""
     connector = aiohttp.TCPConnector(limit=0, force_close=True)
-    return aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=_PATIENCE))
+    return aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=patience))
 
 
 async def burst(url: str, requests: int) -> list[Outcome]:

@@ -53,7 +53,7 @@ class Resource:
 class Patience:
     """Seconds, where nothing else is said.
 
-    first_pause, longest_pause  between tries, doubling
+    first_pause, longest_pause  between tries, doubling; what a server that was away takes to be seen again
     page           objects in one page of a list
     list_within    for one page, with all its tries
     watch_seconds  the server ends a watch after this, up to twice as long, so that not all end together
@@ -66,7 +66,7 @@ class Patience:
     """
 
     first_pause: float = 0.1
-    longest_pause: float = 10.0
+    longest_pause: float = 5.0
     page: int = 250
     list_within: float = 60.0
     watch_seconds: int = 300
