@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -47,7 +48,11 @@ def main(arguments: Sequence[str]) -> int:
             system.apply(_loads())
             print(f"{system.name} is installed", flush=True)
         surroundings = Surroundings()
-        measured = _measured(Bench(cluster), systems, options.wakes, options.bursts)
+        measured = Measured()
+        try:
+            _measure(measured, Bench(cluster), systems, options.wakes, options.bursts)
+        except KeyboardInterrupt:
+            measured.failures.append("it was told to end before all was measured")
     text = section(measured, surroundings.text(), REQUESTS)
     print(text)
     if options.write:
@@ -65,8 +70,7 @@ def _loads() -> tuple[Load, ...]:
     return (*woken, *(Load(f"burst-{number}", 0.0, _WORK_SECONDS, _REPLICAS) for number in range(_BURST_SERVICES)))
 
 
-def _measured(bench: Bench, systems: Sequence[System], wakes: int, bursts: int) -> Measured:
-    measured = Measured()
+def _measure(measured: Measured, bench: Bench, systems: Sequence[System], wakes: int, bursts: int) -> None:
     for number in range(wakes):
         for kind, (short, _, share) in _KINDS.items():
             if number >= wakes * share:
@@ -96,7 +100,6 @@ def _measured(bench: Bench, systems: Sequence[System], wakes: int, bursts: int) 
                 continue
             measured.add_burst(system.name, burst)
             print(f"burst {number + 1} {system.name}: {burst}", flush=True)
-    return measured
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -110,4 +113,6 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    # What was measured until then is shown, and the cluster taken down.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(main(sys.argv[1:]))
