@@ -32,7 +32,10 @@ def main(arguments: Sequence[str]) -> int:
         os.environ.setdefault("PILOTLIGHT_CLUSTER_NAME", "benchscale")
         with Cluster.up(nodes=1, grace=_GRACE) as cluster:
             measured = live.measure(cluster, options.services, options.seconds, options.passes)
-    grown = [growth.measure(services) for services in options.growth]
+    grown = []
+    for services in options.growth:
+        grown.append(growth.measure(services))
+        print(grown[-1], flush=True)
     text = section(measured, grown, surroundings.text())
     print(text)
     if options.write:
