@@ -12,6 +12,7 @@ from autoscaler.decide.backlog import track_backlog, waiting_weight
 from autoscaler.decide.backlog_load import BacklogLoad
 from autoscaler.decide.decide import decide
 from autoscaler.decide.decision import Decision
+from autoscaler.decide.repeats import repeated, repeats_until
 from autoscaler.decide.state import Backlog, Readings, State, initial_state
 from autoscaler.policy.scaling_policy import Improvements, Metric, ScalingPolicy
 from autoscaler.signals.observation import Observation
@@ -69,6 +70,17 @@ class Decider:
         )
         decision, self._state = decide(policy, readings, state, now, self.service)
         return decision
+
+    def repeats_until(self, observation: Observation, decision: Decision) -> float | None:
+        """Up to when the decision just made on this observation can only repeat: see `repeats`."""
+        if self._state is None:
+            return None
+        return repeats_until(self._policy, self._state, observation, decision, self._stable.most())
+
+    def repeat(self, observation: Observation, at: float) -> None:
+        """Take it that the last decision was made again, up to `at`; only within what `repeats_until` said."""
+        if self._state is not None and at > self._state.at:
+            self._state = repeated(self._state, observation, at)
 
     def change_policy(self, policy: ScalingPolicy) -> None:
         """Decide by another policy from the next step on. Windows are resized and keep what they hold; the state stays.

@@ -59,6 +59,10 @@ class Window(Protocol):
         """Nothing was written for longer than the window: its average means nothing."""
         ...
 
+    def most(self) -> float:
+        """At least the largest second that any average from now on can hold of what was written so far."""
+        ...
+
     def resize(self, seconds: int, how: Resize) -> None:
         """Change the length, keeping the newest seconds."""
         ...
@@ -117,6 +121,10 @@ class _Ring:
     def empty(self, now: int) -> bool:
         """Strictly more than the window has passed since the last write."""
         return self._last is None or now - self._last > self.seconds
+
+    def most(self) -> float:
+        """See Window.most."""
+        return max(self._buckets)
 
     def _newest_first(self) -> list[float]:
         last, size = self._last, self.seconds

@@ -9,12 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoscaler.decide.decision import Decision
+from autoscaler.decide.records import DecisionRecord, record_line
 from autoscaler.policy.scaling_policy import Improvements, ScalingPolicy
 from simulations.plant.interface import Observed
 from simulations.policies.interface import Order
 from simulations.policies.pilotlight import Pilotlight, pilotlight
 from simulations.run import simulate
-from simulations.scenario import MeasuredSeconds, MetricsPath, Scenario, ServiceSpec, StartDraws
+from simulations.scenario import Clients, MeasuredSeconds, MetricsPath, Scenario, ServiceSpec, StartDraws, constant
 from tests.unit.simulations.plant.plant_worlds import Arrivals, plain
 
 OURS = ScalingPolicy(target=1.0, target_utilization=1.0, container_concurrency=1, stable_window_seconds=20.0)
@@ -44,35 +45,52 @@ class Awake:
         return Order(order.replicas, order.activator_in_path, decision=order.decision)
 
 
-def scenario(metrics: MetricsPath | None = None) -> Scenario:
-    spec = ServiceSpec("chat", MeasuredSeconds(3.0), StartDraws.of("15 s", 15.0), limit=1)
+def scenario(metrics: MetricsPath | None = None, *, start: float = 15.0, clients: Clients | None = None) -> Scenario:
+    draws = StartDraws("a start", runtime=constant(start / 3), engine=constant(2 * start / 3))
+    spec = ServiceSpec("chat", MeasuredSeconds(3.0), draws, limit=1, clients=clients or Clients())
     return Scenario((spec,), metrics=metrics or MetricsPath())
 
 
-@settings(max_examples=15, deadline=None)
+REQUESTS = st.lists(
+    st.tuples(st.floats(0.0, 700.0) | st.integers(0, 350).map(lambda k: 2.0 * k), st.floats(0.0, 200.0)), max_size=5
+)
+
+
+@settings(max_examples=40, deadline=None)
 @given(
-    st.lists(st.floats(0.0, 700.0), max_size=5),
+    REQUESTS,
     st.sampled_from(POLICIES),
-    st.sampled_from([MetricsPath(0.0), MetricsPath(0.5), MetricsPath(3.0)]),
+    st.sampled_from([MetricsPath(0.0), MetricsPath(0.5), MetricsPath(3.0), MetricsPath(0.5, loss=0.3)]),
+    st.sampled_from([0.0, 15.0, 150.0]),
+    st.sampled_from([Clients(), Clients(timeout=20.0, retries=1)]),
 )
 def test_steps_that_are_left_out_change_nothing(
-    arrivals: list[float], policy: ScalingPolicy, metrics: MetricsPath
+    requests: list[tuple[float, float]], policy: ScalingPolicy, metrics: MetricsPath, start: float, clients: Clients
 ) -> None:
-    trace = Arrivals(sorted(arrivals), span=1000.0)
-    decided: list[list[tuple[float, int]]] = [[], []]
+    requests.sort()
+    trace = Arrivals([at for at, _ in requests], [seconds for _, seconds in requests], span=1000.0)
+    world = scenario(metrics, start=start, clients=clients)
+    decided: list[list[str]] = [[], []]
 
-    def keep(decisions: list[tuple[float, int]], order: Order) -> None:
+    def keep(decisions: list[str], order: Order) -> None:
         assert isinstance(order.decision, Decision)
-        decisions.append((order.decision.at, order.decision.desired))
+        decisions.append(record_line(DecisionRecord(order.decision)))
 
     resting = simulate(
-        scenario(metrics), trace, pilotlight(policy), watch=lambda observed, order: keep(decided[0], order)
+        world, trace, pilotlight(policy), compiled=False, watch=lambda observed, order: keep(decided[0], order)
     )
-    awake = simulate(scenario(metrics), trace, [Awake(policy)], watch=lambda observed, order: keep(decided[1], order))
+    awake = simulate(
+        world, trace, [Awake(policy)], compiled=False, watch=lambda observed, order: keep(decided[1], order)
+    )
     assert plain(resting.results) == plain(awake.results)
     assert set(decided[0]) <= set(decided[1])
-    if len(arrivals) < 3 and policy.min_replicas == 0:
-        assert resting.steps < awake.steps
+
+
+def test_a_service_that_is_alone_with_a_long_request_is_asked_a_few_times_a_day() -> None:
+    trace = Arrivals([1000.0], [3000.0], span=86_400.0)
+    run = simulate(scenario(start=300.0), trace, pilotlight(OURS), compiled=False)
+    assert run.results.services[0].latency_sum == pytest.approx(3300.0)
+    assert run.steps < 60  # a step each hundred seconds while a replica is there, and a few around each change
 
 
 def test_a_service_goes_from_zero_to_one_and_back() -> None:
@@ -83,7 +101,7 @@ def test_a_service_goes_from_zero_to_one_and_back() -> None:
         assert order.decision is not None
         decisions.append(order.decision)
 
-    over = simulate(scenario(), trace, pilotlight(OURS), watch=keep)
+    over = simulate(scenario(), trace, pilotlight(OURS), compiled=False, watch=keep)
     changes = [decision for before, decision in pairwise(decisions) if before.desired != decision.desired]
     assert [(decision.reason.value, decision.desired) for decision in changes] == [("wake", 1), ("sleep", 0)]
     assert changes[0].at == 100.0
