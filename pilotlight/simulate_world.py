@@ -221,7 +221,8 @@ def _warm_up(given: argparse.Namespace, trace: Trace) -> float:
     else:
         wanted = given.warm_up
     width = bin_width(trace.span)
-    return math.floor(wanted / width) * width
+    whole = math.ceil(wanted / width) * width
+    return whole if whole < trace.span else 0.0
 
 
 def _assumptions(

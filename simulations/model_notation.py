@@ -105,6 +105,11 @@ def _batching(given: dict[str, str], census: Census) -> ContinuousBatching:
     )
 
 
+def short_time(what: str, key: str, text: str) -> float:
+    """A time more than 0 that may be in milliseconds: 250ms, 0.25, 2s, 1m. Raises ModelError, which names `what`."""
+    return _seconds(what, key, text)
+
+
 def _split(rest: str) -> tuple[str, str]:
     """The value that stands first without a key, and the pairs after it."""
     first, _, others = rest.partition(",")
