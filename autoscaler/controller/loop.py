@@ -41,6 +41,8 @@ _log = logging.getLogger(__name__)
 
 _WARM_UP_LOOK = 0.1
 _WATCH_PAUSE = 0.5
+# By as much at most, as the event loop counts in milliseconds. Who then waited for the rest would spin.
+_TIMERS_ARE_EARLY = 0.001
 
 
 @dataclass(eq=False, slots=True)
@@ -239,9 +241,9 @@ class Controller:
                 await asyncio.sleep(max(0.0, min(again, due) - clock()))
                 running.urgent.clear()
                 again = clock() + self._cadence.urgent_gap
-            if clock() >= due:
+            if clock() >= due - _TIMERS_ARE_EARLY:
                 # Periods that were missed, because the machine slept, are not made up for.
-                due += period * (1 + (clock() - due) // period)
+                due += period * (1 + max(0.0, clock() - due) // period)
             if urgent or not running.control.slumber.lasts(self._clock()):
                 self._evaluate(running)
 
