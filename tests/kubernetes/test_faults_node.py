@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from tests.cluster.cluster import Cluster
 from tests.kubernetes.client_load import Clients
 from tests.kubernetes.controllers import Controllers, Pod, eventually, pods
-from tests.kubernetes.installation import ACTIVATOR, Installation
+from tests.kubernetes.installation import ACTIVATOR, CONTROLLER, NAMESPACE, Installation
 from tests.kubernetes.managed_service import ManagedService, inference_service
 
 MODEL = ("--service-seconds=0.1", "--slots=4", "--load-seconds=0.3")
@@ -33,6 +33,7 @@ async def test_a_lost_node_takes_leader_and_activator_along_and_both_are_followe
         await serves.awake(1)
         steady, woken = Clients(serves.infer), Clients(sleeps.infer)
         async with steady.steadily(every=0.2):
+            await spread(inside, controllers)
             other = await leading_on(controllers, LOST)
             dead = next(a for a in (await asyncio.to_thread(pods, inside, ACTIVATOR)).values() if a.node == LOST)
             await sleeps.asleep()
@@ -58,6 +59,20 @@ async def test_a_lost_node_takes_leader_and_activator_along_and_both_are_followe
         assert [event for event in controllers.scales(serves.name, mark) if event.replicas == 0] == []
 
 
+async def spread(cluster: Cluster, controllers: Controllers) -> None:
+    """Have one controller and one activator on each node, as they are when nothing was replaced yet."""
+    for component in (CONTROLLER, ACTIVATOR):
+        for _ in range(4):
+            await controllers.settled()
+            found = list((await asyncio.to_thread(pods, cluster, component)).values())
+            if len({pod.node for pod in found}) == len(found):
+                break
+            moved = found[0].name
+            await asyncio.to_thread(cluster.kubectl, "delete", "pod", moved, "-n", NAMESPACE, "--wait=false")
+        else:
+            raise AssertionError(f"{component} does not spread over the nodes")
+
+
 async def leading_on(controllers: Controllers, node: int) -> Pod:
     """Have a controller on that node lead; the other one is returned."""
     leader, other = await controllers.settled()
@@ -72,7 +87,7 @@ async def leading_on(controllers: Controllers, node: int) -> Pod:
 
 async def since(began: float, condition: Callable[[], Awaitable[bool]]) -> float:
     """Wait for it; seconds since then."""
-    await eventually(condition, 30.0, "it")
+    await eventually(condition, 30.0, "what follows a loss")
     return time.time() - began
 
 

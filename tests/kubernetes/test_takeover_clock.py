@@ -6,6 +6,7 @@ have the right time. The clock that is wrong is the one that tells the time of d
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import subprocess
@@ -71,6 +72,8 @@ async def test_a_controller_whose_clock_is_wrong_decides_as_any_other(
         ManagedService(installed, steady_body) as serves,
         ManagedService(installed, inference_service("wakes-in-time", policy=POLICY, arguments=MODEL)) as sleeps,
     ):
+        await serves.awake(1)
+        await asyncio.sleep(2.0)  # until every node leads connections to it
         mark = inside.audit.mark()
         steady, woken = Clients(serves.infer), Clients(sleeps.infer)
         async with steady.steadily(every=0.2):

@@ -195,7 +195,7 @@ class Activation:
     async def lead(self) -> None:
         """Make it so, until cancelled."""
         await self.synced.wait()
-        self._store.forget_silence()
+        self._store.listen_anew()
         self._settle_ports()
         for followed in self._followed.values():
             followed.state.wish = None

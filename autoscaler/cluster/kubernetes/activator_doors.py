@@ -8,9 +8,12 @@ each activator speaks every second, knows it within some.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 
 from autoscaler.cluster.kubernetes.activator_pods import ActivatorPod
+
+# An activator looks for who leads twice a second, and finds him when kube-proxy has.
+_SILENCES_OF_A_BEGINNING = 5
 
 
 class ActivatorDoors:
@@ -22,6 +25,7 @@ class ActivatorDoors:
         self._changed = changed
         self._still_open_seconds = still_open
         self._silent_after = silent_after
+        self._first_heard_within = _SILENCES_OF_A_BEGINNING * silent_after
         self._closing: dict[str, asyncio.TimerHandle] = {}
         self._falling_silent: dict[str, asyncio.TimerHandle] = {}
         self._silent: set[str] = set()
@@ -57,10 +61,14 @@ class ActivatorDoors:
             later = asyncio.get_running_loop().call_later(self._silent_after, self._falls_silent, name)
             self._falling_silent[name] = later
 
-    def forget_silence(self) -> None:
-        """Nobody is known to be silent: whoever begins to lead has not heard anybody yet."""
+    def listen_anew(self, names: Iterable[str]) -> None:
+        """Nobody is known to be silent, because who begins to lead has not heard anybody yet; but of those that there
+        are each has to be heard within some seconds."""
         for name in (*self._silent, *self._falling_silent):
             self._speaks(name)
+        for name in names:
+            later = asyncio.get_running_loop().call_later(self._first_heard_within, self._falls_silent, name)
+            self._falling_silent[name] = later
 
     def _speaks(self, name: str) -> bool:
         _cancel(self._falling_silent, name)

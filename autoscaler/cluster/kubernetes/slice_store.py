@@ -51,7 +51,7 @@ class Store(Protocol):
         """An activator is connected to the controller, or its connection has ended without a word."""
         ...
 
-    def forget_silence(self) -> None:
+    def listen_anew(self) -> None:
         """Nobody has been heard yet."""
         ...
 
@@ -112,9 +112,10 @@ class SliceStore:
         """See Store."""
         self._doors.heard(name, speaks=speaks)
 
-    def forget_silence(self) -> None:
+    def listen_anew(self) -> None:
         """See Store."""
-        self._doors.forget_silence()
+        self._doors.listen_anew([pod.name for pod in self._pods.facts.values()])
+        self._pods_changed()
 
     def _pods_changed(self) -> None:
         # While a first list is taken in, half of them would look like all of them.

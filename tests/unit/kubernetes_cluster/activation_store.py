@@ -44,7 +44,7 @@ class MemoryStore:
     def activator_heard(self, name: str, *, speaks: bool) -> None:
         """Who is named is said by `activators_changed` alone."""
 
-    def forget_silence(self) -> None:
+    def listen_anew(self) -> None:
         """Nobody is silent here."""
 
     def put(self, namespace: str, facts: SliceFacts) -> None:

@@ -123,6 +123,15 @@ async def test_who_begins_to_lead_takes_nobody_for_silent(api: MemoryApi, store:
     api.put(ACTIVATORS, pod("2", ready=True))
     store.activator_heard("2", speaks=False)
     await named.until(["10.1.0.1"])
-    store.forget_silence()
-    api.put(ACTIVATORS, pod("3", ready=True))
-    await named.until(["10.1.0.1", "10.1.0.2", "10.1.0.3"])
+    store.listen_anew()
+    await named.until(["10.1.0.1", "10.1.0.2"])
+
+
+async def test_one_that_was_lost_with_who_led_before_is_missed_by_who_leads_now(
+    api: MemoryApi, store: SliceStore, named: Named
+) -> None:
+    api.put(ACTIVATORS, pod("2", ready=True))
+    await named.until(["10.1.0.1", "10.1.0.2"])
+    store.listen_anew()
+    store.activator_heard("1", speaks=True)
+    await named.until(["10.1.0.1"])
