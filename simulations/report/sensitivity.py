@@ -23,7 +23,7 @@ def tornado_chart(swept: Sequence[SweptPolicy], key: str) -> str:
     rows.sort(key=lambda row: row[1] - row[2])
     base = _of(rows[0][0].base, key).mean
     least, most = min(base, *(row[1] for row in rows)), max(base, *(row[2] for row in rows))
-    x = Scale(least, most, 190.0, 880.0)
+    x = Scale(least, most, 190.0, 730.0)
     parts = []
     for at, (each, low, high) in enumerate(rows):
         top = 8.0 + _ROW * at
