@@ -56,6 +56,8 @@ def repeats_until(
     backlog = state.backlog
     if replicas != _ONE_READY or backlog.draining or backlog.most or not _path_is_settled(policy, target):
         return None
+    if backlog.last is not None and backlog.last >= math.floor(observation.at):
+        return None  # what its seconds count is put right once more when it is over, by what is remembered then
     if load > 0.0:
         return math.inf if state.activity is Activity.ACTIVE else None
     return _idles_until(policy, state, most_load)

@@ -8,12 +8,8 @@ from typing import cast
 
 import numpy as np
 
+from simulations.plant.codes import BUCKETS, HISTOGRAMS, INFINITE, NONE, STARTS_KEPT
 from simulations.plant.records import (
-    BUCKETS,
-    HISTOGRAMS,
-    INFINITE,
-    NONE,
-    STARTS_KEPT,
     BatchPlace,
     Bin,
     Event,

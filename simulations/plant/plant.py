@@ -7,13 +7,7 @@ from typing import Protocol, cast
 
 import numpy as np
 
-from simulations.plant.compile import can_compile, compiled_core, plain_core
-from simulations.plant.core.tell import HEAD
-from simulations.plant.demand import Feed, Rows
-from simulations.plant.initial import BIN_LIMIT, bin_width, initial_state
-from simulations.plant.interface import F8, Observed, Results
-from simulations.plant.observe import Observer
-from simulations.plant.records import (
+from simulations.plant.codes import (
     ARRIVED,
     INFINITE,
     MORE_ROWS,
@@ -22,15 +16,14 @@ from simulations.plant.records import (
     STARTS_KEPT,
     TELLS_ARRIVALS,
     TELLS_CHANGES,
-    BatchPlace,
-    Event,
-    Group,
-    Replica,
-    Request,
-    Row,
-    Service,
-    World,
 )
+from simulations.plant.compile import can_compile, compiled_core, plain_core
+from simulations.plant.core.tell import HEAD
+from simulations.plant.demand import Feed, Rows
+from simulations.plant.initial import BIN_LIMIT, bin_width, initial_state
+from simulations.plant.interface import F8, Observed, Results
+from simulations.plant.observe import Observer
+from simulations.plant.records import BatchPlace, Event, Group, Replica, Request, Row, Service, World
 from simulations.plant.storage import grown, numbers, objects
 from simulations.plant.summary import summary
 from simulations.scenario import Scenario, ScenarioError

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from simulations.plant.core.areas import touch_load, touch_replicas
-from simulations.plant.core.engine import engine_event
-from simulations.plant.core.heap import pop
-from simulations.plant.core.life import life_event, order
-from simulations.plant.core.nodes import count_nodes, node_idle, transfer_event
-from simulations.plant.core.requests import alarm, attempt, come, complete, pump
-from simulations.plant.records import (
+from simulations.plant.codes import (
     ALARM,
     ARRIVED,
     DONE,
@@ -24,8 +18,14 @@ from simulations.plant.records import (
     RUNNING,
     TOLD,
     TRANSFER,
-    State,
 )
+from simulations.plant.core.areas import touch_load, touch_replicas
+from simulations.plant.core.engine import engine_event
+from simulations.plant.core.heap import pop
+from simulations.plant.core.life import life_event, order
+from simulations.plant.core.nodes import count_nodes, node_idle, transfer_event
+from simulations.plant.core.requests import alarm, attempt, come, complete, pump
+from simulations.plant.records import State
 
 
 def advance(p: State, until: float) -> int:

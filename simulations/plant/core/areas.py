@@ -6,7 +6,8 @@ second, apart from the bins and the seconds of the ring that it fills.
 
 from __future__ import annotations
 
-from simulations.plant.records import NONE, READY, State
+from simulations.plant.codes import NONE, READY
+from simulations.plant.records import State
 
 
 def touch_load(p: State, s: int, now: float) -> None:

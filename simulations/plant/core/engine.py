@@ -12,20 +12,10 @@ to the front of the backlog, and later reads its prompt and what it had made ane
 
 from __future__ import annotations
 
+from simulations.plant.codes import CACHE_SHARE, DECODING, DONE, ENGINE, INFINITE, NONE, READING, RUNNING, WAITING
 from simulations.plant.core.areas import cached_tokens, turns_by
 from simulations.plant.core.heap import push
-from simulations.plant.records import (
-    CACHE_SHARE,
-    DECODING,
-    DONE,
-    ENGINE,
-    INFINITE,
-    NONE,
-    READING,
-    RUNNING,
-    WAITING,
-    State,
-)
+from simulations.plant.records import State
 
 
 def enter_engine(p: State, i: int, r: int, now: float) -> None:

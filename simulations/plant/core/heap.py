@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import math
 
-from simulations.plant.records import (
-    BUCKETS,
-    EVENT_KINDS,
-    LOWEST_OCTAVE,
-    PER_OCTAVE,
-    PHASES,
-    State,
-)
+from simulations.plant.codes import BUCKETS, EVENT_KINDS, LOWEST_OCTAVE, PER_OCTAVE, PHASES
+from simulations.plant.records import State
 
 
 def push(p: State, at: float, kind: int, who: int) -> None:

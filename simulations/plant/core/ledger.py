@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from simulations.plant.core.areas import bin_of
-from simulations.plant.core.heap import bucket, counted, push, share
-from simulations.plant.records import (
+from simulations.plant.codes import (
     AWAY,
     BUCKETS,
     COMPLETED,
@@ -17,8 +15,10 @@ from simulations.plant.records import (
     TIMED_OUT,
     WINDOW_LEAST,
     WINDOW_SECONDS,
-    State,
 )
+from simulations.plant.core.areas import bin_of
+from simulations.plant.core.heap import bucket, counted, push, share
+from simulations.plant.records import State
 
 
 def end_attempt(p: State, i: int, outcome: int, now: float) -> None:

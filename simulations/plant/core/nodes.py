@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from simulations.plant.codes import INFINITE, LIFE, NODE_IDLE, NONE, P_NODE, TRANSFER
 from simulations.plant.core.heap import phase_seconds, push
-from simulations.plant.records import INFINITE, LIFE, NODE_IDLE, NONE, P_NODE, TRANSFER, State
+from simulations.plant.records import State
 
 
 def place(p: State, r: int, now: float) -> bool:

@@ -6,7 +6,8 @@ to the next group or to a new one between: O(1), however many replicas there are
 
 from __future__ import annotations
 
-from simulations.plant.records import NONE, State
+from simulations.plant.codes import NONE
+from simulations.plant.records import State
 
 
 def most_room(p: State, s: int) -> int:

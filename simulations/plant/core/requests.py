@@ -7,13 +7,7 @@ random and wait in the queue proxies.
 
 from __future__ import annotations
 
-from simulations.plant.core.areas import bin_of, touch_load
-from simulations.plant.core.engine import begin, enter_engine, has_slot, leave_engine
-from simulations.plant.core.heap import counted, push
-from simulations.plant.core.ledger import end_attempt
-from simulations.plant.core.ready import most_room, one_less, one_more
-from simulations.plant.records import (
-    ALARM,
+from simulations.plant.codes import (
     COMPLETED,
     DRAINING,
     HELD,
@@ -25,11 +19,16 @@ from simulations.plant.records import (
     REFUSED_FULL,
     REFUSED_NO_ENDPOINT,
     TELLS_ARRIVALS,
-    TELLS_CHANGES,
     TIMED_OUT,
     WAITING,
-    State,
 )
+from simulations.plant.core.areas import bin_of, touch_load
+from simulations.plant.core.engine import begin, enter_engine, has_slot, leave_engine
+from simulations.plant.core.heap import counted, push
+from simulations.plant.core.hold import changed, held_until, hold, set_alarm, unhold
+from simulations.plant.core.ledger import end_attempt
+from simulations.plant.core.ready import most_room, one_less, one_more
+from simulations.plant.records import State
 
 
 def come(p: State, now: float) -> None:
@@ -112,41 +111,6 @@ def any_ready(p: State, s: int, i: int) -> int:
         r = p.replicas[r].next
 
 
-def hold(p: State, i: int) -> None:
-    """It waits in the activator, which tells the controller when nothing is ready (`activator.dispatch._announce`)."""
-    request = p.requests[i]
-    service = p.services[request.service]
-    request.state = HELD
-    request.behind = NONE
-    if service.held == 0:
-        service.first_held = i
-    else:
-        p.requests[service.last_held].behind = i
-    service.last_held = i
-    service.held += 1
-    if service.ready == 0:
-        request.cold = 1
-        announce(p, request.service)
-
-
-def announce(p: State, s: int) -> None:
-    """With the first who waits for an endpoint, and each time that there are twice as many."""
-    service = p.services[s]
-    if service.held >= service.announce_at:
-        service.announce_at = 2 * service.held
-        if service.tells:
-            p.world[0].told = s
-            p.world[0].found_nobody = 1
-
-
-def changed(p: State, s: int, now: float) -> None:
-    """Something has happened to the service, so that what was told of it last may be true no longer."""
-    service = p.services[s]
-    service.changed_at = now
-    if service.tells == TELLS_CHANGES:
-        p.world[0].told = s
-
-
 def pump(p: State, s: int, now: float) -> None:
     """Hand out what can be handed out."""
     service = p.services[s]
@@ -157,18 +121,6 @@ def pump(p: State, s: int, now: float) -> None:
         touch_load(p, s, now)
         i = unhold(p, s)
         deliver(p, i, r, now)
-
-
-def unhold(p: State, s: int) -> int:
-    """Take the first out of the hold."""
-    service = p.services[s]
-    i = service.first_held
-    service.first_held = p.requests[i].behind
-    service.held -= 1
-    if service.held == 0:
-        service.last_held = NONE
-        service.announce_at = 1
-    return i
 
 
 def deliver(p: State, i: int, r: int, now: float) -> None:
@@ -269,34 +221,6 @@ def complete(p: State, i: int, now: float) -> None:
     end_attempt(p, i, COMPLETED, now)
 
 
-def held_until(p: State, s: int, i: int) -> float:
-    """When a request may be held no longer (`activator.hold._deadline`)."""
-    request, service = p.requests[i], p.services[s]
-    first = service.hold_no_endpoint if service.hold_no_endpoint > 0.0 else INFINITE
-    second = service.hold_full if service.hold_full > 0.0 else INFINITE
-    budget = second if service.ready > 0 else first
-    return min(max(request.sent_at, service.regime_since) + budget, request.sent_at + first + second)
-
-
-def next_deadline(p: State, s: int) -> float:
-    """When somebody has waited too long: a held request, or the client of the oldest."""
-    service = p.services[s]
-    at = INFINITE
-    if service.held > 0:
-        at = held_until(p, s, service.first_held)
-    if service.timeout > 0.0 and service.oldest != NONE:
-        at = min(at, p.requests[service.oldest].sent_at + service.timeout)
-    return at
-
-
-def set_alarm(p: State, s: int) -> None:
-    """See to it that an event is there by the next deadline."""
-    at = next_deadline(p, s)
-    if at < p.services[s].alarm_at:
-        p.services[s].alarm_at = at
-        push(p, at, ALARM, s)
-
-
 def alarm(p: State, s: int, now: float) -> None:
     """Who has waited too long is refused, or gives up."""
     service = p.services[s]
@@ -304,32 +228,18 @@ def alarm(p: State, s: int, now: float) -> None:
         return
     service.alarm_at = INFINITE
     touch_load(p, s, now)
-    changed(p, s, now)
     while service.timeout > 0.0 and service.oldest != NONE:
         i = service.oldest
         if p.requests[i].sent_at + service.timeout > now:
             break
         if p.requests[i].state == HELD:
             unhold(p, s)
+            changed(p, s, now)
         else:
             release(p, i, now)
         end_attempt(p, i, TIMED_OUT, now)
     while service.held > 0 and held_until(p, s, service.first_held) <= now:
         i = unhold(p, s)
+        changed(p, s, now)
         end_attempt(p, i, REFUSED_FULL if service.ready > 0 else REFUSED_NO_ENDPOINT, now)
     set_alarm(p, s)
-
-
-def regime_changed(p: State, s: int, now: float) -> None:
-    """The first replica is ready, or the last one is so no longer: everybody's clock begins again."""
-    service = p.services[s]
-    service.regime_since = now
-    service.announce_at = 1
-    if service.held > 0:
-        if service.ready == 0:
-            i = service.first_held
-            while i != NONE:
-                p.requests[i].cold = 1
-                i = p.requests[i].behind
-            announce(p, s)
-        set_alarm(p, s)

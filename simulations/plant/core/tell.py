@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import MutableSequence
 
+from simulations.plant.codes import NONE, WARMING
 from simulations.plant.core.areas import touch_load, touch_replicas
-from simulations.plant.core.life import be_ready, begin_replica
+from simulations.plant.core.life import begin_replica
 from simulations.plant.core.nodes import place
-from simulations.plant.records import NONE, WARMING, State
+from simulations.plant.core.start import be_ready
+from simulations.plant.records import State
 
 # How many numbers come before the samples, of which each has four.
 HEAD = 26
