@@ -26,6 +26,8 @@ _log = logging.getLogger(__name__)
 _CONFLICT = 409
 _NOT_FOUND = 404
 _GIVE_UP_SECONDS = 1.0
+# No answer comes in so short a time; and what is left of a float's rounding is no time at all.
+_TOO_LATE_TO_ASK = 0.005
 
 
 def steady_clock() -> float:
@@ -104,7 +106,7 @@ class Elector:
         return ended
 
     async def _renew_while_possible(self) -> None:
-        while self.acts_for > 0.0:
+        while self.acts_for > _TOO_LATE_TO_ASK:
             await self._pause()
             if not await self._try() and self.leader != self.identity:
                 return
