@@ -25,6 +25,8 @@ from autoscaler.policy.scaling_policy import Metric, ScalingPolicy
 from autoscaler.signals.observation import Observation, ReplicaCounts
 from autoscaler.signals.windows import round_six
 
+# So late may a second be told whose readings are still taken for known.
+_LATEST_SECONDS = 8
 _NONE = ReplicaCounts(0, 0)
 _ONE_READY = ReplicaCounts(1, 1)
 _ONE_STARTING = ReplicaCounts(1, 0, starting=1)
@@ -56,8 +58,8 @@ def repeats_until(
     backlog = state.backlog
     if replicas != _ONE_READY or backlog.draining or backlog.most or not _path_is_settled(policy, target):
         return None
-    if backlog.last is not None and backlog.last >= math.floor(observation.at):
-        return None  # what its seconds count is put right once more when it is over, by what is remembered then
+    if backlog.last is not None and backlog.last >= math.floor(observation.at) - _LATEST_SECONDS:
+        return None  # what its seconds count is put right as the last of them are told, by what is remembered then
     if load > 0.0:
         return math.inf if state.activity is Activity.ACTIVE else None
     return _idles_until(policy, state, most_load)
