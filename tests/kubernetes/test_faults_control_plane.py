@@ -124,7 +124,7 @@ async def test_an_api_server_that_is_away_for_a_minute_and_has_forgotten_the_pas
             async def woke() -> bool:
                 return len(woken.sent) == 50
 
-            # Controller manager, scheduler and kubelet each look again after up to thirty seconds; until then no pod starts.
+            # Controller manager, scheduler and kubelet each wait for up to thirty seconds before they look again.
             await eventually(woke, 140.0, "whoever was held to be answered")
             served = time.monotonic() - back
             await controllers.settled()
