@@ -8,16 +8,17 @@ PACKAGES := pilotlight admission autoscaler activator queue_proxy simulations
 CODE := $(PACKAGES) tests benchmarks
 # What `make test` runs after the linters; TESTS=tests/unit runs only those.
 TESTS ?= tests
-# Minutes each: what a real cluster does when its parts fail, and the page on clusters followed to the letter.
-FAULTS := $(wildcard tests/kubernetes/test_faults_*.py tests/kubernetes/test_takeover_*.py tests/kubernetes/test_docs_*.py)
+# Minutes each: what a real cluster does when its parts fail, twenty wakes and sleeps, the page on clusters to the letter.
+LONG := $(wildcard tests/kubernetes/test_faults_*.py tests/kubernetes/test_takeover_*.py tests/kubernetes/test_docs_*.py \
+  tests/kubernetes/test_canary_*.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-faults lint cluster bench bench-dataplane bench-wake bench-scale bench-simulator docs lock clean
+.PHONY: help demo test test-long lint cluster bench bench-dataplane bench-wake bench-scale bench-simulator docs lock clean
 
 help:
 	@echo "make demo   three example services from zero through a burst and back, with a report"
 	@echo "make test   lint, types, import contracts and all tests"
-	@echo "make test-faults  what a real cluster does when its parts fail: a quarter of an hour more"
+	@echo "make test-long  what a real cluster does when its parts fail, twenty wakes and sleeps: a quarter of an hour more"
 	@echo "make lint   the first three of these alone"
 	@echo "make cluster  a real Kubernetes cluster of two nodes on this machine, with the image, until Ctrl-C"
 	@echo "make bench  what a proxied request and a wake cost"
@@ -37,14 +38,14 @@ test: lint $(VENV)/.mlserver
 ifeq ($(TESTS),tests)
 	$(BIN)/python -m tests.cluster prepare & \
 	$(BIN)/python -m pytest tests/unit --numprocesses=auto && wait && \
-	$(BIN)/python -m pytest tests --ignore=tests/unit $(FAULTS:%=--ignore=%)
+	$(BIN)/python -m pytest tests --ignore=tests/unit $(LONG:%=--ignore=%)
 else
 	$(BIN)/python -m pytest $(TESTS)
 endif
 
 # A quarter of an hour; needs what `make cluster` needs.
-test-faults: $(VENV)/.dev
-	$(BIN)/python -m pytest $(FAULTS)
+test-long: $(VENV)/.dev
+	$(BIN)/python -m pytest $(LONG)
 
 # Needs Linux, root and some packages, which it names: see tests/cluster/README.md.
 cluster: $(VENV)/.dev

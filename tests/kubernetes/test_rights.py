@@ -15,8 +15,8 @@ _RULES = {
     CONTROLLER: _MANIFESTS / "base" / "controller-rights.yaml",
     WEBHOOK: _MANIFESTS / "components" / "webhook" / "webhook-rights.yaml",
 }
-# Those with a target of their own (`make test-faults`): they use no right that the others do not.
-_APART = ("test_faults_", "test_takeover_", "test_docs_")
+# Those with a target of their own (`make test-long`): they use no right that the others do not.
+_APART = ("test_faults_", "test_takeover_", "test_docs_", "test_canary_")
 # Rights that no test of this folder has a use for, and who has.
 _NOT_USED_HERE = {
     CONTROLLER: {("scaledobjects", "watch")},  # KEDA is not installed, so a list says that there are none
