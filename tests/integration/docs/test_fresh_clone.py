@@ -1,4 +1,4 @@
-"""The README's two commands, in a fresh clone with an empty home and nothing set up."""
+"""The README's first command, in a fresh clone with an empty home and nothing set up. CI runs the second, in the same."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[3]
 
 
-@pytest.fixture(scope="module")
-def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("fresh") / "pilotlight"
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    folder = tmp_path / "pilotlight"
     subprocess.run(["git", "clone", "--quiet", str(REPOSITORY), str(folder)], check=True, timeout=60)
     return folder
 
@@ -43,11 +43,3 @@ def test_make_demo_sets_itself_up_and_loses_nothing(clone: Path) -> None:
     page = (clone / "demo-report.html").read_text()
     assert "<svg" in page
     assert "http://" not in page.replace("http://www.w3.org", "").replace("http://127.0.0.1", "")
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(300)
-def test_make_test_sets_itself_up(clone: Path) -> None:
-    finished = _make(clone, "test", "TESTS=tests/unit/policy")
-    assert finished.returncode == 0, finished.stdout[-3000:] + finished.stderr[-3000:]
-    assert " passed" in finished.stdout
