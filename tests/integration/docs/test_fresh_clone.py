@@ -1,4 +1,4 @@
-"""The README's first command, in a fresh clone with an empty home and nothing set up. CI runs the second, in the same."""
+"""The README's first command, in a fresh clone with an empty home; CI runs the second in the same."""
 
 from __future__ import annotations
 
