@@ -37,7 +37,7 @@ def _runtime() -> dict[str, object]:
             "containers": [
                 {
                     "name": "kserve-container",
-                    "image": "docker.io/seldonio/mlserver:1.7.1",
+                    "image": "seldonio/mlserver:1.7.1",
                     "command": [str(ENVIRONMENT / "mlserver"), "start", "/mnt/models"],
                     "env": [
                         *({"name": name, "value": str(port)} for name, port in ports.items()),
