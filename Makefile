@@ -9,8 +9,8 @@ CODE := $(PACKAGES) tests benchmarks
 # What `make test` runs after the linters; TESTS=tests/unit runs only those.
 TESTS ?= tests
 # Minutes each: what a real cluster does when its parts fail, twenty wakes and sleeps, the page on clusters to the letter.
-LONG := $(wildcard tests/kubernetes/test_faults_*.py tests/kubernetes/test_takeover_*.py tests/kubernetes/test_docs_*.py \
-  tests/kubernetes/test_canary_*.py)
+LONG := $(wildcard $(patsubst %,tests/kubernetes/test_%*.py,faults_ takeover_ docs_ canary_ cluster_lifetime cluster_scale \
+  kept_connections activation_path end_to_end_losses))
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-long lint cluster bench bench-dataplane bench-wake bench-scale bench-simulator docs lock clean

@@ -16,7 +16,10 @@ _RULES = {
     WEBHOOK: _MANIFESTS / "components" / "webhook" / "webhook-rights.yaml",
 }
 # Those with a target of their own (`make test-long`): they use no right that the others do not.
-_APART = ("test_faults_", "test_takeover_", "test_docs_", "test_canary_")
+_APART = (
+    "test_faults_", "test_takeover_", "test_docs_", "test_canary_", "test_cluster_lifetime", "test_cluster_scale",
+    "test_kept_connections", "test_activation_path", "test_end_to_end_losses",
+)  # fmt: skip
 # Rights that no test of this folder has a use for, and who has.
 _NOT_USED_HERE = {
     CONTROLLER: {("scaledobjects", "watch")},  # KEDA is not installed, so a list says that there are none
