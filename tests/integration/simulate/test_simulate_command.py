@@ -123,9 +123,11 @@ def test_a_mistake_is_named_and_no_traceback_is_shown(arguments: Sequence[str], 
 def test_ctrl_c_ends_it_and_everything_that_it_started() -> None:
     command = [sys.executable, "-m", "pilotlight.entry", "simulate", TRACE, "--profile", "vision", "--seeds", "5000",
                "--policy", "pilotlight", "--workers", "2"]  # fmt: skip
+    # As at a terminal: what a shell starts in the background, and all that comes of it, is deaf to Ctrl-C.
     process = subprocess.Popen(
-        command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
+        command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     try:
         wait_for("workers", lambda: len(_children(process.pid)) >= 2, 200)
         workers = _children(process.pid)
