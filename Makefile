@@ -10,7 +10,7 @@ CODE := $(PACKAGES) tests benchmarks
 TESTS ?= tests
 # Minutes each: what a real cluster does when its parts fail, twenty wakes and sleeps, the page on clusters to the letter.
 LONG := $(wildcard $(patsubst %,tests/kubernetes/test_%*.py,faults_ takeover_ docs_ canary_ cluster_lifetime cluster_scale \
-  kept_connections activation_path end_to_end_losses))
+  cluster_gateway kept_connections activation_path end_to_end_losses))
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-long lint cluster bench bench-dataplane bench-wake bench-scale bench-simulator docs lock clean
@@ -36,9 +36,9 @@ demo: $(VENV)/.runtime
 # Unit tests keep no clock, so they share the processors with whatever the tests of the cluster need built.
 test: lint $(VENV)/.mlserver
 ifeq ($(TESTS),tests)
-	$(BIN)/python -m tests.cluster prepare & \
-	$(BIN)/python -m pytest tests/unit --numprocesses=auto && wait && \
-	$(BIN)/python -m pytest tests --ignore=tests/unit $(LONG:%=--ignore=%)
+	nice -n 19 $(BIN)/python -m tests.cluster prepare & \
+	$(BIN)/python -m pytest tests/unit --numprocesses=auto && \
+	$(BIN)/python -m pytest tests --ignore=tests/unit $(LONG:%=--ignore=%); result=$$?; wait; exit $$result
 else
 	$(BIN)/python -m pytest $(TESTS)
 endif

@@ -67,12 +67,12 @@ def _up(nodes: int) -> int:
 
 
 def _prepare() -> int:
-    """Make everything that can be made before the first `up`. Not being able to is no error: the tests say so too."""
+    """Make what `make test` needs of a cluster; what others need is made when they ask. Not being able to is no error:
+    the tests say so too."""
     if why := tools.missing():
         print(f"tests/kubernetes will be skipped: {why}", file=sys.stderr)
         return 0
-    for module in (Module.KUBERNETES, Module.KWOK, Module.GATEWAY):
-        binaries(module)
+    binaries(Module.KUBERNETES)
     product_image()
     inference_server_image()
     return 0
