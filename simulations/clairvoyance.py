@@ -164,22 +164,8 @@ def _after(trace: Trace, seconds: float) -> Trace:
 
 
 @dataclass(frozen=True, slots=True)
-class _Unrecorded:
+class _Unrecorded(transforms.Derived):
     """A trace whose durations are not used, because those of the model are."""
-
-    below: Trace
-
-    @property
-    def name(self) -> str:
-        return self.below.name
-
-    @property
-    def services(self) -> tuple[str, ...]:
-        return self.below.services
-
-    @property
-    def span(self) -> float:
-        return self.below.span
 
     @property
     def digest(self) -> str:

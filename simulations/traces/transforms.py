@@ -33,24 +33,38 @@ _MOST_WARP_BINS = 5_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class _Selected:
-    """Only some services."""
+class Derived:
+    """A trace made from the one below; what it does not change is as it is there. What was done, its digest says."""
 
     below: Trace
-    services: tuple[str, ...]
-    places: Ints
 
     @property
     def name(self) -> str:
         return self.below.name
 
     @property
+    def services(self) -> tuple[str, ...]:
+        return self.below.services
+
+    @property
     def span(self) -> float:
         return self.below.span
 
+
+@dataclass(frozen=True, slots=True)
+class _Selected(Derived):
+    """Only some services."""
+
+    chosen: tuple[str, ...]
+    places: Ints
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        return self.chosen
+
     @property
     def digest(self) -> str:
-        return digest_of({"select": list(self.services), "of": self.below.digest})
+        return digest_of({"select": list(self.chosen), "of": self.below.digest})
 
     def chunks(self) -> Iterator[Requests]:
         return rechunked(self._kept())
@@ -64,20 +78,11 @@ class _Selected:
 
 
 @dataclass(frozen=True, slots=True)
-class _Window:
+class _Window(Derived):
     """A stretch of time, whose beginning is second 0."""
 
-    below: Trace
     begin: float
     end: float
-
-    @property
-    def name(self) -> str:
-        return self.below.name
-
-    @property
-    def services(self) -> tuple[str, ...]:
-        return self.below.services
 
     @property
     def span(self) -> float:
@@ -99,28 +104,15 @@ class _Window:
 
 
 @dataclass(frozen=True, slots=True)
-class _Scaled:
+class _Scaled(Derived):
     """More or fewer requests: each is there a number of times, the fraction by a draw.
 
     The first of them stays where it is; further ones fall anywhere until the next request, so that twice the load is
     not the same load in pairs.
     """
 
-    below: Trace
     factor: float
     seed: int
-
-    @property
-    def name(self) -> str:
-        return self.below.name
-
-    @property
-    def services(self) -> tuple[str, ...]:
-        return self.below.services
-
-    @property
-    def span(self) -> float:
-        return self.below.span
 
     @property
     def digest(self) -> str:
@@ -155,25 +147,12 @@ class _Scaled:
 
 
 @dataclass(frozen=True, slots=True)
-class _Warped:
+class _Warped(Derived):
     """The same requests on another clock: `at` seconds of the trace below are `to` seconds here, evenly between."""
 
-    below: Trace
     burstiness: float
     at: Floats
     to: Floats
-
-    @property
-    def name(self) -> str:
-        return self.below.name
-
-    @property
-    def services(self) -> tuple[str, ...]:
-        return self.below.services
-
-    @property
-    def span(self) -> float:
-        return self.below.span
 
     @property
     def digest(self) -> str:
@@ -186,19 +165,10 @@ class _Warped:
 
 
 @dataclass(frozen=True, slots=True)
-class _Repeated:
+class _Repeated(Derived):
     """The trace several times, one after the other."""
 
-    below: Trace
     times: int
-
-    @property
-    def name(self) -> str:
-        return self.below.name
-
-    @property
-    def services(self) -> tuple[str, ...]:
-        return self.below.services
 
     @property
     def span(self) -> float:
