@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import resource
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -21,6 +20,7 @@ from kubernetes.aio.client.configuration import Configuration
 from autoscaler.cluster.kubernetes.connection import Connection
 from autoscaler.cluster.kubernetes.json_object import JsonObject
 from autoscaler.cluster.kubernetes.opening import kubernetes_cluster
+from benchmarks.peak_memory import peak_mib
 
 _PODS_EACH = 3
 _OF_KSERVE = {"serving.kserve.io/inferenceservice": "", "component": "predictor"}
@@ -39,7 +39,7 @@ _QUIET_SECONDS = 3.0
 
 
 async def _measured(services: int) -> dict[str, float]:
-    idle = _peak()
+    idle = peak_mib()
     server = _Lists(services)
     began = perf_counter()
     async with kubernetes_cluster(server, server, "pilotlight-system", "benchmark") as cluster:
@@ -66,7 +66,7 @@ async def _measured(services: int) -> dict[str, float]:
         "pods": services * _PODS_EACH,
         "listed_megabytes": round(server.bytes / 2**20),
         "idle_mib": round(idle),
-        "peak_mib": round(_peak()),
+        "peak_mib": round(peak_mib()),
         "first_view_seconds": round(synced, 2),
         "all_ports_seconds": round(written, 2),
         "one_change_milliseconds": round(one_change * 1e3, 1),
@@ -209,11 +209,6 @@ def _pod(number: int, index: int, *, ready: bool = True) -> dict[str, object]:
             "containerStatuses": [{"name": name, **running} for name in ("kserve-container", "transformer-container")],
         },
     }
-
-
-def _peak() -> float:
-    """MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import resource
 import statistics
 import subprocess
 import time
@@ -22,6 +21,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from autoscaler.policy.scaling_policy import ScalingPolicy
+from benchmarks.peak_memory import peak_mib
 from simulations.plant.interface import Observed
 from simulations.plant.plant import SimulatedPlant
 from simulations.policies.interface import MakePolicy, Order
@@ -135,7 +135,7 @@ def main() -> None:
     _report("16 days of 77 models, window average", models, rare, lambda service, scenario: WindowAverage(1.0))
     policy = pilotlight(ScalingPolicy(target=1.0, target_utilization=1.0, container_concurrency=1))
     _report("16 days of 77 models, Pilotlight's decisions", models, rare, policy)
-    print(f"most memory: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MiB")
+    print(f"most memory: {peak_mib():.0f} MiB")
 
 
 def _shares(count: int) -> list[float]:

@@ -10,13 +10,13 @@ is flat and not what each format takes.
 from __future__ import annotations
 
 import argparse
-import resource
 import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from time import process_time
 
+from benchmarks.peak_memory import peak_mib
 from simulations.traces.notation import generate
 from simulations.traces.opening import open_trace
 from simulations.traces.trace import Trace
@@ -82,9 +82,8 @@ def show(name: str, trace: Trace, opened: float | None) -> None:
     began = process_time()
     rows = sum(counts(trace))
     read = process_time() - began
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     speed = "" if opened is None else f"{rows / opened / 1e6:.2f}"
-    print(f"{name:<24} {rows:>10} {speed:>10} {rows / read / 1e6:>10.1f} {memory:>10.0f}")
+    print(f"{name:<24} {rows:>10} {speed:>10} {rows / read / 1e6:>10.1f} {peak_mib():>10.0f}")
 
 
 def counts(trace: Trace) -> Iterator[int]:
