@@ -13,12 +13,13 @@ LONG := $(wildcard $(patsubst %,tests/kubernetes/test_%*.py,faults_ takeover_ do
   cluster_gateway kept_connections activation_path end_to_end_losses))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long lint cluster bench bench-dataplane bench-wake bench-scale bench-simulator docs lock clean
+.PHONY: help demo test test-long test-kserve lint cluster bench bench-dataplane bench-wake bench-scale bench-simulator docs lock clean
 
 help:
 	@echo "make demo   three example services from zero through a burst and back, with a report"
 	@echo "make test   lint, types, import contracts and all tests"
 	@echo "make test-long  what a real cluster does when its parts fail, twenty wakes and sleeps: a quarter of an hour more"
+	@echo "make test-kserve  what a real cluster does under KServe's own controller, where PILOTLIGHT_KSERVE says where that is"
 	@echo "make lint   the first three of these alone"
 	@echo "make cluster  a real Kubernetes cluster of two nodes on this machine, with the image, until Ctrl-C"
 	@echo "make bench  what a proxied request and a wake cost"
@@ -46,6 +47,12 @@ endif
 # A quarter of an hour; needs what `make cluster` needs.
 test-long: $(VENV)/.dev
 	$(BIN)/python -m pytest $(LONG)
+
+# Under KServe's own controller, built, in the directory that PILOTLIGHT_KSERVE names: see tests/cluster/README.md.
+test-kserve: $(VENV)/.dev
+	@test -x "$$PILOTLIGHT_KSERVE/manager" || { echo "PILOTLIGHT_KSERVE names no directory with KServe's manager;" \
+	  "tests/cluster/README.md says what belongs in it"; exit 1; }
+	$(BIN)/python -m pytest $(if $(filter tests,$(TESTS)),tests/kubernetes $(LONG:%=--ignore=%),$(TESTS))
 
 # Needs Linux, root and some packages, which it names: see tests/cluster/README.md.
 cluster: $(VENV)/.dev

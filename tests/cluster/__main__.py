@@ -15,8 +15,7 @@ from tests.cluster.lifetime import run_directory
 from tests.cluster.processes import ClusterError
 from tests.cluster.product_image import IMAGE, product_image
 from tests.cluster.tools import Module, ToolError, binaries
-
-_KSERVE = Path(__file__).parents[1] / "kubernetes" / "kserve"
+from tests.kubernetes import kserve_side
 
 
 def main() -> int:
@@ -53,10 +52,7 @@ def _up(nodes: int) -> int:
     image = product_image()
     began = time.monotonic()
     with Cluster.up(nodes, images=[image]) as cluster:
-        for file in sorted(_KSERVE.glob("*.yaml"), key=lambda path: path.name != "crds.yaml"):
-            cluster.kubectl("apply", "--server-side", "-f", str(file))
-        controller = [sys.executable, "-m", "tests.kubernetes.kserve", str(cluster.kubeconfig)]
-        cluster.start_in_node(1, controller, cluster.run / "kserve.log")
+        kserve_side.install(cluster)
         print(f"up after {time.monotonic() - began:.1f} s, with {nodes} nodes and the image {IMAGE}")
         print(f"  export KUBECONFIG={cluster.kubeconfig} PATH=$PATH:{binaries(Module.KUBERNETES)}")
         print("  a shell in its network, where addresses and names of pods and Services work:")

@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
-
-import yaml
 
 from autoscaler.policy.keys import ANNOTATIONS
 from tests.cluster.audit import AuditEvent, service_account
 from tests.cluster.cluster import Cluster
-from tests.cluster.configuration import kubeconfig
 from tests.cluster.processes import ClusterError, wait_until
+from tests.kubernetes import kserve_side
 
 NAMESPACE = "pilotlight-system"
 CONTROLLER, ACTIVATOR, WEBHOOK = "pilotlight-controller", "pilotlight-activator", "pilotlight-webhook"
 ADMIN_PORTS = {CONTROLLER: 7330, ACTIVATOR: 7340}
-KSERVE_USER = "kserve"
-_KSERVE = Path(__file__).parent / "kserve"
 _ROLLED_OUT = "--timeout=90s"
 # Into which the webhook would put a queue proxy; nothing is made of it.
 _TRIED = {
@@ -43,26 +36,12 @@ class Installation:
         """Install `manifests/<overlay>`; returns when it is rolled out. Raises ClusterError."""
         self.cluster = cluster
         self.began = cluster.audit.mark()
-        cluster.kubectl("apply", "-f", str(_KSERVE / "crds.yaml"))
-        cluster.apply(*_configuration())
-        cluster.kubectl("wait", "--for=condition=established", "crd", "--all")
-        self._stand_in: subprocess.Popen[bytes] | None = None
-        self.start_kserve()
+        # To edit one of our annotations must not restart pods, so they are not copied to them.
+        kserve_side.install(cluster, [key.name for key in ANNOTATIONS if key.name.startswith("pilotlight.dev/")])
         cluster.kubectl("apply", "-k", f"manifests/{overlay}")
         self.rolled_out()
         # The webhooks are asked only once the API server has read that they are to be trusted, and reaches them.
         wait_until(self._webhooks_are_asked, "the webhooks to be asked", 30)
-
-    def start_kserve(self) -> None:
-        """Start the stand-in for KServe's controller."""
-        argv = [sys.executable, "-m", "tests.kubernetes.kserve", str(kubeconfig(self.cluster.run, KSERVE_USER))]
-        self._stand_in = self.cluster.start_in_node(1, argv, self.cluster.run / "kserve.log")
-
-    def stop_kserve(self) -> None:
-        """End it, at once."""
-        if self._stand_in is not None:
-            self._stand_in.kill()
-            self._stand_in.wait()
 
     def rolled_out(self) -> None:
         """Wait as a user does, until every Deployment of ours is rolled out."""
@@ -124,14 +103,3 @@ class Installation:
     def _webhooks_are_asked(self) -> bool:
         tried = self.cluster.kubectl("create", "--dry-run=server", "-o", "json", "-f", "-", stdin=json.dumps(_TRIED))
         return "transformer-container" in tried
-
-
-def _configuration() -> list[dict[str, Any]]:
-    """KServe's, with our annotations among those that are not copied to pods: to edit one must not restart them."""
-    namespace, config_map = yaml.safe_load_all((_KSERVE / "configuration.yaml").read_text())
-    inference = json.loads(config_map["data"]["inferenceService"])
-    inference["serviceAnnotationDisallowedList"] += [
-        key.name for key in ANNOTATIONS if key.name.startswith("pilotlight.dev/")
-    ]
-    config_map["data"]["inferenceService"] = json.dumps(inference)
-    return [namespace, config_map]

@@ -12,7 +12,6 @@ import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import cast
 
 import aiohttp
@@ -32,9 +31,9 @@ from tests.cluster.audit import service_account
 from tests.cluster.cluster import Cluster
 from tests.cluster.product_image import IMAGE
 from tests.kubernetes import predictor_objects as given
+from tests.kubernetes.kserve_side import install_kinds
 from tests.kubernetes.test_cluster_view import Shown, ready
 
-CRDS = Path(__file__).parent / "kserve" / "crds.yaml"
 ACCOUNT = "activation"
 PORTS = PortRange(10_000, 10_009)
 _LISTENS_EVERYWHERE = f"""
@@ -89,8 +88,7 @@ def activators(namespace: str) -> tuple[dict[str, object], ...]:
 @pytest.fixture(scope="module")
 def namespace(cluster: Cluster) -> Iterator[str]:
     """Where two activators are ready."""
-    cluster.kubectl("apply", "--server-side", "-f", str(CRDS))
-    cluster.kubectl("wait", "--for=condition=Established", "crd/inferenceservices.serving.kserve.io", "--timeout=20s")
+    install_kinds(cluster)
     cluster.apply(*given.account(ACCOUNT))
     made = f"activators-{uuid.uuid4().hex[:6]}"
     cluster.apply(*activators(made))

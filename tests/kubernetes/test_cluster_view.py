@@ -8,7 +8,6 @@ import re
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 
@@ -18,16 +17,15 @@ from autoscaler.cluster.kubernetes.member import open_member
 from tests.cluster.audit import service_account
 from tests.cluster.cluster import Cluster
 from tests.kubernetes import predictor_objects as given
+from tests.kubernetes.kserve_side import install_kinds
 
-CRDS = Path(__file__).parent / "kserve" / "crds.yaml"
 ACCOUNT = "cluster-view"
 
 
 @pytest.fixture
 def kserve(inside: Cluster) -> Cluster:
     """The cluster with KServe's definitions and an account that has exactly the rights that are needed."""
-    inside.kubectl("apply", "--server-side", "-f", str(CRDS))
-    inside.kubectl("wait", "--for=condition=Established", "crd/inferenceservices.serving.kserve.io", "--timeout=20s")
+    install_kinds(inside)
     inside.apply(*given.account(ACCOUNT))
     return inside
 

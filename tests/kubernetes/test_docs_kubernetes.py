@@ -20,6 +20,7 @@ from tests.cluster.images import name_also
 from tests.cluster.processes import wait_until
 from tests.cluster.product_image import product_image
 from tests.cluster.tools import Module, binaries
+from tests.kubernetes import kserve_side
 
 REPOSITORY = Path(__file__).parents[2]
 PAGE = (REPOSITORY / "docs/kubernetes.md").read_text()
@@ -89,9 +90,7 @@ def reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reader]:
 
 
 def _install_kserve(cluster: Cluster) -> None:
-    folder = REPOSITORY / "tests/kubernetes/kserve"
-    for file in ("crds.yaml", "configuration.yaml"):
-        cluster.kubectl("apply", "-f", str(folder / file))
+    kserve_side.install(cluster)
     # What KServe ships with, and no entries of ours.
     cluster.kubectl(
         *("-n", "kserve", "patch", "configmap", "inferenceservice-config", "--type=merge", "-p"),
@@ -108,9 +107,6 @@ def _install_kserve(cluster: Cluster) -> None:
             "spec": {"selector": {"matchLabels": labels}, "template": template},
         }
     )
-    cluster.kubectl("wait", "--for=condition=established", "crd", "--all")
-    argv = [sys.executable, "-m", "tests.kubernetes.kserve", str(cluster.kubeconfig)]
-    cluster.start_in_node(1, argv, cluster.run / "kserve.log")
     cluster.kubectl(
         "-n", "kserve", "rollout", "status", "deployment/kserve-controller-manager", "--timeout=60s", timeout=70
     )

@@ -25,8 +25,8 @@ from autoscaler.cluster.kubernetes.json_object import JsonObject, inner, text
 from tests.cluster.audit import service_account
 from tests.cluster.cluster import Cluster
 from tests.kubernetes import predictor_objects as given
+from tests.kubernetes.kserve_side import install_kinds
 
-CRDS = Path(__file__).parent / "kserve" / "crds.yaml"
 NAME = "pilotlight-controller"
 API = {"one": 7_330, "two": 7_340}
 Found = TypeVar("Found")
@@ -136,8 +136,7 @@ class House:
 
 @pytest.fixture
 def prepared(inside: Cluster, tmp_path: Path) -> Iterator[House]:
-    inside.kubectl("apply", "--server-side", "-f", str(CRDS))
-    inside.kubectl("wait", "--for=condition=Established", "crd/inferenceservices.serving.kserve.io", "--timeout=20s")
+    install_kinds(inside)
     namespace = f"house-{uuid.uuid4().hex[:6]}"
     inside.apply(*house(namespace))
     made = House(inside, namespace, tmp_path)

@@ -9,7 +9,8 @@ import pytest
 
 from tests.cluster.audit import service_account
 from tests.cluster.cluster import Cluster
-from tests.kubernetes.installation import ACTIVATOR, CONTROLLER, KSERVE_USER, NAMESPACE, WEBHOOK, Installation
+from tests.kubernetes import kserve_side
+from tests.kubernetes.installation import ACTIVATOR, CONTROLLER, NAMESPACE, WEBHOOK, Installation
 from tests.kubernetes.managed_service import ManagedService, inference_service
 
 _REST = 12.0  # seconds without anything happening
@@ -94,7 +95,7 @@ async def test_at_rest_nobody_writes_anything_but_the_lease(inside: Cluster, ins
         mark = inside.audit.mark()
         await asyncio.sleep(_REST)
         ours = [CONTROLLER, ACTIVATOR, WEBHOOK]
-        users = [KSERVE_USER, *(service_account(NAMESPACE, name) for name in ours)]
+        users = [kserve_side.USER, *(service_account(NAMESPACE, name) for name in ours)]
         written = [event for user in users for event in inside.audit.writes(user, mark)]
         other = [event for event in written if event.resource != "leases" and event.name.startswith("kept-asleep")]
         renewals = sum(event.resource == "leases" for event in written) * 60 / _REST

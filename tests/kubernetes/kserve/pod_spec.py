@@ -59,7 +59,10 @@ def pod_spec(name: str, predictor: Json, runtimes: Sequence[Runtime]) -> tuple[J
         containers = _with_model(runtime, mapping(predictor["model"]), own)
     else:
         spec, containers = {}, _custom(own)
+    volumes = {str(mapping(entry).get("name")): entry for holder in (spec, predictor) for entry in _volumes(holder)}
     spec |= {field: deepcopy(value) for field, value in predictor.items() if field not in _NOT_OF_A_POD}
+    if volumes:
+        spec["volumes"] = list(volumes.values())
     for container in containers:
         container["env"] = [*_other_env(container), {"name": "INFERENCE_SERVICE_NAME", "value": name}]
         if container["name"] in (MODEL, SIDECAR):
@@ -69,6 +72,10 @@ def pod_spec(name: str, predictor: Json, runtimes: Sequence[Runtime]) -> tuple[J
 
 
 _FROM_RUNTIME = ("nodeSelector", "tolerations", "affinity", "volumes", "imagePullSecrets", "hostIPC", "securityContext")
+
+
+def _volumes(holder: Json) -> list[object]:
+    return sequence(holder.get("volumes"))
 
 
 def _custom(own: list[Json]) -> list[Json]:
