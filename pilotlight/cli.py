@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pilotlight import arguments
+from pilotlight import arguments, interrupts
 from pilotlight.cluster_choice import add_cluster
 from pilotlight.errors import CommandError
 
@@ -40,12 +40,17 @@ signals, none of which loses a request:
   SIGINT, SIGTERM   drain and end; once more: end at once
 """
 
+# They import much and say themselves from when on there is something to undo.
+_UNDISTURBED = ("simulate", "headroom")
+
 
 def main(command_line: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status. SystemExit(2) comes from argparse for a wrong command line."""
     _have_standard_streams()
     parser = _parser()
     given = parser.parse_args(command_line)
+    if given.command not in _UNDISTURBED:
+        interrupts.as_usual()
     try:
         status = _run(parser, given)
         sys.stdout.flush()  # what cannot be written shall be noticed here, and not by the interpreter at its end
@@ -55,7 +60,7 @@ def main(command_line: Sequence[str] | None = None) -> int:
             print(f"pilotlight: error: {line}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        return 130
+        return interrupts.heard()
     except BrokenPipeError:
         # The reader of our output has gone (`pilotlight status | head -1`): that is no error, and nothing more to say.
         _drop_output()

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import sys
 
-_INTERRUPTED = 130
+from pilotlight import interrupts
 
 
 def main() -> int:
     """Run `pilotlight`; returns the exit status."""
+    interrupts.end_at_once()
     try:
         from pilotlight.cli import main as run
 
         return run()
     except KeyboardInterrupt:
-        return _INTERRUPTED
+        return interrupts.heard()
 
 
 if __name__ == "__main__":

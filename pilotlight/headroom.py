@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from pilotlight import arguments
+from pilotlight import arguments, interrupts
 from pilotlight.errors import CommandError
 from pilotlight.trace_arguments import TRACE_HELP, add_trace_arguments, opened_trace, remarks
 from simulations.bounds.headroom import Headroom, Question, Ramp, Sizing, headroom
@@ -96,6 +96,7 @@ _MILLISECONDS = arguments.between(0, 1e6, "a number of milliseconds")
 
 def run_headroom(given: argparse.Namespace) -> int:
     """Print the answer; the exit status is 1 when no reactive policy holds the load. Raises CommandError."""
+    interrupts.unwind()
     start = _start(given)
     opened, trace = opened_trace(given)
     question = Question(start.seconds, given.occupancy, given.slots, given.wait_probability)

@@ -12,6 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from pilotlight import interrupts
 from pilotlight.errors import CommandError
 from pilotlight.output_file import check_writable, write_whole
 from pilotlight.simulate_output import console, print_assumptions, print_study
@@ -39,6 +40,7 @@ _MOST_RUNS = 100_000
 
 def run_simulate(given: argparse.Namespace) -> int:
     """Simulate and say what came of it. Raises CommandError."""
+    interrupts.unwind()
     texts = _texts(given)
     _check_outputs(given)
     recording = None if given.from_recording is None else _recording(given.from_recording)

@@ -7,13 +7,9 @@ whoever ends first, the outcomes are the same and come in the order in which the
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -28,6 +24,7 @@ from simulations.policies.settings import PolicyError
 from simulations.run import simulate
 from simulations.statistics import Hourly
 from simulations.sweep import Setup, Sweep, swept
+from simulations.workers import WorkerDiedError, in_order
 
 # Services of which an outcome keeps the time line: those with the most requests.
 SHOWN_SERVICES = 24
@@ -108,10 +105,16 @@ class Experiment:
         if can_compile() and len(cells) > 1:
             _compile(self.cases[0])  # once, before there are processes that would each do it
         outcomes: list[Outcome] = []
-        for outcome in _one_by_one(self, cells) if workers < 2 or len(cells) < 2 else _at_once(self, cells, workers):
-            outcomes.append(outcome)
-            if told is not None:
-                told(len(outcomes), len(cells))
+        try:
+            with closing(in_order(lambda job: run_cell(self, cells[job]), len(cells), workers)) as ended:
+                for outcome in ended:
+                    outcomes.append(outcome)
+                    if told is not None:
+                        told(len(outcomes), len(cells))
+        except WorkerDiedError:
+            raise ExperimentError(
+                "a process that simulated was killed, as it happens when memory runs out: take fewer with --workers"
+            ) from None
         return outcomes
 
 
@@ -211,45 +214,3 @@ class _Timed:
 def _compile(case: Case) -> None:
     """The beginning of a run, for which all code is compiled or read from its cache."""
     simulate(case.setup.scenario, case.setup.trace, case.contenders[0].make(case.setup.trace), until=0.0)
-
-
-def _one_by_one(experiment: Experiment, cells: Sequence[Cell]) -> Iterator[Outcome]:
-    for cell in cells:
-        yield run_cell(experiment, cell)
-
-
-# What workers work on. They are forked, so they have it without its being sent: a trace may be large.
-_shared: list[Experiment] = []
-
-
-def _at_once(experiment: Experiment, cells: Sequence[Cell], workers: int) -> Iterator[Outcome]:
-    """In the order of the cells, whoever ends first."""
-    _shared.append(experiment)
-    others = set(multiprocessing.active_children())
-    fork = multiprocessing.get_context("fork")
-    pool = ProcessPoolExecutor(min(workers, len(cells)), mp_context=fork, initializer=_leave_interrupts)
-    whole = False
-    try:
-        waiting = deque(pool.submit(_work, cell) for cell in cells)
-        while waiting:
-            yield waiting.popleft().result()
-        whole = True
-    except BrokenProcessPool:
-        raise ExperimentError(
-            "a process that simulated was killed, as it happens when memory runs out: take fewer with --workers"
-        ) from None
-    finally:
-        _shared.pop()
-        if not whole:
-            for child in set(multiprocessing.active_children()) - others:
-                child.terminate()
-        pool.shutdown(cancel_futures=True)
-
-
-def _work(cell: Cell) -> Outcome:
-    return run_cell(_shared[-1], cell)
-
-
-def _leave_interrupts() -> None:
-    """Ctrl-C goes to the whole group of processes; the one that reports it ends the others."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -13,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.main_job.harness import wait_for
 from tests.unit.simulations.experiment.test_simulations_recorded import OURS, simulated_recording
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -120,27 +117,14 @@ def test_a_mistake_is_named_and_no_traceback_is_shown(arguments: Sequence[str], 
     assert finished.stdout == ""
 
 
-def test_ctrl_c_ends_it_and_everything_that_it_started() -> None:
-    command = [sys.executable, "-m", "pilotlight.entry", "simulate", TRACE, "--profile", "vision", "--seeds", "5000",
-               "--policy", "pilotlight", "--workers", "2"]  # fmt: skip
-    # As at a terminal: what a shell starts in the background, and all that comes of it, is deaf to Ctrl-C.
-    process = subprocess.Popen(
-        command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )  # fmt: skip
-    try:
-        wait_for("workers", lambda: len(_children(process.pid)) >= 2, 200)
-        workers = _children(process.pid)
-        os.kill(process.pid, signal.SIGINT)
-        _, said = process.communicate(timeout=60)
-    finally:
-        if process.poll() is None:
-            process.kill()
-    assert process.returncode == 130
-    assert "Traceback" not in said
-    wait_for("workers to be gone", lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), 30)
-
-
-def _children(pid: int) -> list[int]:
-    tasks = Path(f"/proc/{pid}/task").glob("*/children")
-    return [int(child) for task in tasks for child in task.read_text().split()]
+@pytest.mark.parametrize(
+    "moment",
+    ["import numpy", "import scipy.optimize", "import numba", "fork 2", "answer"],
+)
+def test_ctrl_c_ends_it_and_everything_that_it_started(moment: str) -> None:
+    command = [sys.executable, "-m", "tests.integration.simulate.interrupted_command", moment, "simulate", TRACE,
+               "--profile", "vision", "--seeds", "5000", "--policy", "pilotlight", "--workers", "2"]  # fmt: skip
+    finished = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False)
+    # It is over when nobody has its stdout and stderr any more: neither the command nor a worker.
+    assert finished.returncode == 130
+    assert finished.stderr == ""

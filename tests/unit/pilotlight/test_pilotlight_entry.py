@@ -2,30 +2,65 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 
 from pilotlight import entry
 
 
-class InterruptedImport:
-    """A finder during whose work somebody presses Ctrl-C."""
-
-    def find_spec(self, name: str, *_: object) -> None:
-        if name == "pilotlight.cli":
-            raise KeyboardInterrupt
-
-
-def test_ctrl_c_during_the_first_imports_is_an_exit_status_and_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "pilotlight.cli", raising=False)
-    monkeypatch.setattr(sys, "meta_path", [InterruptedImport(), *sys.meta_path])
-    assert entry.main() == 130
+@pytest.fixture
+def own_interrupts() -> Iterator[None]:
+    """What Ctrl-C does here is as it was afterwards."""
+    before = signal.getsignal(signal.SIGINT)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
+@pytest.mark.usefixtures("own_interrupts")
 def test_the_command_line_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", ["pilotlight", "--help"])
     with pytest.raises(SystemExit) as ended:
         entry.main()
     assert ended.value.code == 0
     assert "explain" in capsys.readouterr().out
+
+
+def ended_by_ctrl_c(code: str) -> tuple[int, str]:
+    """Exit status and stderr of a process in which somebody presses Ctrl-C where `press()` is called."""
+    begin = """
+import os, signal, sys
+from pilotlight import interrupts
+signal.signal(signal.SIGINT, signal.default_int_handler)
+def press(*_): os.kill(os.getpid(), signal.SIGINT)
+"""
+    done = subprocess.run([sys.executable, "-c", begin + code], capture_output=True, text=True, timeout=60, check=False)
+    return done.returncode, done.stderr
+
+
+def test_ctrl_c_during_imports_ends_it_though_python_drops_what_it_raises() -> None:
+    code = "interrupts.end_at_once()\nimport weakref\nx = set()\nr = weakref.ref(x, press)\ndel x\nwhile True: pass"
+    assert ended_by_ctrl_c(code) == (130, "")
+
+
+def test_ctrl_c_unwinds_a_command() -> None:
+    code = "interrupts.unwind()\ntry: press()\nexcept KeyboardInterrupt: sys.exit(5)"
+    assert ended_by_ctrl_c(code) == (5, "")
+
+
+def test_ctrl_c_ends_a_command_though_python_drops_what_it_raises() -> None:
+    code = "interrupts._PATIENCE = 0.01\ninterrupts.unwind()\ntry: press()\nexcept: pass\nwhile True: pass"
+    assert ended_by_ctrl_c(code) == (130, "")
+
+
+def test_what_was_started_deaf_to_ctrl_c_stays_so() -> None:
+    code = "signal.signal(signal.SIGINT, signal.SIG_IGN)\ninterrupts.end_at_once()\ninterrupts.unwind()\npress()"
+    assert ended_by_ctrl_c(code) == (0, "")
+
+
+def test_commands_that_handle_it_themselves_find_pythons_own_handler() -> None:
+    code = "interrupts.end_at_once()\ninterrupts.as_usual()\nassert signal.getsignal(2) is signal.default_int_handler"
+    assert ended_by_ctrl_c(code) == (0, "")
