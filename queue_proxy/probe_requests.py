@@ -27,7 +27,9 @@ _WORK = Purpose.WORK
 _READING = (b"GET", b"HEAD")
 # A look at its beginning spares most targets the whole expression.
 _BEGINS_LIKE_HEALTH = (b"/metrics", b"/health", b"/livez", b"/readyz", b"/ping", b"/v2/")
-_HEALTH_PATH = re.compile(rb"/(metrics|health|healthz|livez|readyz|ping|v2/health/(live|ready)|v2/models/[^/]+/ready)")
+_HEALTH_PATH = re.compile(
+    rb"/(?:metrics|healthz?|livez|readyz|ping|v2/health/(?:live|ready)|v2/models/[^/?]+/ready)(?:\?.*)?", re.DOTALL
+).fullmatch
 
 
 def purpose(head: RequestHead) -> Purpose:
@@ -36,19 +38,13 @@ def purpose(head: RequestHead) -> Purpose:
     # Both names are among those that the engine notes, so neither lookup walks over the lines.
     fields = head.fields
     field = fields.get(b"user-agent")
-    agent = b"" if field is None else field.value
-    if agent.startswith(b"kube-probe/") or PROBE_HEADER in fields:
+    if PROBE_HEADER in fields or (field is not None and field.value.startswith(b"kube-probe/")):
         return Purpose.PROBE
-    if (
-        head.method in _READING
-        and (agent.startswith(b"Prometheus/") or _asks_for_health(head.target))
-        and not (head.is_upgrade or head.chunked or head.content_length)
-    ):
+    if head.method not in _READING:
+        return _WORK
+    is_reading = (field is not None and field.value.startswith(b"Prometheus/")) or (
+        head.target.startswith(_BEGINS_LIKE_HEALTH) and _HEALTH_PATH(head.target) is not None
+    )
+    if is_reading and not (head.is_upgrade or head.chunked or head.content_length):
         return Purpose.SCRAPE
     return _WORK
-
-
-def _asks_for_health(target: bytes) -> bool:
-    if not target.startswith(_BEGINS_LIKE_HEALTH):
-        return False
-    return _HEALTH_PATH.fullmatch(target.partition(b"?")[0]) is not None

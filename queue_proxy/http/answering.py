@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from queue_proxy.http.answers import LAST_CHUNK, answer_bytes, chunk, error_answer, error_event
 from queue_proxy.http.body import BodyError, BodyFraming, ChunkedBody, LengthBody, UntilCloseBody
 from queue_proxy.http.contract import Answer, Lease, Outcome
-from queue_proxy.http.fields import HeadError
 from queue_proxy.http.head import RequestHead
+from queue_proxy.http.lines import HeadError
 from queue_proxy.http.response_head import NOT_DELIVERED, ResponseHead, parse_response
 from queue_proxy.http.splice import ChunkSplice, ErrorSplice, PlainSplice, Splice, splice_into_events
 from queue_proxy.http.upstream import Attempt, Upstream, UpstreamConnection

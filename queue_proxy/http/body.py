@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Protocol
 
-from queue_proxy.http.fields import is_valid_line, name_of
+from queue_proxy.http.lines import is_valid_line, name_of
 
 _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[\t -~\x80-\xff]*)?").fullmatch
 _START_OF_SIZE = re.compile(rb"[0-9A-Fa-f]{0,15}(?:[ \t]*(?:;[\t -~\x80-\xff]*)?)?\r?").fullmatch

@@ -15,8 +15,8 @@ from queue_proxy.http.answers import answer_bytes, error_answer
 from queue_proxy.http.body import BodyError
 from queue_proxy.http.deadlines import NEVER
 from queue_proxy.http.exchange import Exchange
-from queue_proxy.http.fields import HeadError
 from queue_proxy.http.head import parse_request
+from queue_proxy.http.lines import HeadError
 from queue_proxy.http.transports import close_quietly, end_if_quiet, peer_has_closed, reset
 
 if TYPE_CHECKING:
@@ -40,13 +40,13 @@ class ClientConnection(asyncio.Protocol):
         "_head_since",
         "_idle_since",
         "_lingers_until",
-        "_looked_at_by",
         "_serving",
         "bucket",
         "clock",
         "exchange",
         "full",
         "limits",
+        "looked_at_by",
         "server",
         "transport",
     )
@@ -75,7 +75,7 @@ class ClientConnection(asyncio.Protocol):
         self._idle_since = 0.0
         self._head_since: float | None = None
         self._lingers_until: float | None = None
-        self._looked_at_by = NEVER
+        self.looked_at_by = NEVER
 
     # asyncio
 
@@ -218,17 +218,17 @@ class ClientConnection(asyncio.Protocol):
 
     def look_at(self, at: float) -> None:
         """Have `expire` called not later than `at`."""
-        if at < self._looked_at_by:
-            self._looked_at_by = at
+        if at < self.looked_at_by:
+            self.looked_at_by = at
             self.server.deadlines.schedule(self, at)
 
     # Deadlines
 
     def expire(self, now: float) -> float:
         """Act on what is overdue; returns when to look again. See Deadlines."""
-        self._looked_at_by = NEVER
-        self._looked_at_by = min(self._expire(now), self._looked_at_by)
-        return self._looked_at_by
+        self.looked_at_by = NEVER
+        self.looked_at_by = min(self._expire(now), self.looked_at_by)
+        return self.looked_at_by
 
     def _expire(self, now: float) -> float:
         if self._lingers_until is not None:
@@ -319,7 +319,11 @@ class ClientConnection(asyncio.Protocol):
             except BodyError as error:
                 self._refuse(400, f"request body: {error}")
                 break
-            self._arrive(exchange)
+            try:
+                server.dispatcher.arrive(exchange)
+            except Exception:
+                log.exception("a request could not be dispatched")
+                self.abandon()
             if self._is_occupied():
                 break
             turn -= 1
@@ -357,13 +361,6 @@ class ClientConnection(asyncio.Protocol):
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
         protocol.data_received(data)
-
-    def _arrive(self, exchange: Exchange) -> None:
-        try:
-            self.server.dispatcher.arrive(exchange)
-        except Exception:
-            log.exception("a request could not be dispatched")
-            self.abandon()
 
     def _receive_part_of_head(self, data: bytes) -> None:
         """Keep a head that is not whole yet, unless it can be seen already that it will not be accepted."""

@@ -90,7 +90,9 @@ class Exchange(Answering):
             self._send(connection)
         server = client.server
         if server.timed:
-            client.look_at(self.clock_from + server.shortest_timeout)
+            due = self.clock_from + server.shortest_timeout
+            if due < client.looked_at_by:
+                client.look_at(due)
 
     def answer(self, answer: Answer) -> None:
         """Finish it with an answer of our own. Nothing happens if its client has left.

@@ -15,17 +15,14 @@ from typing import Self
 from queue_proxy.http.fields import (
     KNOWN_CONNECTION_TOKENS,
     LINES_REMEMBERED,
+    LONGEST_HEAD_REMEMBERED,
     NOT_TO_BE_NAMED,
     OF_ONE_CONNECTION,
-    TOKEN,
     Field,
     FieldTable,
-    HeadError,
-    lines_without,
-    name_of,
     read_fields,
-    value_of,
 )
+from queue_proxy.http.lines import TOKEN, HeadError, lines_without, name_of, value_of
 
 REQUEST_FIELDS: FieldTable[RequestHead] = FieldTable(
     noted=frozenset({b"host", b"content-length", b"transfer-encoding", b"expect", b"user-agent"}),
@@ -132,15 +129,16 @@ def parse_request(raw: bytes, header_lines: int, table: FieldTable[RequestHead] 
 
     Raises HeadError with the status that the client gets: 400, 405, 417, 431, 501 or 505.
     """
-    head = table.heads.get(raw)
-    if head is not None and head.line_count <= header_lines + 1:
-        return head
+    if len(raw) <= LONGEST_HEAD_REMEMBERED:
+        head = table.heads.get(raw)
+        if head is not None and head.line_count <= header_lines + 1:
+            return head
     lines = raw.split(b"\r\n")
     if len(lines) - 1 > header_lines:
         raise HeadError(431, f"more than {header_lines} header lines")
     first = _request_lines.get(lines[0])
     method, target, version = first or _read_request_line(lines[0])
-    fields, dropped, rememberable = read_fields(raw, lines, table)
+    fields, dropped, rememberable = read_fields(lines, table)
     head = RequestHead(method, target, version, lines, fields)
     host = fields.get(b"host")
     if host is not None:

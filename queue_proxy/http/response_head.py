@@ -10,14 +10,14 @@ from typing import Self
 from queue_proxy.http.fields import (
     KNOWN_CONNECTION_TOKENS,
     LINES_REMEMBERED,
+    LONGEST_HEAD_REMEMBERED,
     NOT_TO_BE_NAMED,
     OF_ONE_CONNECTION,
     Field,
     FieldTable,
-    HeadError,
-    lines_without,
     read_fields,
 )
+from queue_proxy.http.lines import HeadError, lines_without
 
 RESPONSE_FIELDS: FieldTable[ResponseHead] = FieldTable(
     noted=frozenset({b"content-length", b"transfer-encoding", b"content-type", b"content-encoding"}),
@@ -92,16 +92,17 @@ class ResponseHead:
 
 def parse_response(raw: bytes, header_lines: int, table: FieldTable[ResponseHead] = RESPONSE_FIELDS) -> ResponseHead:
     """Read an answer's head; `raw` ends before the blank line's first CRLF. Raises HeadError with status 502."""
-    head = table.heads.get(raw)
-    if head is not None and head.line_count <= header_lines + 1:
-        return head
+    if len(raw) <= LONGEST_HEAD_REMEMBERED:
+        head = table.heads.get(raw)
+        if head is not None and head.line_count <= header_lines + 1:
+            return head
     try:
         lines = raw.split(b"\r\n")
         if len(lines) - 1 > header_lines:
             raise HeadError(502, f"more than {header_lines} header lines")
         first = _status_lines.get(lines[0])
         version, status = first or _read_status_line(lines[0])
-        fields, dropped, rememberable = read_fields(raw, lines, table)
+        fields, dropped, rememberable = read_fields(lines, table)
         head = ResponseHead(status, version, lines, fields)
         _response_framing(head)
         if dropped:

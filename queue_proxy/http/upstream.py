@@ -15,7 +15,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Protocol
 
-from queue_proxy.http.transports import end_when_unacknowledged
+from queue_proxy.http.transports import end_when_unacknowledged, spare_congestion_control
 
 _TRUSTED_SECONDS = 0.05
 """A connection idle for longer is asked whether it was closed before it is used again."""
@@ -56,7 +56,7 @@ class Sender(Protocol):
 class UpstreamConnection(asyncio.Protocol):
     """One connection to an endpoint. It serves one exchange at a time, or stands in the pool."""
 
-    __slots__ = ("_paused", "alive", "exchange", "full", "idle_since", "transport")
+    __slots__ = ("alive", "exchange", "full", "idle_since", "paused", "transport")
 
     transport: asyncio.Transport
 
@@ -65,11 +65,12 @@ class UpstreamConnection(asyncio.Protocol):
         self.alive = False
         self.full = False
         self.idle_since = 0.0
-        self._paused = False
+        self.paused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """asyncio: connected."""
         end_when_unacknowledged(transport)
+        spare_congestion_control(transport)
         self.transport = transport  # type: ignore[assignment]
         self.alive = True
 
@@ -119,14 +120,14 @@ class UpstreamConnection(asyncio.Protocol):
 
     def pause_reading(self) -> None:
         """Take no more of the answer, because its client does not."""
-        if not self._paused and self.alive and not self.transport.is_closing():
-            self._paused = True
+        if not self.paused and self.alive and not self.transport.is_closing():
+            self.paused = True
             self.transport.pause_reading()
 
     def resume_reading(self) -> None:
         """Take more again."""
-        if self._paused:
-            self._paused = False
+        if self.paused:
+            self.paused = False
             if self.alive and not self.transport.is_closing():
                 self.transport.resume_reading()
 
@@ -239,7 +240,8 @@ class Upstream:
         if self._closed or not connection.alive:
             connection.abort()
             return
-        connection.resume_reading()
+        if connection.paused:
+            connection.resume_reading()
         connection.idle_since = now
         self._idle.append(connection)
         if self._retirement is None:

@@ -11,7 +11,7 @@ import asyncio
 import select
 from typing import TYPE_CHECKING, Final
 
-from queue_proxy.http.transports import end_when_unacknowledged
+from queue_proxy.http.transports import end_when_unacknowledged, spare_congestion_control
 from queue_proxy.http2.frames import ErrorCode, Http2Error, StreamError
 from queue_proxy.http2.heads import Malformed, Response, Trailers, read_response
 from queue_proxy.http2.hpack import HeaderList
@@ -60,6 +60,7 @@ class UpstreamConnection(Http2Protocol["StreamExchange", Head]):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """asyncio: connected."""
         end_when_unacknowledged(transport)
+        spare_congestion_control(transport)
         super().connection_made(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:

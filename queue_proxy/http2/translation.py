@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from queue_proxy.http.answers import LAST_CHUNK, chunk
 from queue_proxy.http.body import BodyError, BodyFraming, ChunkedBody, LengthBody, UntilCloseBody
-from queue_proxy.http.fields import HeadError, name_of, value_of
+from queue_proxy.http.lines import HeadError, name_of, value_of
 from queue_proxy.http.response_head import ResponseHead, parse_response
 from queue_proxy.http2.frames import MOST_WINDOW, ErrorCode
 from queue_proxy.http2.heads import Malformed, StreamHead, read_response

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from queue_proxy.http import RequestHead
-from queue_proxy.http.fields import value_of
+from queue_proxy.http.lines import value_of
 
 TRACEPARENT = b"traceparent"
 TRACESTATE = b"tracestate"

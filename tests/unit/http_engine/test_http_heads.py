@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from queue_proxy.http.fields import FieldTable, HeadError
+from queue_proxy.http.fields import FieldTable
 from queue_proxy.http.head import REQUEST_FIELDS, RequestHead, parse_request
+from queue_proxy.http.lines import HeadError
 from queue_proxy.http.response_head import ResponseHead, parse_response
 
 

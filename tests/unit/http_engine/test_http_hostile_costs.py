@@ -10,8 +10,8 @@ import pytest
 
 from queue_proxy.http import Answer, Exchange, HttpLimits, HttpServer
 from queue_proxy.http.body import BodyError, ChunkedBody, _sizes
-from queue_proxy.http.fields import HeadError, lines_without
 from queue_proxy.http.head import RequestHead, parse_request
+from queue_proxy.http.lines import HeadError, lines_without
 from queue_proxy.http.response_head import ResponseHead, parse_response
 from tests.unit.http_engine.http_fakes import FakeDispatcher, FakeUpstream, connect
 
