@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
+from autoscaler.policy.profiles import NO_PROFILES, Profiles
 from autoscaler.signals.gpu import PodGpus
 
 
@@ -65,6 +66,7 @@ class ServiceView:
     ever_ready     one replica of this generation has been ready: the cluster remembers it, a new controller cannot
     refused        why it may not be scaled: nothing is ever ordered for it while there is one
     deployed       there is something to scale; until then nothing is wanted, and that must not be taken for sleep
+    profiles       those that the object may name, as they are in force; none for an object that names none
     """
 
     service: str
@@ -78,6 +80,7 @@ class ServiceView:
     activator_left: bool = False
     refused: tuple[Refusal, ...] = ()
     deployed: bool = True
+    profiles: Profiles = NO_PROFILES
 
 
 @dataclass(frozen=True, slots=True)

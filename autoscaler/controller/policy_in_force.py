@@ -13,6 +13,7 @@ from autoscaler.policy.errors import PolicyErrors
 from autoscaler.policy.parse import read_policy, settings_in_force
 from autoscaler.policy.profiles import NO_PROFILES, Profiles
 from autoscaler.policy.scaling_policy import ScalingMode, ScalingPolicy
+from autoscaler.policy.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class PolicyInForce:
     policy      None while none has ever been readable
     generation  of the object that it was read from
     origins     what was set; every other field has its default
-    mistakes    of the object as it is now; empty when `policy` was read from it
+    mistakes    of the object and its profile as they are now; empty when `policy` was read from them
     """
 
     policy: ScalingPolicy | None = None
@@ -52,7 +53,8 @@ class PolicyInForce:
             # The object comes from outside, and whatever is in it is this service's own trouble.
             mistakes = (f"the policy cannot be read: {type(error).__name__}: {error}",)
         else:
-            return PolicyInForce(policy, generation, _origins(inference_service, profiles))
+            settings = settings_in_force(inference_service, profiles)
+            return PolicyInForce(policy, generation, _origins(settings), _superseded(profiles, settings.profile))
         return PolicyInForce(self.policy, self.generation, self.origins, mistakes)
 
     @property
@@ -66,8 +68,13 @@ class PolicyInForce:
         return ScalingPolicy() if self.policy is None else self.policy
 
 
-def _origins(inference_service: Mapping[str, object], profiles: Profiles) -> tuple[Origin, ...]:
-    settings = settings_in_force(inference_service, profiles)
+def _superseded(profiles: Profiles, name: str) -> tuple[str, ...]:
+    """What is wrong with the profile as it is now, where what it said before is in force."""
+    profile = profiles.by_name.get(name)
+    return () if profile is None else tuple(str(error) for error in profile.superseded_by)
+
+
+def _origins(settings: Settings) -> tuple[Origin, ...]:
     return tuple(
         Origin(setting.key.field or setting.name, setting.name, setting.text, str(setting.source))
         for field in sorted(settings.said)

@@ -95,7 +95,8 @@ class ServiceControl:
         """Take the cluster's view; returns what it tells of start times."""
         before, self.view = self.view, view
         self.slumber.disturb()
-        if self.policy.generation < 0 or before.inference_service != view.inference_service:
+        says = (before.inference_service, before.profiles) != (view.inference_service, view.profiles)
+        if self.policy.generation < 0 or says:
             self._take_policy(now)
         if before.generation != view.generation:
             self._ever_ready = False
@@ -305,7 +306,7 @@ class ServiceControl:
 
     def _take_policy(self, now: float) -> None:
         before = self.policy
-        self.policy = before.following(self.view.inference_service, self.view.generation)
+        self.policy = before.following(self.view.inference_service, self.view.generation, self.view.profiles)
         if self.policy.mistakes:
             self.faults.add(FaultKind.POLICY, "; ".join(self.policy.mistakes), now)
         else:

@@ -48,7 +48,7 @@ def settings_in_force(inference_service: Mapping[str, object], profiles: Profile
 def spelled_out(inference_service: Mapping[str, object], profiles: Profiles) -> Mapping[str, object]:
     """The same object with what its profile says written on it, for a place that has no profiles."""
     settings = settings_in_force(inference_service, profiles)
-    if settings.setting("") is None or not any(s.key.name == PROFILE for s in settings.said[""]):
+    if not settings.profile:
         return inference_service
     metadata, spec = _mapping(inference_service, "metadata"), _mapping(inference_service, "spec")
     predictor = _mapping(spec, "predictor")

@@ -9,14 +9,15 @@ They are the entries of one ConfigMap. Each is a mapping in YAML from the keys o
         scale-to-zero-retention: 10m
         containerConcurrency: 8
 
-What an object says itself counts more. A mistake in one profile does not touch services that use another.
+What an object says itself counts more. A mistake in one profile does not touch services that use another; and who
+follows the ConfigMap goes on with what a profile said before, as long as it cannot be read (`following`).
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from autoscaler.policy import keys, keys_pilotlight
 from autoscaler.policy.errors import PolicyError, Source, SourceMap, shown
@@ -34,15 +35,21 @@ PROFILE = keys_pilotlight.DOMAIN + "profile"
 # Whether a service takes part, and by which profile, is said on the service.
 _NOT_IN_A_PROFILE = (PROFILE, keys_pilotlight.DOMAIN + "scaling")
 _MOST_PROFILES = 1000
+# A megabyte, which a ConfigMap can have, takes ten seconds to read; those who read it have other work.
+_MOST_CHARACTERS = 128 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """One entry: what could be read of it, and what could not."""
+    """One entry: what could be read of it, and what could not.
+
+    superseded_by  what is wrong with the entry as it is now, where these settings are those that it had before
+    """
 
     name: str
     settings: tuple[Setting, ...]
     errors: tuple[PolicyError, ...]
+    superseded_by: tuple[PolicyError, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +88,29 @@ def read_profiles(config_map: Mapping[str, object], source_map: SourceMap | None
     if len(data) > _MOST_PROFILES:
         message = f"holds more than {_MOST_PROFILES} profiles"
         return Profiles({}, (PolicyError("data", "", where, "", message),))
+    if sum(len(text) for text in data.values() if isinstance(text, str)) > _MOST_CHARACTERS:
+        message = f"holds more than {_MOST_CHARACTERS // 1024} KiB of text"
+        return Profiles({}, (PolicyError("data", "", where, "", message),))
     return Profiles({str(name): _profile(str(name), text, source_map) for name, text in data.items()})
+
+
+def following(now: Profiles, before: Profiles, named: Container[str]) -> Profiles:
+    """What is in force once the ConfigMap reads like `now`: of a profile that cannot be read, what was in force before;
+    so also of one that is not there any more, if it is `named` by somebody."""
+    in_force: dict[str, Profile] = {}
+    for name in {**before.by_name, **now.by_name}:
+        read, last = now.by_name.get(name), before.by_name.get(name)
+        if read is not None and (not read.errors or last is None or last.errors):
+            in_force[name] = read
+        elif last is not None and not last.errors and (read is not None or name in named):
+            why = read.errors if read is not None else now.errors or (_gone(name),)
+            in_force[name] = replace(last, superseded_by=why)
+    return Profiles(in_force, now.errors)
+
+
+def _gone(name: str) -> PolicyError:
+    where = Source(f"{NAMESPACE}/{CONFIG_MAP}")
+    return PolicyError(PROFILE, name, where, "", "is a profile that is not there any more")
 
 
 def joined(profile: Profile, own: Mapping[str, object]) -> Iterator[Setting]:

@@ -108,6 +108,11 @@ effect on some service is not refused there, since a profile is written for many
 files, or for `check` and `inject` in the one that `--profiles` names. Editing a profile restarts no pod; see
 [inject.md](inject.md) for the few settings that pods carry with them.
 
+In a cluster an edit counts at once for every service that names the profile. One with a mistake does not: what the
+profile said before stays in force, also when the entry or the whole ConfigMap is deleted, and the mistake is shown with
+each of these services as an Event, in `pilotlight explain` and as a fault in the metrics. Only a controller that never
+saw a good one has nothing to fall back on; it scales nothing by that profile until it reads.
+
 ## How values are written
 
 | type | written | examples |

@@ -37,6 +37,11 @@ class Settings:
         """What sets `field`, None when nothing does."""
         return next(iter(self.said.get(field, ())), None)
 
+    @property
+    def profile(self) -> str:
+        """The name of the profile; empty when there is none."""
+        return next((str(setting.value) for setting in self.said.get("", ()) if setting.key.name == PROFILE), "")
+
     def without(self, dropped: Collection[Setting]) -> Settings:
         """The same as if nobody had said those."""
         kept = {field: [s for s in said if s not in dropped] for field, said in self.said.items()}
@@ -137,8 +142,8 @@ class _Reader:
             return ()
         profile = profiles.by_name.get(str(naming.value))
         if profile is None:
-            message = profiles.unknown(str(naming.value))
-            self.errors.append(PolicyError(naming.name, naming.text, naming.source, "", message))
+            unknown = PolicyError(naming.name, naming.text, naming.source, "", profiles.unknown(str(naming.value)))
+            self.errors.extend(profiles.errors or (unknown,))
             return ()
         self.errors.extend(error for error in profile.errors if error not in self.errors)
         return tuple(joined(profile, said))

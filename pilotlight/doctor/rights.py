@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from autoscaler.cluster.kubernetes.json_object import JsonObject
+from autoscaler.policy.profiles import CONFIG_MAP
 
 CONTROLLER = "pilotlight-controller"
 WEBHOOK = "pilotlight-webhook"
@@ -77,10 +78,11 @@ RULES = {
         Rule("authentication.k8s.io", "tokenreviews", ("create",)),
         Rule("coordination.k8s.io", "leases", ("create",), in_namespace=True),
         Rule("coordination.k8s.io", "leases", ("get", "update"), CONTROLLER, in_namespace=True),
+        Rule("", "configmaps", ("list", "watch"), CONFIG_MAP, in_namespace=True),
     ),
     WEBHOOK: (
         Rule("", "secrets", ("get", "patch"), WEBHOOK, in_namespace=True),
-        Rule("", "configmaps", ("get",), "pilotlight-profiles", in_namespace=True),
+        Rule("", "configmaps", ("get",), CONFIG_MAP, in_namespace=True),
         Rule("", "pods", ("get",), in_namespace=True),
         Rule("admissionregistration.k8s.io", "mutatingwebhookconfigurations", ("get", "patch"), WEBHOOK),
         Rule("admissionregistration.k8s.io", "validatingwebhookconfigurations", ("get", "patch"), WEBHOOK),

@@ -21,6 +21,7 @@ from autoscaler.cluster.kubernetes.facts import (
     ScalerFacts,
     ServiceFacts,
 )
+from autoscaler.cluster.kubernetes.profiles_copy import ProfilesCopy
 from autoscaler.cluster.kubernetes.reduction import (
     deployment_facts,
     inference_service_facts,
@@ -30,6 +31,7 @@ from autoscaler.cluster.kubernetes.reduction import (
     service_facts,
 )
 from autoscaler.cluster.kubernetes.reflector import Patience, Reflector, Resource
+from autoscaler.policy.profiles import NAMESPACE, Profiles
 
 _PATIENCE = Patience()
 
@@ -63,7 +65,7 @@ class Copies:
         self._scalers: dict[str, dict[tuple[str, str], ScalerFacts]] = {}
 
         self._inference_services: Reflector[InferenceServiceFacts] = Reflector(
-            connection, INFERENCE_SERVICES, inference_service_facts, lambda key, *_: touched(key), patience
+            connection, INFERENCE_SERVICES, inference_service_facts, self._inference_service_changed, patience
         )
         self._deployments: Reflector[DeploymentFacts] = Reflector(
             connection, DEPLOYMENTS, deployment_facts, self._deployment_changed, patience
@@ -81,6 +83,7 @@ class Copies:
         self._kserve: Reflector[KServeFacts] = Reflector(
             connection, KSERVE_CONTROLLERS, kserve_facts, self._kserve_changed, patience
         )
+        self._profiles = ProfilesCopy(connection, namespace, self._profiles_changed, patience)
         self._reflectors = (
             self._inference_services,
             self._deployments,
@@ -89,6 +92,7 @@ class Copies:
             self._autoscalers,
             self._scaled_objects,
             self._kserve,
+            self._profiles.reflector,
         )
 
     async def run(self) -> None:
@@ -105,7 +109,8 @@ class Copies:
     @property
     def in_trouble(self) -> tuple[str, ...]:
         """Why which copies may be old."""
-        return tuple(reflector.in_trouble for reflector in self._reflectors if reflector.in_trouble)
+        cut_off = (reflector.in_trouble for reflector in self._reflectors if reflector.in_trouble)
+        return (*cut_off, *self._profiles.in_trouble)
 
     @property
     def names(self) -> Iterable[str]:
@@ -115,6 +120,11 @@ class Copies:
     def inference_service(self, service: str) -> InferenceServiceFacts | None:
         """The InferenceService of that name."""
         return self._inference_services.facts.get(service)
+
+    @property
+    def profiles(self) -> Profiles:
+        """Those in force."""
+        return self._profiles.in_force
 
     def of(self, inference_service: InferenceServiceFacts) -> Objects:
         """What is there of it."""

@@ -29,6 +29,7 @@ class InferenceServiceFacts:
     """One InferenceService.
 
     scaling    what its annotation says, "" where it has none: then it is none of ours, and little else is kept
+    profile    the name of the profile that it names, empty where it names none
     body       the part of the object that policies and reports are read from
     predictor  the name of its predictor's Deployment and Service
     """
@@ -38,6 +39,7 @@ class InferenceServiceFacts:
     uid: str
     generation: int
     scaling: str
+    profile: str
     body: Mapping[str, object]
     predictor: str
     deployment_mode: str

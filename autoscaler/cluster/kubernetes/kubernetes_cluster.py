@@ -137,7 +137,8 @@ class KubernetesCluster:
             return None
         self._uids[service] = facts.uid
         objects = self._copies.of(facts)
-        view = view_of(facts, objects.deployment, objects.pods, self._paths.path(service), _refused(objects))
+        path, profiles = self._paths.path(service), self._copies.profiles
+        view = view_of(facts, objects.deployment, objects.pods, path, _refused(objects), profiles)
         self._paths.service(service, _subject(objects, view))
         if self._watching:
             self._clear_costs(service, objects)

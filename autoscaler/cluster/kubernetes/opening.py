@@ -34,7 +34,7 @@ def kubernetes_cluster(
     """A cluster behind two ways to the same API server. `writes` may refuse, when this controller does not lead."""
     store = SliceStore(reads, writes, ActivatorPods(namespace=namespace))
     return KubernetesCluster(
-        make_copies=lambda touched: Copies(reads, touched),
+        make_copies=lambda touched: Copies(reads, touched, namespace),
         make_paths=lambda hand_back, changed: Activation(store, hand_back, changed),
         scaling=Scaling(writes),
         events=EventRecorder(writes, instance, clock),

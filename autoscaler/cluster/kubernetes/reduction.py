@@ -26,6 +26,7 @@ from autoscaler.cluster.kubernetes.facts import (
     ServicePort,
 )
 from autoscaler.cluster.kubernetes.json_object import JsonObject, inner, number, objects, seconds, text, texts
+from autoscaler.policy.profiles import PROFILE
 
 # Whose annotations a policy may consist of.
 _KEPT_ANNOTATIONS = ("pilotlight.dev/", "autoscaling.knative.dev/", "serving.kserve.io/")
@@ -55,6 +56,7 @@ def inference_service_facts(item: JsonObject) -> InferenceServiceFacts | None:
         uid=text(metadata, "uid"),
         generation=number(metadata, "generation"),
         scaling=scaling,
+        profile=_word(annotations, PROFILE),
         body=_body(item, namespace, name, on_object, on_predictor) if scaling else {},
         predictor=f"{name}-{part}-predictor" if part else f"{name}-predictor",
         deployment_mode=_word(annotations, DEPLOYMENT_MODE) or text(inner(item, "status"), "deploymentMode"),

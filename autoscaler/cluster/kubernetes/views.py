@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from autoscaler.cluster.interface import Refusal, Replica, ReplicaPhase, ServiceView
 from autoscaler.cluster.kubernetes.facts import ContainerFacts, DeploymentFacts, InferenceServiceFacts, PodFacts
+from autoscaler.policy.profiles import NO_PROFILES, Profiles
 
 MODEL_CONTAINER = "kserve-container"
 
@@ -54,6 +55,7 @@ def view_of(
     pods: Iterable[PodFacts],
     path: Path,
     refused: tuple[Refusal, ...],
+    profiles: Profiles = NO_PROFILES,
 ) -> ServiceView:
     """One service as the controller sees it. Without a Deployment there is nothing to scale yet."""
     replicas = replicas_of(inference_service.predictor, pods)
@@ -70,6 +72,7 @@ def view_of(
         or ready_now(inference_service, deployment, replicas),
         refused=refused,
         deployed=deployment is not None,
+        profiles=profiles if inference_service.profile else NO_PROFILES,
     )
 
 

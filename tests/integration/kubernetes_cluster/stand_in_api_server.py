@@ -48,7 +48,8 @@ class _Written:
 
 @dataclass
 class StandInApiServer:
-    """See the module. `lists` and `watches` count what was asked; `since` has the version of each watch."""
+    """See the module. `lists` and `watches` count what was asked; `since` has the version of each watch,
+    `selected` the fields that were asked for."""
 
     items: dict[str, JsonObject] = field(default_factory=dict)
     version: int = 1
@@ -59,17 +60,18 @@ class StandInApiServer:
     lists: int = 0
     watches: int = 0
     since: list[int] = field(default_factory=list)
+    selected: set[str] = field(default_factory=set)
     limits: list[str] = field(default_factory=list)
     tokens: list[str] = field(default_factory=list)
     _log: list[_Written] = field(default_factory=list)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _cuts: int = 0
 
-    def put(self, name: str, value: int) -> None:
+    def put(self, name: str, value: int = 0, **more: object) -> None:
         kind = "MODIFIED" if name in self.items else "ADDED"
         self.version += 1
         metadata = {"namespace": "default", "name": name, "resourceVersion": str(self.version)}
-        self.items[name] = {"metadata": metadata, "value": value}
+        self.items[name] = {"metadata": metadata, "value": value, **more}
         self._write(kind, self.items[name])
 
     def delete(self, name: str) -> None:
@@ -107,6 +109,7 @@ class StandInApiServer:
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         self.tokens.append(request.headers.get("Authorization", ""))
+        self.selected.add(request.query.get("fieldSelector", ""))
         if request.query.get("watch") == "1":
             self.watches += 1
             self.since.append(int(request.query["resourceVersion"]))
@@ -181,10 +184,10 @@ def _refusal(fault: Fault | None, retry_after: str) -> web.Response | None:
 
 
 @asynccontextmanager
-async def serving(server: StandInApiServer) -> AsyncIterator[Connection]:
+async def serving(server: StandInApiServer, path: str = PATH) -> AsyncIterator[Connection]:
     """Serve it on loopback; gives a connection whose tokens are `token-1`, `token-2`, … with each loading."""
     application = web.Application()
-    application.router.add_get(PATH, server.answer)
+    application.router.add_get(path, server.answer)
     runner = web.AppRunner(application, handler_cancellation=True, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

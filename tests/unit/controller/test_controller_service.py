@@ -13,6 +13,7 @@ from autoscaler.controller.service_report import summary
 from autoscaler.controller.settings import Cadence
 from autoscaler.decide.decision import Phase
 from autoscaler.decide.records import PolicyRecord, ReadingsRecord, StartRecord
+from autoscaler.policy.profiles import following, read_profiles
 from autoscaler.policy.scaling_policy import ScalingMode
 from autoscaler.signals.reading import Known, Missing
 from tests.unit.controller.controller_builders import inference_service, replica, stats, view
@@ -257,6 +258,30 @@ def test_a_policy_that_reads_no_longer_leaves_the_last_one_in_force() -> None:
     control.viewed(view(isvc=inference_service(target="8"), generation=3), 1_002.0)
     assert control.policy.policy.target == 8.0
     assert control.faults.worst is None
+
+
+def test_an_edit_of_its_profile_counts_at_once_and_one_with_a_mistake_is_shown_while_the_last_stays() -> None:
+    names = view(isvc=inference_service(profile="batch"))
+    known = read_profiles({"data": {"batch": "target: 7"}})
+    control = control_of(replace(names, profiles=known))
+    assert control.policy.policy is not None
+    assert control.policy.policy.target == 7.0
+    edited = read_profiles({"data": {"batch": "target: 8"}})
+    control.viewed(replace(names, profiles=edited), 1_001.0)
+    assert control.policy.policy.target == 8.0
+    assert [(origin.field, origin.source) for origin in control.policy.origins if origin.text == "8"] == [
+        ("target", "profile batch")
+    ]
+    wrong = following(read_profiles({"data": {"batch": "target: many"}}), edited, ["batch"])
+    control.viewed(replace(names, profiles=wrong), 1_002.0)
+    assert control.policy.policy.target == 8.0
+    fault = control.faults.worst
+    assert fault is not None
+    assert "many" in fault.message
+    # A controller that takes over has no policy of before, but the profiles of before.
+    successor = control_of(replace(names, profiles=wrong))
+    assert successor.policy.policy == control.policy.policy
+    assert successor.policy.mistakes == control.policy.mistakes
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,14 @@ from autoscaler.cluster.kubernetes.copies import AUTOSCALERS, DEPLOYMENTS, INFER
 from autoscaler.cluster.kubernetes.kubernetes_cluster import KubernetesCluster
 from autoscaler.cluster.kubernetes.opening import kubernetes_cluster
 from autoscaler.cluster.kubernetes.scaling import DELETION_COST
+from autoscaler.policy.profiles import PROFILE
 from tests.unit.kubernetes_cluster import kubernetes_objects as given
 from tests.unit.kubernetes_cluster.memory_api import ACTIVATORS, SLICES, MemoryApi
 
 pytestmark = pytest.mark.looptime
 
 CHAT = "default/chat"
+PROFILES = "/api/v1/namespaces/pilotlight-system/configmaps"
 
 
 class Shown:
@@ -242,3 +244,23 @@ async def test_without_a_watch_nothing_is_written() -> None:
         cluster.tell(CHAT, News("Woken", "Scale", "Wakes with 1"))
         await asyncio.sleep(30.0)
     assert api.writes == []
+
+
+async def test_an_edit_of_a_profile_touches_those_that_name_one_and_nobody_else() -> None:
+    api = with_chat()
+    naming = {**given.ON, PROFILE: "batch"}
+    api.put(INFERENCE_SERVICES.path, given.inference_service("naming", annotations=naming))
+    async with shown(api) as seen:
+        before = await seen.until(lambda views: len(views) == 2 and all(view.port for view in views.values()))
+        assert before["default/naming"].profiles.by_name == {}
+        metadata = {"namespace": "pilotlight-system", "name": "pilotlight-profiles"}
+        api.put(PROFILES, {"metadata": metadata, "data": {"batch": "target: 7"}})
+        after = await seen.until(lambda views: "batch" in views["default/naming"].profiles.by_name)
+        assert after[CHAT] is before[CHAT]
+        api.delete(PROFILES, "pilotlight-profiles", "pilotlight-system")
+        await seen.until(lambda views: views["default/naming"].profiles.by_name["batch"].superseded_by != ())
+        [trouble] = seen.cluster.trouble
+        assert "profile batch" in trouble
+        api.put(INFERENCE_SERVICES.path, given.inference_service("naming"))
+        await seen.until(lambda views: views["default/naming"].profiles.by_name == {})
+        assert seen.cluster.trouble == ()

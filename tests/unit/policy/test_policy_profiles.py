@@ -14,7 +14,7 @@ from autoscaler.policy.check import check
 from autoscaler.policy.errors import PolicyErrors
 from autoscaler.policy.manifest import load_manifests
 from autoscaler.policy.parse import read_policy, settings_in_force, spelled_out
-from autoscaler.policy.profiles import NO_PROFILES, PROFILE, Profiles, read_profiles
+from autoscaler.policy.profiles import NO_PROFILES, PROFILE, Profiles, following, read_profiles
 from autoscaler.policy.reference import PROFILES
 from autoscaler.policy.scaling_policy import ScalingPolicy
 from tests.unit.policy.services import KNATIVE, OURS, service
@@ -175,3 +175,56 @@ def test_another_config_map_is_refused(tmp_path: Path) -> None:
     file.write_text(PROFILES.replace("name: pilotlight-profiles", "name: other"))
     (error,) = check([file])
     assert "pilotlight-profiles" in str(error)
+
+
+GOOD, BETTER, WRONG = "min-replicas: 2", "min-replicas: 3", "min-replicas: many"
+
+
+def replicas_by(known: Profiles, profile: str = "p") -> int:
+    return read_policy(using(profile), profiles=known).min_replicas
+
+
+@pytest.mark.parametrize(
+    ("now", "replicas", "said"),
+    [
+        (profiles(p=BETTER), 3, ""),
+        (profiles(p=WRONG), 2, "many"),
+        (profiles(p=BETTER, q=WRONG), 3, ""),
+        (profiles(q=GOOD), 2, "not there any more"),
+        (NO_PROFILES, 2, "not there any more"),
+        (read_profiles({"data": ["p"]}), 2, "is not a mapping"),
+        (profiles(**{f"p{index}": GOOD for index in range(1001)}), 2, "more than 1000"),
+        (profiles(p="#" * 2**18), 2, "more than 128 KiB"),
+    ],
+)
+def test_a_profile_that_cannot_be_read_any_more_stays_as_it_was(now: Profiles, replicas: int, said: str) -> None:
+    in_force = following(now, profiles(p=GOOD), named=["p"])
+    assert replicas_by(in_force) == replicas
+    why = [str(error) for error in in_force.by_name["p"].superseded_by]
+    assert len(why) == bool(said)
+    assert all(said in line for line in why)
+
+
+def test_what_was_in_force_stays_through_one_mistake_after_another_and_goes_when_it_is_put_right() -> None:
+    in_force = profiles(p=GOOD)
+    for wrong in (profiles(p=WRONG), NO_PROFILES, profiles(p="- a list")):
+        in_force = following(wrong, in_force, named=["p"])
+        assert replicas_by(in_force) == 2
+    in_force = following(profiles(p=BETTER), in_force, named=["p"])
+    assert (replicas_by(in_force), in_force.by_name["p"].superseded_by) == (3, ())
+
+
+def test_a_profile_that_never_could_be_read_is_a_mistake_of_who_names_it() -> None:
+    in_force = following(profiles(p=WRONG), NO_PROFILES, named=["p"])
+    assert "many" in mistakes(using("p"), in_force)[0]
+    assert following(profiles(p="min-replicas: x"), in_force, named=["p"]).by_name["p"].errors
+
+
+def test_a_profile_that_nobody_names_goes_when_it_is_taken_away() -> None:
+    assert following(NO_PROFILES, profiles(p=GOOD, q=GOOD), named=["q"]).by_name.keys() == {"q"}
+
+
+def test_who_names_a_profile_of_a_config_map_that_cannot_be_read_is_told_that() -> None:
+    [mistake] = mistakes(using("p"), read_profiles({"data": "text"}))
+    assert "data" in mistake
+    assert "is not a mapping" in mistake
