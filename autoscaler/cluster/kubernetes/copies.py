@@ -1,14 +1,18 @@
 """Copies: all objects that views are made of, indexed by service, and who is told when one changes.
 
 Each object names its service in a label that KServe puts there, so that a change touches one service and nothing is
-searched for. What touches all services (KServe's own version) marks them all.
+searched for. What touches all services (KServe's own version) marks them all; an edit of the profiles, those that
+name one.
+
+The address of a pod may be known before the API server knows it: its queue proxy tells it (`told_addresses`). Until the
+pod's own object has one, that is its address.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from autoscaler.cluster.kubernetes.connection import Connection
 from autoscaler.cluster.kubernetes.facts import (
@@ -59,9 +63,17 @@ class Objects:
 class Copies:
     """`touched(service)` is called for each `namespace/name` of which an object changed."""
 
-    def __init__(self, connection: Connection, touched: Callable[[str], None], patience: Patience = _PATIENCE) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        touched: Callable[[str], None],
+        namespace: str = NAMESPACE,
+        patience: Patience = _PATIENCE,
+    ) -> None:
+        """`namespace` is our own, where profiles are."""
         self._touched = touched
         self._pods: dict[str, dict[str, PodFacts]] = {}
+        self._told_addresses: dict[str, str] = {}
         self._scalers: dict[str, dict[tuple[str, str], ScalerFacts]] = {}
 
         self._inference_services: Reflector[InferenceServiceFacts] = Reflector(
@@ -134,10 +146,40 @@ class Copies:
             inference_service=inference_service,
             deployment=self._deployments.facts.get(predictor),
             service=self._services.facts.get(predictor),
-            pods=tuple(self._pods.get(service, {}).values()),
+            pods=tuple(map(self._with_address, self._pods.get(service, {}).values())),
             scalers=tuple(self._scalers.get(predictor, {}).values()),
             kserve=tuple(self._kserve.facts.values()),
         )
+
+    def without_address(self, namespace: str, pod: str) -> str | None:
+        """The UID of a pod of which no address is known yet; None when there is no such pod, or one is known."""
+        facts = self._pod_copies.facts.get(f"{namespace}/{pod}")
+        waits = facts is not None and not facts.ip and not facts.deleted and facts.uid not in self._told_addresses
+        return facts.uid if facts is not None and waits else None
+
+    def address_told(self, namespace: str, pod: str, uid: str, address: str) -> bool:
+        """Take this for the pod's address until its object has one. False when nobody waits for it any more."""
+        if self.without_address(namespace, pod) != uid:
+            return False
+        self._told_addresses[uid] = address
+        facts = self._pod_copies.facts[f"{namespace}/{pod}"]
+        self._touched(f"{facts.namespace}/{facts.inference_service}")
+        return True
+
+    def _with_address(self, pod: PodFacts) -> PodFacts:
+        told = self._told_addresses.get(pod.uid)
+        return pod if told is None else replace(pod, ip=told)
+
+    def _inference_service_changed(
+        self, key: str, before: InferenceServiceFacts | None, after: InferenceServiceFacts | None
+    ) -> None:
+        self._profiles.named_by(before, after)
+        self._touched(key)
+
+    def _profiles_changed(self) -> None:
+        for service, facts in self._inference_services.facts.items():
+            if facts.profile:
+                self._touched(service)
 
     def _deployment_changed(self, key: str, before: DeploymentFacts | None, after: DeploymentFacts | None) -> None:
         for facts in (before, after):
@@ -156,6 +198,8 @@ class Copies:
             pods.pop(before.name, None)
             if not pods:
                 self._pods.pop(service, None)
+            if after is None or after.ip or after.uid != before.uid:
+                self._told_addresses.pop(before.uid, None)
             self._touched(service)
         if after is not None:
             service = f"{after.namespace}/{after.inference_service}"

@@ -144,6 +144,14 @@ class KubernetesCluster:
             self._clear_costs(service, objects)
         return view
 
+    def without_address(self, namespace: str, pod: str) -> str | None:
+        """See Copies.without_address."""
+        return self._copies.without_address(namespace, pod)
+
+    def address_told(self, namespace: str, pod: str, uid: str, address: str) -> bool:
+        """See Copies.address_told."""
+        return self._copies.address_told(namespace, pod, uid, address)
+
     # Orders
 
     async def scale(self, service: str, replicas: int, go_first: Sequence[str]) -> None:
