@@ -187,6 +187,8 @@ class ServiceSpec:
     queue_requests most requests in one queue proxy's own line, which is used while the activator is out of the path;
                    0: any number
     drain_seconds  a replica that is drained is killed after so long, with what it still has; 0: never
+    stop_seconds   from having nothing more to do, or being told to go while it starts, until its process has ended:
+                   so long it holds its GPUs without a use
     initial        replicas that are ready when the trace begins
     """
 
@@ -200,6 +202,7 @@ class ServiceSpec:
     queue_requests: int = 0
     objective: Objective = Objective()
     drain_seconds: float = 0.0
+    stop_seconds: float = 0.0
     initial: int = 0
 
 

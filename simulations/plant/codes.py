@@ -38,6 +38,7 @@ WARMING: Final = 7
 READY: Final = 8
 DRAINING: Final = 9
 BACKING_OFF: Final = 10
+STOPPING: Final = 11  # has nothing to do any more, and its process ends
 
 # Phases, in the order of StartDraws' fields (PHASE_FIELDS).
 P_SCHEDULE: Final = 0

@@ -112,6 +112,7 @@ def _service(spec: ServiceSpec) -> Service:
         good_latency=spec.objective.latency,
         good_ttft=spec.objective.ttft,
         drain_seconds=spec.drain_seconds,
+        stop_seconds=spec.stop_seconds,
         failure=spec.start.failure,
         start_backoff=spec.start.backoff,
         longest_backoff=spec.start.longest_backoff,

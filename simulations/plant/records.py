@@ -85,6 +85,7 @@ class Service:
     good_latency: float = INFINITE
     good_ttft: float = INFINITE
     drain_seconds: float = 0.0
+    stop_seconds: float = 0.0
     failure: float = 0.0
     start_backoff: float = 0.0
     longest_backoff: float = 0.0

@@ -20,12 +20,13 @@ from simulations.plant.codes import (
     PULLING,
     READY,
     SCHEDULING,
+    STOPPING,
     UNPLACED,
     WARMING,
 )
 from simulations.plant.core.areas import touch_load, touch_replicas
 from simulations.plant.core.heap import counted, phase_seconds, share
-from simulations.plant.core.hold import regime_changed
+from simulations.plant.core.hold import changed, regime_changed
 from simulations.plant.core.ledger import end_attempt
 from simulations.plant.core.nodes import give_back, place, transfer_ended
 from simulations.plant.core.ready import leave
@@ -163,6 +164,10 @@ def life_event(p: State, r: int, now: float) -> None:
         begin_booting(p, r, now)
     elif replica.state == DRAINING:
         stop(p, r, now)
+    elif replica.state == STOPPING:
+        service.draining -= 1
+        changed(p, s, now)
+        be_gone(p, r, now)
 
 
 def remove(p: State, r: int, now: float) -> None:
@@ -195,7 +200,11 @@ def remove(p: State, r: int, now: float) -> None:
         service.starting -= 1
     if replica.far != NONE:
         transfer_ended(p, r, now)
-    be_gone(p, r, now)
+    if replica.state == BOOTING or replica.state == LOADING or replica.state == WARMING:
+        service.draining += 1
+        end_process(p, r, now)
+    else:
+        be_gone(p, r, now)
 
 
 def stop(p: State, r: int, now: float) -> None:
@@ -212,6 +221,17 @@ def stop(p: State, r: int, now: float) -> None:
                 release(p, i, now)
                 end_attempt(p, i, CUT, now)
             i = after
+    end_process(p, r, now)
+
+
+def end_process(p: State, r: int, now: float) -> None:
+    """It is draining and has nothing left. Its process takes a while to end."""
+    replica = p.replicas[r]
+    service = p.services[replica.service]
+    if service.stop_seconds > 0.0:
+        replica.state = STOPPING
+        wake_at(p, r, now, now + service.stop_seconds)
+        return
     service.draining -= 1
     be_gone(p, r, now)
 

@@ -63,6 +63,7 @@ def specs(draw: st.DrawFn, name: str) -> ServiceSpec:
         queue_requests=draw(st.sampled_from([0, 2])),
         objective=Objective(latency=5.0),
         drain_seconds=draw(st.sampled_from([0.0, 4.0])),
+        stop_seconds=draw(st.sampled_from([0.0, 3.0])),
         initial=draw(st.integers(0, 2)),
     )
 

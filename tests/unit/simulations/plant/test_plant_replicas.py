@@ -119,6 +119,22 @@ def test_a_replica_that_drains_too_long_is_killed() -> None:
     assert results.gpu_seconds[GpuUse.DRAINING] == pytest.approx(10.0)
 
 
+def test_a_replica_holds_its_gpus_until_its_process_has_ended() -> None:
+    policy = Script((2.0, 1), (20.0, 0))
+    results, _ = run(Arrivals([1.0], [10.0]), policy, initial=2, stop_seconds=4.0)
+    assert [policy.seen[at].replicas.draining for at in (1, 3, 5, 7, 19, 21, 25)] == [0, 1, 1, 0, 0, 1, 0]
+    assert results.outcomes[Outcome.COMPLETED] == 1
+    assert results.gpu_seconds[GpuUse.DRAINING] == pytest.approx(8.0)
+
+
+def test_a_start_that_is_given_up_holds_its_gpus_until_its_process_has_ended() -> None:
+    policy = Script((0.0, 1), (5.0, 0))
+    results, _ = run(NOTHING, policy, stop_seconds=4.0)
+    assert [policy.seen[at].replicas.draining for at in (4, 6, 8, 10)] == [0, 1, 1, 0]
+    assert results.gpu_seconds[GpuUse.STARTING] == pytest.approx(5.0)
+    assert results.gpu_seconds[GpuUse.DRAINING] == pytest.approx(4.0)
+
+
 def test_the_idlest_replica_goes_first() -> None:
     policy = Script((2.0, 1))
     results, _ = run(Arrivals([1.0], [50.0]), policy, initial=3)
