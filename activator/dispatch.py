@@ -24,7 +24,7 @@ from activator.refusals import refusal_answer
 from activator.surroundings import DEFAULT_BOUNDS, NOBODY_WAITS, Surroundings
 from activator.timers import Alarm
 from activator.visit import LOOK_LEASE, Visit
-from queue_proxy.http import Exchange, Outcome, Upstream
+from queue_proxy.http import Exchange, Outcome, Upstream, most_waiting_bytes
 from queue_proxy.measurement import Measurement
 from queue_proxy.messages import Stats
 from queue_proxy.slot_messages import SLOT_HEADER
@@ -32,9 +32,6 @@ from queue_proxy.slot_messages import SLOT_HEADER
 log = logging.getLogger(__name__)
 
 _NO_PRECEDENCE = Precedence()
-# A head up to this is part of what every waiting request costs, and is bounded by their number; more of it is counted.
-_USUAL_HEAD_BYTES = 4_096
-
 # A turn of the loop releases at most so many; without a capacity ten thousand may leave at once.
 _RELEASES_PER_TURN = 256
 
@@ -85,7 +82,7 @@ class Dispatcher:
         band, tenant = Band.NORMAL, b""
         if self._precedence is not None:
             band, tenant = place_of(exchange.head, self._precedence)
-        effect = self.hold.arrive(now, visit, self._bytes_of(exchange), band, tenant)
+        effect = self.hold.arrive(now, visit, most_waiting_bytes(exchange.head, self._around.body_bytes), band, tenant)
         visit.ticket = effect.ticket
         match effect:
             case Released(place=load):
@@ -320,16 +317,6 @@ class Dispatcher:
             upstream = self._upstreams[load] = self._around.upstream(load.endpoint.host, load.endpoint.port)
             upstream.name = load.endpoint.name
         return upstream
-
-    def _bytes_of(self, exchange: Exchange) -> int:
-        """The most memory that this request can take while it waits, beyond what every one does. What its body takes at
-        the end is only known then, and by then it would be too late to refuse it."""
-        head = exchange.head
-        lines = len(head.raw) if head.raw is not None else sum(map(len, head.lines))
-        size = max(0, lines - _USUAL_HEAD_BYTES)
-        if head.chunked:
-            return size + self._around.body_bytes
-        return size + min(head.content_length or 0, self._around.body_bytes)
 
     def _set_alarm(self) -> None:
         self._alarm.set(self.hold.next_deadline())

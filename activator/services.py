@@ -24,7 +24,7 @@ from activator.readiness import Pace, ReadinessWatch
 from activator.recorder import Recorder
 from activator.slot_link import SlotLink
 from activator.surroundings import Surroundings
-from queue_proxy.http import HttpLimits, HttpServer, Timeouts
+from queue_proxy.http import HttpLimits, HttpServer, Timeouts, most_body_bytes
 from queue_proxy.http2.server_connection import ServerConnection
 from queue_proxy.measurement import Measurement
 from queue_proxy.messages import Stats
@@ -32,8 +32,6 @@ from queue_proxy.observability import Observability
 
 log = logging.getLogger(__name__)
 
-# The engine pauses once it holds `waiting_bytes`, and the read that brings it there may be as large as this.
-LARGEST_READ_BYTES = 256 * 1024
 # A client that is moved over keeps an idle connection for as long: who sends more often than that is told by an answer,
 # and never meets a connection that we are just closing.
 _MOVE_PATIENCE_SECONDS = 5.0
@@ -81,7 +79,7 @@ class ServiceTable:
             comments=WaitComments(self._loop, clock, comment_seconds),
             wake=wake,
             unproven=self._ask_for_readiness,
-            body_bytes=self._limits.waiting_bytes + LARGEST_READ_BYTES,
+            body_bytes=most_body_bytes(limits),
             budget=budget,
             dial=SlotLink,
         )

@@ -17,7 +17,16 @@ from dataclasses import dataclass
 from enum import Enum
 
 from queue_proxy.histogram import DURATION_BOUNDS, Histogram
-from queue_proxy.http import Answer, Exchange, Outcome, Upstream, error_answer
+from queue_proxy.http import (
+    Answer,
+    Exchange,
+    HttpLimits,
+    Outcome,
+    Upstream,
+    error_answer,
+    most_body_bytes,
+    most_waiting_bytes,
+)
 from queue_proxy.limiter import Limiter, QueueBounds, Ticket, TicketState
 from queue_proxy.measurement import Measurement
 from queue_proxy.messages import EngineStats, Stats
@@ -30,6 +39,7 @@ from queue_proxy.slot_messages import SLOT_HEADER
 _WORK = Purpose.WORK
 _RUNNING = TicketState.RUNNING
 _COMPLETED, _UNSENT = Outcome.COMPLETED, Outcome.UNSENT
+_DEFAULT_LIMITS = HttpLimits()
 
 _RETRY_DELAYS = (0.010, 0.020, 0.040, 0.080, 0.160, 0.320, 0.370)
 """Seconds before each further try to connect to a model that is known ready; one second together. A model that
@@ -74,6 +84,10 @@ class Admission(Ticket):
         self.tries = 0
         self.retry: asyncio.TimerHandle | None = None
 
+    def most_bytes(self) -> int:
+        """What it can take while it waits in line."""
+        return most_waiting_bytes(self.exchange.head, self.dispatcher.body_bytes)
+
     def release(self, outcome: Outcome) -> None:
         """Called by the exchange when it is done with the upstream. After UNSENT `unreachable` follows, and the slot
         is kept for another try."""
@@ -110,8 +124,10 @@ class QueueDispatcher:
         readiness: Readiness,
         measurement: Measurement,
         clock: Callable[[], float],
+        limits: HttpLimits = _DEFAULT_LIMITS,
     ) -> None:
-        """Begins closed; opens when `readiness` first says so."""
+        """Begins closed; opens when `readiness` first says so. `limits` are the engine's."""
+        self.body_bytes = most_body_bytes(limits)
         self.upstream = upstream
         self.limiter: Limiter[Admission] = Limiter(0, bounds)
         self.slots: SharedSlots[Admission] = SharedSlots(self.limiter, clock, self._admitted)
@@ -122,7 +138,7 @@ class QueueDispatcher:
         self.draining = False
         self._scrapes = _Scrapes()
         self._for_restart: dict[Admission, None] = {}
-        self._full: tuple[tuple[int, QueueBounds] | None, Answer] = (None, Answer(503))
+        self._full: tuple[tuple[int, int] | None, Answer] = (None, Answer(503))
         self._limit = limit
         self._clock = clock
         self._expiry: asyncio.TimerHandle | None = None
@@ -291,17 +307,17 @@ class QueueDispatcher:
         if why is not Refusal.QUEUE_FULL:
             return self._say(why, retry_after)
         # In a storm of retries it is needed thousands of times a second, always in the same words.
-        words = (retry_after, self.limiter.bounds)
+        words = (retry_after, self.limiter.waiting)
         if words != self._full[0]:
             self._full = (words, self._say(why, retry_after))
         return self._full[1]
 
     def _say(self, why: Refusal, retry_after: int) -> Answer:
-        bounds = self.limiter.bounds
+        limiter = self.limiter
         if why is Refusal.QUEUE_FULL:
-            return error_answer(503, f"the queue is full: {bounds.requests} requests wait", retry_after=retry_after)
+            return error_answer(503, f"the queue is full: {limiter.waiting} requests wait", retry_after=retry_after)
         if why is Refusal.WAITED_TOO_LONG:
-            text = f"the model was busy for the {bounds.seconds:g} s that a request may wait"
+            text = f"the model was busy for the {limiter.bounds.seconds:g} s that a request may wait"
             return error_answer(429, text, retry_after=retry_after)
         why_not = f"the model is not ready: {self.readiness.why_not}"
         return error_answer(503, why_not, retry_after=retry_after, delivered=False)

@@ -57,15 +57,18 @@ _DONE = TicketState.DONE
 
 @dataclass(frozen=True, slots=True)
 class QueueBounds:
-    """How many may wait and how long: `requests` in line, `seconds` of age; None: no bound."""
+    """How many may wait and how long: `requests` in line, `seconds` of age, `bytes` of memory; None: no bound."""
 
     requests: int | None = None
     seconds: float | None = None
+    bytes: int | None = None
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a negative number of requests, or an age that is not positive."""
+        """Raises ValueError for a negative number of requests or bytes, or an age that is not positive."""
         if self.requests is not None and self.requests < 0:
             raise ValueError(f"a queue cannot hold {self.requests} requests")
+        if self.bytes is not None and self.bytes < 0:
+            raise ValueError(f"a queue cannot hold {self.bytes} bytes")
         if self.seconds is not None and not self.seconds > 0:
             raise ValueError(f"an age bound must be positive, not {self.seconds}")
 
@@ -78,10 +81,15 @@ class Ticket:
     seconds of the caller's clock.
     """
 
-    __slots__ = ("arrived_at", "state")
+    __slots__ = ("arrived_at", "size", "state")
 
     arrived_at: float
+    size: int
     state: TicketState
+
+    def most_bytes(self) -> int:
+        """The most memory that it can take while it waits. Asked once, if it has to wait, and counted as `size`."""
+        return 0
 
     def __repr__(self) -> str:
         """For assertion messages."""
@@ -97,7 +105,7 @@ class Limiter(Generic[Arrival]):
     free; tickets become RUNNING in the order in which they came; each leaves RUNNING exactly once.
     """
 
-    __slots__ = ("_bounds", "_limit", "_line", "_reserved", "_running")
+    __slots__ = ("_bounds", "_bytes", "_limit", "_line", "_reserved", "_running")
 
     def __init__(self, limit: int | None, bounds: QueueBounds) -> None:
         """Raises ValueError for a negative limit."""
@@ -105,6 +113,7 @@ class Limiter(Generic[Arrival]):
         self._bounds = bounds
         self._running = 0
         self._reserved = 0
+        self._bytes = 0
         # A linked list with an index: leaving from the middle is O(1), and so is looking at the head after many
         # have left. (A plain dict walks over the gaps; a deque has to search.)
         self._line: OrderedDict[Arrival, None] = OrderedDict()
@@ -116,7 +125,7 @@ class Limiter(Generic[Arrival]):
 
     @property
     def bounds(self) -> QueueBounds:
-        """The bounds now."""
+        """How many may wait, and how long."""
         return self._bounds
 
     @property
@@ -128,6 +137,11 @@ class Limiter(Generic[Arrival]):
     def waiting(self) -> int:
         """Tickets in line."""
         return len(self._line)
+
+    @property
+    def bytes(self) -> int:
+        """The most memory that those in line can take."""
+        return self._bytes
 
     @property
     def has_room(self) -> bool:
@@ -153,11 +167,8 @@ class Limiter(Generic[Arrival]):
         if not line and (self._limit is None or self._running < self._limit):
             self._running += 1
             state = _RUNNING
-        elif self._bounds.requests is not None and len(line) >= self._bounds.requests:
-            state = TicketState.REFUSED
         else:
-            line[ticket] = None
-            state = TicketState.WAITING
+            state = self._join(ticket)
         ticket.state = state
         return state
 
@@ -189,10 +200,7 @@ class Limiter(Generic[Arrival]):
         """
         if not self._line or not self._has_room():
             raise LimiterError("nobody waits, or no slot is free")
-        ticket, _ = self._line.popitem(last=False)
-        ticket.state = _RUNNING
-        self._running += 1
-        return ticket
+        return self._next_runs()
 
     def reserve(self) -> None:
         """Keep a free slot for somebody who comes later; it counts as running. Pair it with `redeem` or `unreserve`.
@@ -231,6 +239,7 @@ class Limiter(Generic[Arrival]):
         """
         if self._line.pop(ticket, _ABSENT) is _ABSENT:
             raise LimiterError(f"only a waiting ticket can leave: {ticket!r}")
+        self._bytes -= ticket.size
         ticket.state = TicketState.LEFT
 
     def resize(self, limit: int | None) -> tuple[Arrival, ...]:
@@ -240,10 +249,6 @@ class Limiter(Generic[Arrival]):
         """
         self._limit = _checked(limit)
         return self._admit()
-
-    def rebound(self, bounds: QueueBounds) -> None:
-        """Change the bounds. Those who are in line stay there; ages are judged by the new bound."""
-        self._bounds = bounds
 
     def expire(self, now: float) -> tuple[Arrival, ...]:
         """Take those out of line who have waited as long as the bounds allow; returns them."""
@@ -255,6 +260,7 @@ class Limiter(Generic[Arrival]):
             if ticket.arrived_at + self._bounds.seconds > now:
                 break
             del self._line[ticket]
+            self._bytes -= ticket.size
             ticket.state = TicketState.EXPIRED
             expired.append(ticket)
         return tuple(expired)
@@ -271,11 +277,27 @@ class Limiter(Generic[Arrival]):
     def _admit(self) -> tuple[Arrival, ...]:
         admitted = []
         while self._line and self._has_room():
-            ticket, _ = self._line.popitem(last=False)
-            ticket.state = TicketState.RUNNING
-            self._running += 1
-            admitted.append(ticket)
+            admitted.append(self._next_runs())
         return tuple(admitted)
+
+    def _next_runs(self) -> Arrival:
+        ticket, _ = self._line.popitem(last=False)
+        self._bytes -= ticket.size
+        ticket.state = _RUNNING
+        self._running += 1
+        return ticket
+
+    def _join(self, ticket: Arrival) -> TicketState:
+        bounds = self._bounds
+        if bounds.requests is not None and len(self._line) >= bounds.requests:
+            return TicketState.REFUSED
+        size = ticket.most_bytes()
+        if bounds.bytes is not None and self._bytes + size > bounds.bytes:
+            return TicketState.REFUSED
+        ticket.size = size
+        self._bytes += size
+        self._line[ticket] = None
+        return TicketState.WAITING
 
 
 _ABSENT = object()

@@ -48,10 +48,11 @@ class QueueProxy:
         self._dispatcher = QueueDispatcher(
             self._upstream,
             config.limit,
-            QueueBounds(config.queue_requests, config.queue_seconds),
+            QueueBounds(config.queue_requests, config.queue_seconds, config.queue_bytes),
             self._readiness,
             Measurement(config.name, os.urandom(8).hex(), _CLOCK()),
             _CLOCK,
+            config.clients,
         )
         try:
             self._observability = Observability("queue_proxy", config.name, config.observability, _CLOCK)

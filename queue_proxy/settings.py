@@ -33,6 +33,7 @@ class Config:
     clients          what the engine bounds per client connection
     limit            requests that run at once, None: no limit
     queue_requests   requests that may wait
+    queue_bytes      memory that they may take together, beyond what every waiting request does
     queue_seconds    how long one may wait, None: as long as its client does
     observability    what is told of single requests
     """
@@ -46,6 +47,7 @@ class Config:
     upstream_protocol: UpstreamProtocol
     limit: int | None
     queue_requests: int
+    queue_bytes: int
     queue_seconds: float | None
     timeout: float
     response_start_timeout: float
@@ -79,6 +81,7 @@ def parse(arguments: Sequence[str]) -> Config:
         upstream_protocol=UpstreamProtocol(given.upstream_protocol),
         limit=limit,
         queue_requests=depth,
+        queue_bytes=given.queue_bytes,
         queue_seconds=given.queue_seconds or None,
         timeout=given.timeout,
         response_start_timeout=given.response_start_timeout,
@@ -115,6 +118,13 @@ def _parser() -> argparse.ArgumentParser:
         default=0,
         metavar="N",
         help=f"requests that may wait; 0: {DEPTH_PER_SLOT} times the limit, {DEPTH_WITHOUT_LIMIT} without a limit",
+    )
+    add(
+        "--queue-bytes",
+        type=count(1),
+        default=64 * 1024 * 1024,
+        metavar="BYTES",
+        help="of memory that bodies of waiting requests may take together",
     )
     add("--queue-seconds", type=seconds, default=300.0, metavar="S", help="how long one may wait; 0: no bound")
     add("--timeout", type=seconds, default=300.0, metavar="S", help="from forwarding to the end of the answer")

@@ -298,10 +298,19 @@ _REQUESTS = (
         "queue-requests",
         WholeNumber(0, 10**6),
         "queue.requests",
-        "0",
-        "How many requests may queue at one replica beyond its `containerConcurrency`; 0: ten times that.",
+        "10000",
+        "How many requests that came directly to a replica may queue there beyond its `containerConcurrency`, with "
+        "64 MiB of bodies together; 0: ten times `containerConcurrency`.",
+        otherwise="0 under Knative's semantics",
     ),
-    _key("queue-seconds", Duration(0, _DAY), "queue.seconds", "0s", "How long one may queue there; 0: no bound."),
+    _key(
+        "queue-seconds",
+        Duration(0, _DAY),
+        "queue.seconds",
+        "5m",
+        "How long one may queue there; then it is answered 429; 0: no bound.",
+        otherwise="0 under Knative's semantics",
+    ),
     _key(
         "timeout", Duration(0, _DAY), "timeouts.total", "0s", "How long a request may take once forwarded; 0: no bound."
     ),

@@ -129,9 +129,10 @@ saw a good one has nothing to fall back on; it scales nothing by that profile un
 ## Pilotlight's meaning and Knative's
 
 Who writes in Knative's terms gets Knative's meaning: as soon as one `autoscaling.knative.dev` annotation is used, the
-three improvements (`count-starting-replicas`, `backlog-sizing`, `one-before-zero`) are off and a new service starts
-with one replica. Otherwise the improvements are on and a new service starts asleep. `pilotlight.dev/semantics` decides
-this by name, whatever annotations are used, and each improvement can be switched alone by its own key.
+three improvements (`count-starting-replicas`, `backlog-sizing`, `one-before-zero`) are off, a new service starts with
+one replica, and ten times its `containerConcurrency` may queue at a replica. Otherwise the improvements are on, a new
+service starts asleep, and as many may queue at a replica as in the activator. `pilotlight.dev/semantics` decides this
+by name, whatever annotations are used, and each of these can be set alone by its own key.
 
 ## What one replica is given
 

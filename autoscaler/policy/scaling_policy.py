@@ -101,7 +101,7 @@ class ScalingPolicy:
     activation_scale         at least this many whenever there is load (1: no effect)
     target_burst_capacity    −1: activator always in the path, 0: only at zero, else spare requests wanted
     stale_after_seconds      a reading older than this is Stale
-    queue                    bounds of each queue proxy's own queue
+    queue                    bounds of each queue proxy's own queue; 0 requests: ten times container_concurrency
     gpu_busy                 share of time at work above which nothing is taken away (0..1, the mean over the GPUs of
                              ready replicas); 0: off
     gpu_utilization_target   share at which a replica's GPUs count as full; it can only add; 0: off
@@ -130,7 +130,7 @@ class ScalingPolicy:
     aggregation: Aggregation = Aggregation.LINEAR
     backlog_drain_seconds: float = 30.0
     stale_after_seconds: float = 5.0
-    queue: Bounds = field(default_factory=lambda: Bounds(requests=0, seconds=0.0))
+    queue: Bounds = field(default_factory=lambda: Bounds(requests=10_000, seconds=300.0))
     hold: HoldPolicy = HoldPolicy()
     timeouts: RequestTimeouts = RequestTimeouts()
     improvements: Improvements = Improvements()

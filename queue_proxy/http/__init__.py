@@ -7,6 +7,7 @@ coroutine or timer per request. Header lines travel as the bytes in which they c
 from queue_proxy.http.answers import error_answer
 from queue_proxy.http.contract import Answer, Dispatcher, Exchange, HttpLimits, Lease, Outcome, Timeouts
 from queue_proxy.http.head import RequestHead
+from queue_proxy.http.memory import most_body_bytes, most_waiting_bytes
 from queue_proxy.http.server import HttpServer
 from queue_proxy.http.upstream import Upstream, UpstreamProtocol
 
@@ -23,4 +24,6 @@ __all__ = [
     "Upstream",
     "UpstreamProtocol",
     "error_answer",
+    "most_body_bytes",
+    "most_waiting_bytes",
 ]

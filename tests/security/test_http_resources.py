@@ -126,6 +126,18 @@ def test_bodies_that_nobody_reads_stay_with_their_clients(flags: tuple[str, ...]
             assert_grew_by_less(world, before, CONNECTIONS * (2 * WAITING_BYTES + READ_BYTES) + SLACK)
 
 
+def test_bodies_in_line_take_no_more_together_than_they_may() -> None:
+    model = Stuck()
+    flags = ("--limit", "1", "--queue-requests", "1000", "--queue-bytes", str(4 * MIB))
+    with contextlib.closing(model), queue_proxy(model.port, *flags) as world:
+        before = world.rss()
+        with many(world.port, LARGE):
+            # One is in the model; what a refused one has sent meanwhile is thrown away.
+            assert_grew_by_less(world, before, 4 * MIB + 2 * WAITING_BYTES + READ_BYTES + SLACK)
+            waiting = 4 * MIB // (WAITING_BYTES + READ_BYTES)
+            assert world.metric("queue_proxy", "pilotlight_queue_proxy_waiting") == waiting
+
+
 def test_bodies_held_for_a_model_that_sleeps_stay_with_their_clients(tmp_path: Path) -> None:
     with activator(tmp_path, None) as world:
         before = world.rss()

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from activator.messages import Endpoint, EndpointState
+from autoscaler.policy.scaling_policy import ScalingPolicy
+from autoscaler.serving.queue_proxy_flags import policy_flags
 from tests.integration.activator.activator_harness import Activator, Controller, activator_for
 from tests.integration.queue_proxy.queue_proxy_harness import (
     Call,
@@ -87,7 +89,8 @@ async def shared_world(tmp_path: Path, activators: int, replicas: int, limit: in
             model = Model(_model_of(world, number))
             await model.start()
             stack.push_async_callback(model.stop)
-            proxy = await stack.enter_async_context(proxy_before(model.port, "--limit", str(limit)))
+            flags = policy_flags(ScalingPolicy(container_concurrency=limit), 30.0)
+            proxy = await stack.enter_async_context(proxy_before(model.port, *flags))
             await proxy.until_ready()
             world.models.append(model)
             world.proxies.append(proxy)

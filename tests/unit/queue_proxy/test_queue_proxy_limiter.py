@@ -15,15 +15,19 @@ from queue_proxy.limiter import Limiter, LimiterError, QueueBounds, Ticket, Tick
 class Named(Ticket):
     """A ticket that a failed assertion can name."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, most_bytes: int = 0) -> None:
         self.name = name
+        self._most_bytes = most_bytes
+
+    def most_bytes(self) -> int:
+        return self._most_bytes
 
     def __repr__(self) -> str:
         return f"{self.name!r} {self.state.value}"
 
 
-def come(limiter: Limiter[Named], name: str, now: float) -> Named:
-    ticket = Named(name)
+def come(limiter: Limiter[Named], name: str, now: float, most_bytes: int = 0) -> Named:
+    ticket = Named(name, most_bytes)
     assert limiter.arrive(ticket, now) is ticket.state
     return ticket
 
@@ -34,6 +38,14 @@ RUNNING, WAITING, REFUSED = TicketState.RUNNING, TicketState.WAITING, TicketStat
 def test_room_is_taken_then_the_line_then_arrivals_are_refused() -> None:
     limiter: Limiter[Named] = Limiter(1, QueueBounds(requests=1))
     assert [come(limiter, name, 0.0).state for name in "abc"] == [RUNNING, WAITING, REFUSED]
+
+
+def test_who_would_take_too_much_memory_is_refused_and_who_takes_less_may_still_wait() -> None:
+    limiter: Limiter[Named] = Limiter(1, QueueBounds(bytes=100))
+    tickets = [come(limiter, str(size), 0.0, size) for size in (500, 60, 41, 40, 1)]
+    assert [ticket.state for ticket in tickets] == [RUNNING, WAITING, REFUSED, WAITING, REFUSED]
+    limiter.leave(tickets[1])
+    assert limiter.bytes == 40
 
 
 def test_without_a_limit_everybody_runs() -> None:
@@ -114,10 +126,13 @@ def test_a_negative_limit_is_refused_by_name(limit: int) -> None:
         Limiter[Named](limit, QueueBounds())
 
 
-@pytest.mark.parametrize(("requests", "seconds"), [(-1, None), (None, 0.0), (None, -1.0), (None, float("nan"))])
-def test_impossible_bounds_are_refused(requests: int | None, seconds: float | None) -> None:
+@pytest.mark.parametrize(
+    ("requests", "seconds", "size"),
+    [(-1, None, None), (None, 0.0, None), (None, -1.0, None), (None, float("nan"), None), (None, None, -1)],
+)
+def test_impossible_bounds_are_refused(requests: int | None, seconds: float | None, size: int | None) -> None:
     with pytest.raises(ValueError, match=r"must be positive|cannot hold"):
-        QueueBounds(requests, seconds)
+        QueueBounds(requests, seconds, size)
 
 
 class LimiterLaws(RuleBasedStateMachine):
@@ -126,7 +141,7 @@ class LimiterLaws(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.limit: int | None = 2
-        self.bounds = QueueBounds(requests=3, seconds=5.0)
+        self.bounds = QueueBounds(requests=3, seconds=5.0, bytes=10)
         self.limiter: Limiter[Named] = Limiter(self.limit, self.bounds)
         self.now = 0.0
         self.arrivals = 0
@@ -145,14 +160,14 @@ class LimiterLaws(RuleBasedStateMachine):
     def pass_time(self, seconds: float) -> None:
         self.now += seconds
 
-    @rule()
-    def arrive(self) -> None:
-        ticket = come(self.limiter, str(self.arrivals), self.now)
+    @rule(size=st.integers(0, 8))
+    def arrive(self, size: int) -> None:
+        ticket = come(self.limiter, str(self.arrivals), self.now, size)
         self.arrivals += 1
         if not self.line and (self.limit is None or len(self.running) < self.limit):
             assert ticket.state is RUNNING
             self.running.append(ticket)
-        elif self.bounds.requests is not None and len(self.line) >= self.bounds.requests:
+        elif len(self.line) >= 3 or sum(one.most_bytes() for one in self.line) + size > 10:
             assert ticket.state is REFUSED
         else:
             assert ticket.state is WAITING
@@ -176,11 +191,6 @@ class LimiterLaws(RuleBasedStateMachine):
         self.limit = limit
         self.admit(self.limiter.resize(limit))
 
-    @rule(requests=st.none() | st.integers(0, 4), seconds=st.none() | st.floats(0.1, 8))
-    def rebound(self, requests: int | None, seconds: float | None) -> None:
-        self.bounds = QueueBounds(requests, seconds)
-        self.limiter.rebound(self.bounds)
-
     @rule()
     def expire(self) -> None:
         due = []
@@ -193,6 +203,7 @@ class LimiterLaws(RuleBasedStateMachine):
     @invariant()
     def nobody_is_lost_or_counted_twice(self) -> None:
         assert self.limiter.running == len(self.running)
+        assert self.limiter.bytes == sum(ticket.most_bytes() for ticket in self.line)
         assert self.limiter.line() == tuple(self.line)
         assert {ticket.state for ticket in self.running} <= {RUNNING}
         assert {ticket.state for ticket in self.line} <= {WAITING}
