@@ -75,6 +75,7 @@ class Agent:
         self.loads: dict[str, Load] = {}
         self.asked: list[tuple[str, str]] = []
         self.refuse_stats = False
+        self.before_answer: Callable[[], object] | None = None
         self._changed = asyncio.Event()
         self._server = AgentServer(path, self._watch, self._scale)
         self._runners: list[web.AppRunner] = []
@@ -107,6 +108,8 @@ class Agent:
 
     async def _serve_stats(self, name: str, load: Load) -> int:
         async def answer(request: web.Request) -> web.Response:
+            if self.before_answer is not None:
+                self.before_answer()
             self.asked.append((name, request.query_string))
             if self.refuse_stats:
                 return web.Response(status=500)

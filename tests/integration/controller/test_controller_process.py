@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import statistics
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from simulations.replay import replay
-from tests.integration.controller.controller_process import Activator, Agent, eventually, running_controller
+from tests.integration.controller.controller_process import (
+    Activator,
+    Agent,
+    ControllerProcess,
+    Load,
+    eventually,
+    running_controller,
+)
 from tests.unit.controller.controller_builders import CHAT, inference_service, view
 
 WAKES = 30
@@ -120,24 +129,22 @@ async def test_killed_and_restarted_in_a_burst_it_does_not_scale_down(tmp_path: 
         activator.hold(CHAT, 3)
         await asyncio.sleep(6)
         await controller.kill()
-        await asyncio.sleep(1.5)
-        # The moment at which the new controller first looks is one without requests, as between two waves.
-        activator.hold(CHAT, 0)
-        for load in loads:
-            load.set(running=0)
+        # The moment at which the new controller first looks is one without requests, as between two waves. How long it
+        # takes to start is the machine's affair, so the moment begins with its first question.
+        agent.asked.clear()
+        agent.before_answer = functools.partial(_set_all, loads, 0)
         await controller.start()
         started = time.monotonic()
+        await eventually("its questions", lambda: _asked_for_histories(agent, names))
+        agent.before_answer = None
+        _set_all(loads, 4)
         decisions = await eventually("the first decision", lambda: controller.decisions(CHAT))
-        for load in loads:
-            load.set(running=4)
         print(f"\nfirst decision {time.monotonic() - started:.2f} s after the restarted controller listens")
         readings = decisions[0]["candidates"]
         assert isinstance(readings, list)
         averages = {c["signal"]: c["reading"].get("known", 0.0) for c in readings}
         assert averages["concurrency-stable"] > 12, f"the window was filled from the histories: {averages}"
-        await asyncio.sleep(7)
-        decisions = await controller.decisions(CHAT)
-        assert len(decisions) >= 4
+        decisions = await eventually("a window of decisions", lambda: _decisions(controller, CHAT, 4))
         assert {decision["desired"] for decision in decisions} == {4}
         assert agent.views[CHAT].wanted == 4
         assert [order for order in agent.orders if order[2] < 4] == []
@@ -208,3 +215,17 @@ async def test_the_activator_is_told_of_a_replica_at_once(tmp_path: Path) -> Non
 
 async def _wanted(agent: Agent, replicas: int) -> bool:
     return agent.views[CHAT].wanted == replicas
+
+
+async def _asked_for_histories(agent: Agent, names: Sequence[str]) -> bool:
+    return {name for name, query in agent.asked if query.startswith("seconds=")} == set(names)
+
+
+async def _decisions(controller: ControllerProcess, service: str, number: int) -> list[dict[str, object]]:
+    decisions = await controller.decisions(service)
+    return decisions if len(decisions) >= number else []
+
+
+def _set_all(loads: Sequence[Load], running: int) -> None:
+    for load in loads:
+        load.set(running=running)
