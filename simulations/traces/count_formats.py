@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from simulations.traces import table as tables
 from simulations.traces.counts import Cells, CountsTrace, Durations, check_fullest
 from simulations.traces.options import Format, OpenedTrace, ReadOptions, input_digest
-from simulations.traces.rows import Services, header_of
+from simulations.traces.rows import header_of
+from simulations.traces.services import Services
 from simulations.traces.source import BadRows, Source
 from simulations.traces.trace import TraceError
 
@@ -74,6 +75,9 @@ def open_per_minute(source: Source, options: ReadOptions) -> OpenedTrace:
 
 def open_per_second(source: Source, options: ReadOptions) -> OpenedTrace:
     """One count a line, one line a second. Raises TraceError."""
+    if not recognise_per_second(source):
+        first = "".join(source.first_lines(1))
+        raise TraceError(f"{source.path}:1: the header of format counts-1s is count; this is {first[:80]!r}")
     bad = BadRows(str(source.path), options.skip_bad)
     counts = []
     for table in _tables(source, header_of(source), bad):

@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from simulations.traces.access_log import ACCESS_LOG
 from simulations.traces.count_formats import COUNT_FORMATS
-from simulations.traces.lines import LINE_FORMATS
+from simulations.traces.mooncake import MOONCAKE
 from simulations.traces.notation import generate, is_generator
 from simulations.traces.options import OpenedTrace, ReadOptions
 from simulations.traces.recording import RECORDING
@@ -20,7 +21,7 @@ from simulations.traces.source import Source
 from simulations.traces.trace import TraceError
 from simulations.traces.transforms import scale_load
 
-FORMATS = (*ROW_FORMATS, *COUNT_FORMATS, *SERVEGEN_FORMATS, RECORDING, *LINE_FORMATS)
+FORMATS = (*ROW_FORMATS, *COUNT_FORMATS, *SERVEGEN_FORMATS, RECORDING, MOONCAKE, ACCESS_LOG)
 
 # Tables of the same collections that hold no requests; a user who takes the wrong one should be told so.
 _NO_TRACES = {

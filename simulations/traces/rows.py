@@ -6,7 +6,6 @@ import csv
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
-from itertools import repeat
 from typing import TypeAlias
 
 import numpy as np
@@ -14,11 +13,11 @@ from numpy.typing import NDArray
 
 from simulations.traces import table as tables
 from simulations.traces.options import OpenedTrace, ReadOptions, input_digest
+from simulations.traces.services import Services
 from simulations.traces.source import BadRows, Source
 from simulations.traces.spool import Spool, Spooled
 from simulations.traces.table import Table
 from simulations.traces.trace import (
-    MOST_SERVICES,
     MOST_TOKENS,
     NOT_RECORDED,
     Floats,
@@ -32,7 +31,6 @@ _Mask: TypeAlias = NDArray[np.bool_]
 _MOST_SECONDS = 1e10
 _MOST_REPEATS = 10_000
 _PIECE_ROWS = 1 << 19
-_NEW = -2
 
 
 class Clock(Enum):
@@ -128,37 +126,6 @@ def stored_trace(
         _spooled=spooled,
         _base=base,
     )
-
-
-class Services:
-    """Names in the order in which they were first seen."""
-
-    def __init__(self, bad: BadRows) -> None:
-        self._bad = bad
-        self._index: dict[bytes, int] = {}
-        self.names: list[str] = []
-
-    def indexes(self, names: list[bytes], lines: NDArray[np.int64], good: _Mask) -> Ints:
-        """The numbers of many names; −1 for what is not good or cannot be a name. Raises TraceError."""
-        found = np.array(list(map(self._index.get, names, repeat(_NEW))), np.int32)
-        for row in np.flatnonzero((found == _NEW) & good).tolist():
-            found[row] = self.index(names[row], int(lines[row]))
-        return np.maximum(found, -1)
-
-    def index(self, raw: bytes, line: int) -> int:
-        """The number of this name; −1 for one that cannot be a name. Raises TraceError when there are too many."""
-        known = self._index.get(raw)
-        if known is not None:
-            return known
-        name = raw.decode(errors="replace").strip()
-        if not name or not name.isprintable():
-            self._bad.bad(line, f"the service is {name!r:.80}; printable text is needed")
-            return -1
-        if len(self.names) == MOST_SERVICES:
-            raise TraceError(f"{self._bad.name}:{line}: more than {MOST_SERVICES} services")
-        self._index[raw] = len(self.names)
-        self.names.append(name)
-        return self._index[raw]
 
 
 class _Reader:

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
+
 from simulations.traces.trace import TraceError
 
 BLOCK_BYTES = 4 << 20
@@ -132,6 +134,13 @@ class Source:
                     line += whole.count(b"\n")
         if rest:
             yield self._block(rest + b"\n", line)
+
+    def check_lengths(self, block: Block) -> None:
+        """Raises TraceError for a line that is longer than any line of a trace."""
+        ends = np.flatnonzero(np.frombuffer(block.data, np.uint8) == ord("\n"))
+        long = np.flatnonzero(np.diff(ends, prepend=-1) > MOST_LINE_BYTES + 1)
+        if len(long):
+            raise self._long(block.first_line + int(long[0]))
 
     def lines(self) -> Iterator[tuple[int, str]]:
         """Each line that is not blank, with its number; bytes that are not UTF-8 show as �."""

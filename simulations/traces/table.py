@@ -176,11 +176,8 @@ def texts(table: Table, column: int, bad: BadRows, what: str) -> tuple[list[byte
     good = (width > 0) & (width <= _MOST_TEXT)
     for row in np.flatnonzero(~good).tolist():
         bad.bad(int(table.lines[row]), f"{what} has {width[row]} bytes; 1 to {_MOST_TEXT} are allowed")
-    longest = int(width[good].max()) if bool(good.any()) else 1
-    places = np.arange(longest)
-    inside = places < np.where(good, width, 0)[:, None]
-    signs = np.where(inside, table.data[np.where(inside, starts[:, None] + places, 0)], np.uint8(0))
-    return np.ascontiguousarray(signs).view(f"S{longest}").ravel().tolist(), good
+    data, none = table.data.tobytes(), np.where(good, table.ends[:, column], starts)
+    return [data[begin:end] for begin, end in zip(starts.tolist(), none.tolist(), strict=True)], good
 
 
 def _fields(line: bytes) -> list[bytes]:
