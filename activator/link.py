@@ -12,7 +12,6 @@ import contextlib
 import json
 import logging
 import random
-import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -24,6 +23,7 @@ from activator.messages import Routes, StatsPush
 from activator.push_writer import PushWriter
 from activator.table_reader import TableReader
 from activator.token_file import TokenError, TokenFile
+from queue_proxy.lost_machine import OF_THE_CONTROL_LINK, end_when_lost
 from queue_proxy.measurement import HISTORY_SECONDS
 from queue_proxy.messages import MessageError, Stats
 
@@ -40,8 +40,8 @@ _REDIAL_AT_MOST = 0.5
 _DIAL_SECONDS = 5.0
 _CONNECT_SECONDS = 1.0
 # Whether the controller's machine is there is for the kernel to say: what we send (a push each second) must be
-# acknowledged in time. A machine that is, with a process that says nothing, has more time: it may only be busy.
-_UNACKNOWLEDGED_SECONDS = 1.5
+# acknowledged in time. A machine that is, with a process that says nothing, has half as long again as this, because it
+# may only be busy; who comes back has to tell it ten minutes of history.
 _HEARTBEAT_SECONDS = 3.0
 # A ping behind a push, whose answer says that the controller has read so far. Nothing more is sent to one that has not:
 # what lay there unread would delay the answers by which it is known to live, and be old when it is read.
@@ -169,7 +169,7 @@ class Link:
                     autoping=False,
                 )
             async with connection:
-                _bound_silence_of_the_network(connection)
+                end_when_lost(connection.get_extra_info("socket"), OF_THE_CONTROL_LINK)
                 await self._serve(connection)
 
     async def _serve(self, connection: aiohttp.ClientWebSocketResponse) -> None:
@@ -292,9 +292,3 @@ class Link:
             return
         self._table = (routes.epoch, routes.version)
         self._services.apply(routes)
-
-
-def _bound_silence_of_the_network(connection: aiohttp.ClientWebSocketResponse) -> None:
-    sock = connection.get_extra_info("socket")
-    if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(1_000 * _UNACKNOWLEDGED_SECONDS))

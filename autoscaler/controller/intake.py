@@ -20,6 +20,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 
 from activator.messages import Route, Routes, StatsPush, parse_stats_push
 from autoscaler.controller.push_reader import PushReader
+from queue_proxy.lost_machine import OF_THE_CONTROL_LINK, end_when_lost
 from queue_proxy.messages import MessageError
 
 _log = logging.getLogger(__name__)
@@ -27,8 +28,8 @@ _log = logging.getLogger(__name__)
 # Ten minutes of history by the second for some hundred services fit; a runaway sender does not.
 _LARGEST_PUSH_BYTES = 16 * 1024 * 1024
 _BAD_MESSAGES_IN_A_ROW = 5
-# An activator whose machine went away silently is noticed after this and half of it again.
-_HEARTBEAT_SECONDS = 5.0
+# An activator speaks every second. One that does not for so long is asked, and has half as long again to answer.
+_HEARTBEAT_SECONDS = 2.0
 _ACTIVATOR_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,125}[A-Za-z0-9])?")
 
 
@@ -78,8 +79,10 @@ class RoutesText:
 class Intake:
     """The WebSocket side of the control socket; `application()` is served by whoever owns the socket."""
 
-    def __init__(self, listener: IntakeListener) -> None:
+    def __init__(self, listener: IntakeListener, heartbeat: float = _HEARTBEAT_SECONDS) -> None:
+        """`heartbeat`: the seconds after which a silent activator is asked whether it is there."""
         self._listener = listener
+        self._heartbeat = heartbeat
         self._connections: dict[str, _Connection] = {}
         self._table: tuple[int, str] | None = None
         self._text = RoutesText()
@@ -114,8 +117,9 @@ class Intake:
         if "Origin" in request.headers:
             # Only browsers send it. A page that somebody has open must not be able to push load from his machine.
             raise web.HTTPForbidden(text="browsers have no business here\n")
-        socket = web.WebSocketResponse(heartbeat=_HEARTBEAT_SECONDS, max_msg_size=_LARGEST_PUSH_BYTES, compress=False)
+        socket = web.WebSocketResponse(heartbeat=self._heartbeat, max_msg_size=_LARGEST_PUSH_BYTES, compress=False)
         await socket.prepare(request)
+        end_when_lost(socket.get_extra_info("socket"), OF_THE_CONTROL_LINK)
         connection = _Connection(socket)
         # The newest connection of a name is the real one: the other is what a broken network has left behind.
         replaced = self._connections.get(name)

@@ -9,22 +9,7 @@ import socket
 import struct
 
 _CLOSED_BY_PEER = frozenset({7, 8})  # TCP_CLOSE and TCP_CLOSE_WAIT
-_UNACKNOWLEDGED_MS = 20_000
-_ASK_AFTER_SECONDS, _ASK_AGAIN_SECONDS = 10, 5
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
-
-
-def end_when_unacknowledged(transport: asyncio.BaseTransport) -> None:
-    """Have the kernel end a connection whose other machine acknowledges nothing for twenty seconds.
-
-    Of a machine that is gone nobody says so. Without this, who waits for an answer of it would wait for ever.
-    """
-    sock = transport.get_extra_info("socket")
-    if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNACKNOWLEDGED_MS)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _ASK_AFTER_SECONDS)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _ASK_AGAIN_SECONDS)
 
 
 def spare_congestion_control(transport: asyncio.BaseTransport) -> None:

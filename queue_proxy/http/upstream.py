@@ -15,7 +15,8 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Protocol
 
-from queue_proxy.http.transports import end_when_unacknowledged, spare_congestion_control
+from queue_proxy.http.transports import spare_congestion_control
+from queue_proxy.lost_machine import OF_A_REPLICA, end_when_lost
 
 _TRUSTED_SECONDS = 0.05
 """A connection idle for longer is asked whether it was closed before it is used again."""
@@ -69,7 +70,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """asyncio: connected."""
-        end_when_unacknowledged(transport)
+        end_when_lost(transport.get_extra_info("socket"), OF_A_REPLICA)
         spare_congestion_control(transport)
         self.transport = transport  # type: ignore[assignment]
         self.alive = True

@@ -11,13 +11,14 @@ import asyncio
 import select
 from typing import TYPE_CHECKING, Final
 
-from queue_proxy.http.transports import end_when_unacknowledged, spare_congestion_control
+from queue_proxy.http.transports import spare_congestion_control
 from queue_proxy.http2.frames import ErrorCode, Http2Error, StreamError
 from queue_proxy.http2.heads import Malformed, Response, Trailers, read_response
 from queue_proxy.http2.hpack import HeaderList
 from queue_proxy.http2.limits import Http2Limits
 from queue_proxy.http2.protocol import Http2Protocol
 from queue_proxy.http2.stream import Stream
+from queue_proxy.lost_machine import OF_A_REPLICA, end_when_lost
 
 if TYPE_CHECKING:
     from queue_proxy.http.upstream import Upstream
@@ -35,7 +36,7 @@ class UpstreamConnection(Http2Protocol["StreamExchange", Head]):
     """One connection to an endpoint. `usable`: new streams may be opened on it."""
 
     def __init__(self, pool: StreamPool) -> None:
-        super().__init__(_LIMITS, pool.upstream.clock, server=False)
+        super().__init__(_LIMITS, pool.upstream.clock, serves=False)
         self.pool = pool
         self.usable = True
         self.idle_since = self.clock()
@@ -59,7 +60,7 @@ class UpstreamConnection(Http2Protocol["StreamExchange", Head]):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """asyncio: connected."""
-        end_when_unacknowledged(transport)
+        end_when_lost(transport.get_extra_info("socket"), OF_A_REPLICA)
         spare_congestion_control(transport)
         super().connection_made(transport)
 

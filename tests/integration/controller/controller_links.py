@@ -45,9 +45,10 @@ async def served(application: web.Application) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def serving_intake() -> AsyncIterator[tuple[Intake, Told, str]]:
+async def serving_intake(**settings: float) -> AsyncIterator[tuple[Intake, Told, str]]:
+    """`settings` of the Intake, where they are not the usual ones."""
     told = Told()
-    intake = Intake(told)
+    intake = Intake(told, **settings)
     async with served(intake.application()) as url:
         try:
             yield intake, told, url

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
-from collections.abc import Callable
+import os
+import socket as sockets
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -227,3 +231,46 @@ async def test_one_that_says_goodbye_is_told_from_one_that_vanishes() -> None:
         leaving = await session.ws_connect(f"{url}/activators/a")
         await leaving.close(code=aiohttp.WSCloseCode.GOING_AWAY)
         await until(lambda: told.events == ["+a", "bye a"])
+
+
+async def test_one_that_does_not_answer_is_gone_and_one_that_only_answers_is_there() -> None:
+    async with (
+        serving_intake(heartbeat=0.1) as (_, told, url),
+        aiohttp.ClientSession() as session,
+        session.ws_connect(f"{url}/activators/hangs", autoping=False),
+        session.ws_connect(f"{url}/activators/idle") as idle,
+    ):
+        answering = asyncio.create_task(idle.receive())
+        await until(lambda: "-hangs" in told.events)
+        assert "-idle" not in told.events
+        assert not answering.done()
+        answering.cancel()
+
+
+async def test_the_kernel_ends_the_connection_of_an_activator_whose_machine_is_gone() -> None:
+    async with (
+        serving_intake() as (_, told, url),
+        aiohttp.ClientSession() as session,
+        session.ws_connect(f"{url}/activators/a") as socket,
+    ):
+        await until(lambda: told.events == ["+a"])
+        with accepted_from(socket.get_extra_info("sockname")) as ours:
+            kept = ours.getsockopt(sockets.SOL_SOCKET, sockets.SO_KEEPALIVE)
+            names = (sockets.TCP_USER_TIMEOUT, sockets.TCP_KEEPIDLE, sockets.TCP_KEEPINTVL)
+            assert (kept, [ours.getsockopt(sockets.IPPROTO_TCP, name) for name in names]) == (1, [1_500, 1, 1])
+
+
+@contextlib.contextmanager
+def accepted_from(peer: object) -> Iterator[sockets.socket]:
+    """Of this process, the other end of a connection that came from there."""
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.ExitStack() as stack:
+            try:
+                found = stack.enter_context(sockets.socket(fileno=os.dup(int(entry.name))))
+                there = found.getpeername()
+            except OSError:
+                continue  # no socket, or one that listens
+            if there == peer:
+                yield found
+                return
+    raise AssertionError(f"nothing was accepted from {peer}")
