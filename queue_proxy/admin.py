@@ -24,7 +24,7 @@ from queue_proxy import slot_messages
 from queue_proxy.drain import Drain
 from queue_proxy.engine_metrics import EngineReader
 from queue_proxy.http import Answer, Exchange, Upstream, error_answer
-from queue_proxy.http.exchange import Exchange as HttpExchange
+from queue_proxy.http.exchange import Http1Exchange
 from queue_proxy.metrics import Sources
 from queue_proxy.shared_slots import ActivatorConnection
 
@@ -121,7 +121,7 @@ class AdminDispatcher:
     def _slots(self, exchange: Exchange) -> None:
         upgrade = exchange.head.value(b"upgrade") if exchange.head.is_upgrade else None
         slots = self._dispatcher.slots
-        if not isinstance(exchange, HttpExchange) or upgrade != _SLOTS:
+        if not isinstance(exchange, Http1Exchange) or upgrade != _SLOTS:
             exchange.answer(error_answer(426, f"this page is for an upgrade to {slot_messages.PROTOCOL}"))
         elif self._dispatcher.draining or slots.full:
             exchange.answer(error_answer(503, "this replica drains, or too many activators are connected"))

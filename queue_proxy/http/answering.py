@@ -6,23 +6,19 @@ connection could not be made) the lease is released.
 
 from __future__ import annotations
 
-import logging
-from enum import Enum
 from typing import TYPE_CHECKING
 
 from queue_proxy.http.answers import LAST_CHUNK, answer_bytes, chunk, error_answer, error_event
 from queue_proxy.http.body import BodyError, BodyFraming, ChunkedBody, LengthBody, UntilCloseBody
-from queue_proxy.http.contract import Answer, Lease, Outcome
-from queue_proxy.http.head import RequestHead
+from queue_proxy.http.contract import Answer, Outcome
+from queue_proxy.http.lease_holder import ANSWERING, DONE, SENT, TUNNEL, LeaseHolder
 from queue_proxy.http.lines import HeadError
 from queue_proxy.http.response_head import NOT_DELIVERED, ResponseHead, parse_response
 from queue_proxy.http.splice import ChunkSplice, ErrorSplice, PlainSplice, Splice, splice_into_events
-from queue_proxy.http.upstream import Attempt, Upstream, UpstreamConnection
+from queue_proxy.http.upstream import Attempt, UpstreamConnection
 
 if TYPE_CHECKING:
     from queue_proxy.http.client import ClientConnection
-
-log = logging.getLogger(__name__)
 
 # Every exchange passes these; a name of the module costs less than an attribute of the enum.
 _COMPLETED = Outcome.COMPLETED
@@ -30,45 +26,10 @@ _COMPLETED = Outcome.COMPLETED
 _DIED = "the model's server closed the connection before its answer was whole"
 
 
-class State(Enum):
-    """Where an exchange stands.
+class Answering(LeaseHolder):
+    """What `Http1Exchange` is built on."""
 
-    WAITING     the dispatcher has it
-    CONNECTING  it owns a lease and waits for a connection
-    SENT        at least its head was written to an upstream; the client has no byte of the upstream's answer
-    ANSWERING   the client has the head of the upstream's answer
-    TUNNEL      the connection was upgraded
-    DONE        nothing more will happen
-    """
-
-    WAITING = "waiting"
-    CONNECTING = "connecting"
-    SENT = "sent"
-    ANSWERING = "answering"
-    TUNNEL = "tunnel"
-    DONE = "done"
-
-
-WAITING = State.WAITING
-CONNECTING = State.CONNECTING
-SENT = State.SENT
-ANSWERING = State.ANSWERING
-TUNNEL = State.TUNNEL
-DONE = State.DONE
-
-
-class Answering:
-    """What `Exchange` is built on. Attributes that most exchanges never change are defaults of the class."""
-
-    head: RequestHead
     client: ClientConnection
-    buffered: int = 0
-    context: object | None = None
-    answered_at: float | None = None
-    state: State = WAITING
-    request_ended: bool = True
-    _lease: Lease | None = None
-    _upstream: Upstream | None = None
     _attempt: Attempt | None = None
     _connection: UpstreamConnection | None = None
     _response: ResponseHead | None = None
@@ -80,7 +41,6 @@ class Answering:
     _held: bytearray | None = None
     _kept: bytearray | None = None
     _interim_bytes: int = 0
-    _heard_at: float = 0.0
 
     def receive_answer(self, data: bytes) -> None:
         """Bytes from the upstream."""
@@ -200,10 +160,6 @@ class Answering:
         self.buffered = 0 if self._held is None else len(self._held)
         self.unreachable("its queue proxy could not deliver the request to the model")
 
-    def unreachable(self, why: str) -> None:
-        """Not one byte reached a model. The dispatcher has it again."""
-        raise NotImplementedError
-
     def _framing(self, head: ResponseHead) -> BodyFraming:
         if self.head.method == b"HEAD" or not head.may_have_body:
             return LengthBody(0)
@@ -258,7 +214,7 @@ class Answering:
         """Its connection is gone (and `_connection` None): for some bodies that is the end."""
         state = self.state
         if state is TUNNEL:
-            self._end(Outcome.COMPLETED if exc is None else Outcome.FAILED, keep=False)
+            self._end(Outcome.COMPLETED if exc is None else Outcome.FAILED)
             self.client.finish(closing=True, linger=False)
         elif state is ANSWERING and exc is None and isinstance(self._answer_body, UntilCloseBody):
             self._complete(clean=False)
@@ -277,10 +233,9 @@ class Answering:
         self.client.finish(closing=self._closing, linger=not ended)
 
     def _fail(self, status: int, why: str) -> None:
-        """It cannot be finished: answer if the client has no byte of an answer yet, otherwise cut its connection."""
         state = self.state
         splice = self._splice
-        self._end(Outcome.FAILED, keep=False)
+        self._end(Outcome.FAILED)
         if state is TUNNEL:
             self.client.cut(framed=False)
         elif state is ANSWERING and not isinstance(splice, ErrorSplice):
@@ -290,7 +245,6 @@ class Answering:
             self._answer_locally(error_answer(status, why, close=status == 400))
 
     def _answer_locally(self, answer: Answer) -> None:
-        """Write an answer of ours; the exchange is DONE."""
         client = self.client
         closing = answer.close or self.head.closes or client.server.draining or not self.request_ended
         if self._events:
@@ -300,7 +254,7 @@ class Answering:
             client.write(answer_bytes(answer, for_head=self.head.method == b"HEAD", closing=closing))
         client.finish(closing=closing, linger=not self.request_ended)
 
-    def _end(self, outcome: Outcome, keep: bool) -> None:
+    def _end(self, outcome: Outcome, keep: bool = False) -> None:
         """End it after it was forwarded: give back the connection, then the lease.
 
         In this order, because releasing the lease may forward the next request at once, and that shall find
@@ -321,14 +275,3 @@ class Answering:
                 connection.abort()
         self._release(outcome)
         self.context = None
-
-    def _release(self, outcome: Outcome) -> None:
-        lease = self._lease
-        self._lease = None
-        if lease is None:
-            return
-        try:
-            lease.release(outcome)
-        except Exception:
-            # A fault in counting must not take the client's answer with it.
-            log.exception("a lease could not be released")

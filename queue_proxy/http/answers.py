@@ -68,6 +68,11 @@ def chunk(payload: bytes) -> bytes:
 LAST_CHUNK = b"0\r\n\r\n"
 
 
+def comment(text: bytes) -> bytes:
+    """One comment line of an event stream."""
+    return b": %b\n\n" % text.replace(b"\r", b" ").replace(b"\n", b" ")
+
+
 def error_event(status: int, body: bytes) -> bytes:
     """One `error` event that carries the answer which a client would have got, had its stream not begun."""
     quoted = body[:_LONGEST_QUOTED_BODY].decode("utf-8", "replace")

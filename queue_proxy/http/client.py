@@ -10,12 +10,12 @@ import logging
 import re
 from typing import TYPE_CHECKING
 
-from queue_proxy.http.answering import DONE
 from queue_proxy.http.answers import answer_bytes, error_answer
 from queue_proxy.http.body import BodyError
-from queue_proxy.http.deadlines import NEVER
-from queue_proxy.http.exchange import Exchange
+from queue_proxy.http.deadlines import NEVER, Watched
+from queue_proxy.http.exchange import Http1Exchange
 from queue_proxy.http.head import parse_request
+from queue_proxy.http.lease_holder import DONE
 from queue_proxy.http.lines import HeadError
 from queue_proxy.http.transports import close_quietly, end_if_quiet, peer_has_closed, reset
 
@@ -30,7 +30,7 @@ _START_OF_REQUEST = re.compile(rb"\r$|(?:\r\n)?(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]|\Z
 _REQUESTS_PER_TURN = 32
 
 
-class ClientConnection(asyncio.Protocol):
+class ClientConnection(Watched, asyncio.Protocol):
     """One client's connection."""
 
     __slots__ = (
@@ -41,13 +41,10 @@ class ClientConnection(asyncio.Protocol):
         "_idle_since",
         "_lingers_until",
         "_serving",
-        "bucket",
         "clock",
         "exchange",
         "full",
         "limits",
-        "looked_at_by",
-        "server",
         "transport",
     )
 
@@ -57,17 +54,16 @@ class ClientConnection(asyncio.Protocol):
     AHEAD = 4
     TURN = 8
 
-    exchange_class = Exchange
+    exchange_class = Http1Exchange
 
     transport: asyncio.Transport
 
     def __init__(self, server: HttpServer) -> None:
-        self.server = server
+        super().__init__(server)
         self.limits = server.limits
         self.clock = server.clock
-        self.exchange: Exchange | None = None
+        self.exchange: Http1Exchange | None = None
         self.full = False
-        self.bucket = 0
         self._ahead = b""
         self._blocked = 0
         self._serving = False
@@ -75,7 +71,6 @@ class ClientConnection(asyncio.Protocol):
         self._idle_since = 0.0
         self._head_since: float | None = None
         self._lingers_until: float | None = None
-        self.looked_at_by = NEVER
 
     # asyncio
 
@@ -216,19 +211,7 @@ class ClientConnection(asyncio.Protocol):
         if self.is_idle():
             self._end_idleness(self.clock())
 
-    def look_at(self, at: float) -> None:
-        """Have `expire` called not later than `at`."""
-        if at < self.looked_at_by:
-            self.looked_at_by = at
-            self.server.deadlines.schedule(self, at)
-
     # Deadlines
-
-    def expire(self, now: float) -> float:
-        """Act on what is overdue; returns when to look again. See Deadlines."""
-        self.looked_at_by = NEVER
-        self.looked_at_by = min(self._expire(now), self.looked_at_by)
-        return self.looked_at_by
 
     def _expire(self, now: float) -> float:
         if self._lingers_until is not None:

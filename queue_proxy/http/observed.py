@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from queue_proxy.http.answering import TUNNEL
 from queue_proxy.http.client import ClientConnection
-from queue_proxy.http.contract import Answer, Lease, Outcome
-from queue_proxy.http.contract import Exchange as AnyExchange
-from queue_proxy.http.exchange import Exchange
+from queue_proxy.http.contract import Answer, Exchange, Lease, Outcome
+from queue_proxy.http.exchange import Http1Exchange
+from queue_proxy.http.lease_holder import TUNNEL
 from queue_proxy.http.response_head import ResponseHead
 from queue_proxy.http.upstream import Upstream
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from queue_proxy.http.server import HttpServer
 
 
-class Observed(AnyExchange, Protocol):
+class Observed(Exchange, Protocol):
     """What an observer sees of an exchange, whichever protocol carries it.
 
     trace      free for the observer
@@ -61,7 +60,7 @@ class Observer(Protocol):
         ...
 
 
-class ObservedExchange(Exchange):
+class ObservedExchange(Http1Exchange):
     """An exchange that knows what an observer asks. See Observed."""
 
     trace: object | None = None
@@ -83,7 +82,7 @@ class ObservedExchange(Exchange):
         return self._upstream
 
     def forward(self, upstream: Upstream, lease: Lease) -> None:
-        """See Exchange."""
+        """See Http1Exchange."""
         observer = self.client.server.observer
         if observer is not None:
             observer.forwarding(self)
@@ -163,7 +162,7 @@ class ObservedConnection(ClientConnection):
             exchange.refused(status)
         self._tell(exchange)
 
-    def _tell(self, exchange: Exchange | None) -> None:
+    def _tell(self, exchange: Http1Exchange | None) -> None:
         observer = self.server.observer
         if observer is None or not isinstance(exchange, ObservedExchange):
             return

@@ -32,22 +32,22 @@ _LONGEST_REMEMBERED: Final = 4_096
 class Connection(Sending[Owner], Generic[Owner, Head]):
     """One connection. Subclasses say what a header block means (`read_block`) and what follows from events.
 
-    server           which side we are
+    serves           which side we are: whether the peer opens the streams
     last_peer        the highest stream that the peer has opened
     going_away_at    streams of the peer above this are not served any more, None while all are
     failed           why nothing is received any more
     """
 
-    def __init__(self, limits: Http2Limits, clock: Callable[[], float], *, server: bool) -> None:
+    def __init__(self, limits: Http2Limits, clock: Callable[[], float], *, serves: bool) -> None:
         super().__init__()
         self.limits = limits
-        self.server = server
+        self.serves = serves
         self.last_peer = 0
         self.next_stream = 1
         self.peer_streams = 100  # what to assume until the peer has said
         self.going_away_at: int | None = None
         self.failed: Http2Error | None = None
-        self._reader = FrameReader(frames.PREFACE if server else b"")
+        self._reader = FrameReader(frames.PREFACE if serves else b"")
         self._decoder = Decoder(limits.header_list_bytes, limits.header_fields)
         self._memory: dict[bytes, Head] = {}
         self._memory_of = 0
@@ -135,12 +135,12 @@ class Connection(Sending[Owner], Generic[Owner, Head]):
             frames.INITIAL_WINDOW_SIZE: limits.waiting_bytes,
             frames.MAX_HEADER_LIST_SIZE: limits.header_list_bytes,
         }
-        if self.server:
+        if self.serves:
             settings[frames.MAX_CONCURRENT_STREAMS] = limits.streams
         else:
             settings[frames.ENABLE_PUSH] = 0
         self.out = [
-            b"" if self.server else frames.PREFACE,
+            b"" if self.serves else frames.PREFACE,
             frames.settings_frame(settings),
             frames.window_update_frame(0, _CONNECTION_WINDOW - frames.DEFAULT_WINDOW),
         ]
@@ -248,7 +248,7 @@ class Connection(Sending[Owner], Generic[Owner, Head]):
             stream = self._open_for_peer(number)
             if stream is None:
                 return
-        elif self.server and not ended:
+        elif self.serves and not ended:
             raise StreamError(number, ErrorCode.PROTOCOL_ERROR, "trailers that do not end their stream")
         if stream.remote_ended:
             raise StreamError(number, ErrorCode.STREAM_CLOSED, "headers behind the end of a stream")
@@ -274,7 +274,7 @@ class Connection(Sending[Owner], Generic[Owner, Head]):
 
     def _open_for_peer(self, number: int) -> Stream[Owner] | None:
         """A stream that the peer opens; None when its headers are to be ignored."""
-        if number <= self.last_peer or not self.server:
+        if number <= self.last_peer or not self.serves:
             self._on_closed_stream(number, frames.HEADERS)
             return None
         if number % 2 == 0:
@@ -303,12 +303,12 @@ class Connection(Sending[Owner], Generic[Owner, Head]):
         raise StreamError(number, ErrorCode.STREAM_CLOSED, "data on a closed stream")
 
     def _is_too_late(self, number: int) -> bool:
-        return self.server and self.going_away_at is not None and number > self.going_away_at
+        return self.serves and self.going_away_at is not None and number > self.going_away_at
 
     def _was_never_open(self, number: int) -> bool:
         if number % 2 == 0:
             return True
-        if self.server:
+        if self.serves:
             return number > self.last_peer and not self._is_too_late(number)
         return number >= self.next_stream
 
@@ -327,7 +327,7 @@ class Connection(Sending[Owner], Generic[Owner, Head]):
         code = int.from_bytes(payload, "big")
         self._close(stream)
         self.stream_was_reset(stream, code)
-        if self.server:
+        if self.serves:
             self._count_reset()
 
     def _on_settings(self, flags: int, number: int, payload: bytes) -> None:
@@ -353,7 +353,7 @@ class Connection(Sending[Owner], Generic[Owner, Head]):
             # Larger frames would only make streams wait for each other longer.
         elif name == frames.MAX_CONCURRENT_STREAMS:
             self.peer_streams = value
-        elif name == frames.ENABLE_PUSH and (value > 1 or (value and not self.server)):
+        elif name == frames.ENABLE_PUSH and (value > 1 or (value and not self.serves)):
             raise Http2Error(ErrorCode.PROTOCOL_ERROR, f"ENABLE_PUSH is {value}")
 
     def _on_push_promise(self, flags: int, number: int, payload: bytes) -> None:

@@ -7,13 +7,12 @@ are given back to whoever sent them only when they have left. So an exchange hol
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Final
 
-from queue_proxy.http.answering import ANSWERING, CONNECTING, DONE, SENT, WAITING, State
-from queue_proxy.http.answers import error_answer, error_event
-from queue_proxy.http.contract import Answer, Lease, Outcome
+from queue_proxy.http.answers import comment, error_answer, error_event
+from queue_proxy.http.contract import Answer, Outcome
 from queue_proxy.http.deadlines import NEVER
+from queue_proxy.http.lease_holder import ANSWERING, CONNECTING, DONE, SECONDS_PER_BYTE, SENT, WAITING, LeaseHolder
 from queue_proxy.http2.answers import grpc_trailers, stream_answer
 from queue_proxy.http2.frames import ErrorCode
 from queue_proxy.http2.heads import Response, StreamHead, Trailers
@@ -24,8 +23,6 @@ from queue_proxy.http2.stream import Stream
 if TYPE_CHECKING:
     from queue_proxy.http.upstream import Upstream
     from queue_proxy.http2.server_connection import ServerConnection
-
-log = logging.getLogger(__name__)
 
 _EVENTS_HEAD: Final = encode(
     (
@@ -42,17 +39,13 @@ _MOST_QUOTED: Final = 4_096
 _COMPLETED: Final = Outcome.COMPLETED
 
 
-class StreamExchange:
+class StreamExchange(LeaseHolder):
     """One request and its answer on a stream. See `queue_proxy.http.Exchange` for what a dispatcher does with it."""
 
-    context: object | None = None
-    answered_at: float | None = None
-    buffered: int = 0
-    state: State = WAITING
+    head: StreamHead
+    client: ServerConnection
     request_ended: bool = False
     dispatched: bool = False
-    _lease: Lease | None = None
-    _upstream: Upstream | None = None
     _connection: Leg | None = None
     _stream: Stream[StreamExchange] | None = None
     _trailers: Trailers | None = None
@@ -61,6 +54,7 @@ class StreamExchange:
     _quoted: bytearray | None = None
     _refused_status: int = 0
     _ended_at: float = 0.0
+    _untaken: int = 0
 
     def __init__(self, head: StreamHead, client: ServerConnection, stream: Stream[StreamExchange], now: float) -> None:
         self.head = head
@@ -72,51 +66,6 @@ class StreamExchange:
         self._held: list[bytes] = []
 
     # What a dispatcher does
-
-    def add_line(self, name: bytes, value: bytes) -> None:
-        """Forward one header line more; `name` in lower case, and both known to be valid."""
-        self.head = self.head.with_line(name, value)
-
-    def drop_lines(self, *names: bytes) -> None:
-        """Do not forward headers of these names (in lower case)."""
-        self.head = self.head.without(*names)
-
-    def forward(self, upstream: Upstream, lease: Lease) -> None:
-        """Send it to `upstream`; from here the exchange owns `lease` and releases it exactly once.
-
-        On an exchange whose client has left, the lease is released at once. Raises RuntimeError when it was
-        forwarded already: the second lease then stays with the caller.
-        """
-        if self.state is not WAITING:
-            if self.state is DONE:
-                lease.release(Outcome.ABANDONED)
-                return
-            raise RuntimeError(f"forward() on an exchange that is {self.state.value}")
-        self._lease = lease
-        self._upstream = upstream
-        pool = leg_pool(upstream)
-        connection = pool.take(self)
-        if connection is None:
-            self.state = CONNECTING
-            pool.wait(self)
-        else:
-            self._send(connection)
-        client = self.client
-        http = client.http
-        if http.timed:
-            self._heard_at = client.clock()
-            client.look_at(self.clock_from + http.shortest_timeout)
-
-    def answer(self, answer: Answer) -> None:
-        """Finish it with an answer of our own. Nothing happens if its client has left.
-
-        Raises RuntimeError when it was forwarded.
-        """
-        if self.state is DONE:
-            return
-        if self.state is not WAITING:
-            raise RuntimeError(f"answer() on an exchange that is {self.state.value}")
-        self._answer_locally(answer)
 
     def begin_events(self) -> None:
         """Start a 200 text/event-stream while the exchange waits, so that `comment` can keep its client patient.
@@ -134,9 +83,7 @@ class StreamExchange:
         """Send one comment line. Does nothing unless `begin_events` has begun and no answer is there."""
         if not self._events or self.state not in (WAITING, CONNECTING, SENT) or self.client_stream.pending is not None:
             return
-        self.client.send_data(
-            self.client_stream, b": %b\n\n" % text.replace(b"\r", b" ").replace(b"\n", b" "), ended=False
-        )
+        self.client.send_data(self.client_stream, comment(text), ended=False)
 
     # What its client does
 
@@ -154,7 +101,7 @@ class StreamExchange:
             return
         self._hear()
         self._may_be_sent_again = False
-        self.client.credit(self.client_stream, connection.send_data(stream, data, ended))
+        self._pass_on(connection, stream, data, ended)
 
     def receive_request_trailers(self, trailers: Trailers) -> None:
         """The end of the request."""
@@ -163,20 +110,6 @@ class StreamExchange:
         if self._connection is not None and self._stream is not None:
             self._hear()
             self._connection.send_trailers(self._stream, trailers.block)
-
-    def client_left(self) -> None:
-        """The client has reset the stream, or is gone."""
-        state = self.state
-        if state is DONE:
-            return
-        if state is WAITING:
-            self.state = DONE
-            self._held = []
-            if self.dispatched:
-                self.client.http.dispatcher.abandoned(self)
-            self.context = None
-            return
-        self._end(Outcome.ABANDONED)
 
     def client_took(self, size: int) -> None:
         """So many bytes of the answer, which had to wait, have left."""
@@ -190,20 +123,10 @@ class StreamExchange:
         self._send(connection)
 
     def unreachable(self, why: str) -> None:
-        """No connection, or the upstream has declined the stream unseen. The dispatcher has it again."""
-        upstream = self._upstream
-        assert upstream is not None
+        """See LeaseHolder."""
         self._connection = None
         self._stream = None
-        self._upstream = None
-        self.state = WAITING
-        self._release(Outcome.UNSENT)
-        try:
-            self.client.http.dispatcher.unreachable(self, upstream, why)
-        except Exception:
-            log.exception("a request could not be dispatched again")
-            self.client.reset(self.client_stream, ErrorCode.INTERNAL_ERROR)
-            self.client_left()
+        super().unreachable(why)
 
     def receive_head(self, head: Response | Trailers, ended: bool) -> None:
         """The head of the answer, an interim one, or the trailers."""
@@ -265,6 +188,9 @@ class StreamExchange:
     def upstream_took(self, size: int) -> None:
         """So many bytes of the request, which had to wait, have left."""
         self._hear()
+        self._untaken -= size
+        if not self._untaken:
+            self._expect_body(NEVER)
         self.client.credit(self.client_stream, size)
 
     def upstream_reset(self, code: int) -> None:
@@ -291,40 +217,31 @@ class StreamExchange:
     # Deadlines
 
     def due(self) -> float:
-        """When the first of its timeouts passes; NEVER while it waits."""
-        state = self.state
-        if state is WAITING:
-            return NEVER
-        http = self.client.http
-        if state is DONE:
+        """See LeaseHolder."""
+        if self.state is DONE and not self.client_stream.closed:
             # Its last bytes wait for a window that the client may never open.
-            return NEVER if self.client_stream.closed else self._ended_at + http.limits.idle_seconds
-        timeouts = http.timeouts
-        due = NEVER
-        if timeouts.total:
-            due = self.clock_from + timeouts.total
-        if timeouts.response_start and state is not ANSWERING:
-            due = min(due, self.clock_from + timeouts.response_start)
-        if timeouts.idle:
-            due = min(due, self._heard_at + timeouts.idle)
-        return due
+            return self._ended_at + self.client.server.limits.idle_seconds
+        return super().due()
 
     def expire(self, now: float) -> float:
-        """Fail if a timeout has passed; returns when to look again."""
-        due = self.due()
-        if due > now:
-            return due
-        if self.state is DONE:
+        """See LeaseHolder."""
+        if self.state is DONE and self.due() <= now:
             self.client.reset(self.client_stream, ErrorCode.CANCEL)
-        else:
-            self._fail(504, "the model did not answer in time")
-        return self.due()
+        return super().expire(now)
+
+    def _is_upstreams_turn(self) -> bool:
+        return self._untaken > 0
 
     # How it goes on
 
-    def _hear(self) -> None:
-        if self.client.http.timed_idle:
-            self._heard_at = self.client.clock()
+    def _start(self, upstream: Upstream, now: float) -> None:
+        pool = leg_pool(upstream)
+        connection = pool.take(self)
+        if connection is None:
+            self.state = CONNECTING
+            pool.wait(self)
+        else:
+            self._send(connection)
 
     def _send(self, connection: Leg) -> None:
         """Send the head and what is there of the body."""
@@ -344,9 +261,30 @@ class StreamExchange:
                 # A part that has left is not there any more to be sent again.
                 self._held = []
                 self._may_be_sent_again = False
-            client.credit(self.client_stream, connection.send_data(stream, data, ended and trailers is None))
+            self._pass_on(connection, stream, data, ended and trailers is None)
         if trailers is not None:
             connection.send_trailers(stream, trailers.block)
+        if not ended:
+            self._expect_body(0.0)
+
+    def _pass_on(self, connection: Leg, stream: Stream[StreamExchange], data: bytes, ended: bool) -> None:
+        """A part of the body."""
+        taken = connection.send_data(stream, data, ended)
+        self._untaken += len(data) - taken
+        self.client.credit(self.client_stream, taken)
+        if not ended:
+            # Whoever calls sends messages as they come about, each of them whole: it is late only if none comes.
+            self._expect_body(NEVER if self.head.request.grpc else len(data) * SECONDS_PER_BYTE)
+
+    def _forget(self) -> None:
+        self.state = DONE
+        self._held = []
+
+    def _leave_line(self) -> None:
+        if self.dispatched:
+            super()._leave_line()
+        else:
+            self._forget()
 
     # How it ends
 
@@ -368,7 +306,6 @@ class StreamExchange:
         self._end(_COMPLETED)
 
     def _fail(self, status: int, why: str) -> None:
-        """It cannot be finished: answer if the client has no byte of an answer yet, otherwise make it visible."""
         answering = self.state is ANSWERING
         self._end(Outcome.FAILED)
         if not answering or (self._events and self._quoted is not None):
@@ -380,10 +317,7 @@ class StreamExchange:
             self.client.reset(self.client_stream, ErrorCode.INTERNAL_ERROR)
 
     def _answer_locally(self, answer: Answer) -> None:
-        self.state = DONE
-        self.context = None
         self._ended_at = self.client.clock()
-        self._held = []
         self._before_the_end()
         client, stream = self.client, self.client_stream
         if self._events:
@@ -398,7 +332,6 @@ class StreamExchange:
             client.send_trailers(stream, made.trailers)
 
     def _end(self, outcome: Outcome) -> None:
-        """End it after it was forwarded: let go of the upstream's stream, then of the lease."""
         if self.state is CONNECTING and self._upstream is not None:
             leg_pool(self._upstream).leave(self)
         self.state = DONE
@@ -412,17 +345,6 @@ class StreamExchange:
                 connection.reset(stream, ErrorCode.CANCEL)
         self._ended_at = self.client.clock()
         if not self.client_stream.closed:
-            self.client.look_at(self._ended_at + self.client.http.limits.idle_seconds)
+            self.client.look_at(self._ended_at + self.client.server.limits.idle_seconds)
         self._release(outcome)
         self.context = None
-
-    def _release(self, outcome: Outcome) -> None:
-        lease = self._lease
-        self._lease = None
-        if lease is None:
-            return
-        try:
-            lease.release(outcome)
-        except Exception:
-            # A fault in counting must not take the client's answer with it.
-            log.exception("a lease could not be released")

@@ -5,8 +5,8 @@ A class of its own, chosen when a connection is made, so that streams that nobod
 
 from __future__ import annotations
 
-from queue_proxy.http.answering import DONE
 from queue_proxy.http.contract import Answer, Lease, Outcome
+from queue_proxy.http.lease_holder import DONE
 from queue_proxy.http.upstream import Upstream
 from queue_proxy.http2.exchange import StreamExchange
 from queue_proxy.http2.heads import Response, Trailers
@@ -32,7 +32,7 @@ class ObservedStreamExchange(StreamExchange):
 
     def forward(self, upstream: Upstream, lease: Lease) -> None:
         """See StreamExchange."""
-        observer = self.client.http.observer
+        observer = self.client.server.observer
         if observer is not None and self.state is not DONE:
             observer.forwarding(self)
         super().forward(upstream, lease)
@@ -78,7 +78,7 @@ class ObservedStreamExchange(StreamExchange):
         super()._release(outcome)
 
     def _tell(self) -> None:
-        observer = self.client.http.observer
+        observer = self.client.server.observer
         if observer is None or self._told or not self.dispatched:
             return
         self._told = True

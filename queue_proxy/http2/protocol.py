@@ -29,8 +29,8 @@ class Http2Protocol(Connection[Owner, Head], asyncio.Protocol, Generic[Owner, He
 
     transport: asyncio.Transport
 
-    def __init__(self, limits: Http2Limits, clock: Callable[[], float], *, server: bool) -> None:
-        super().__init__(limits, clock, server=server)
+    def __init__(self, limits: Http2Limits, clock: Callable[[], float], *, serves: bool) -> None:
+        super().__init__(limits, clock, serves=serves)
         self.clock = clock
         self._loop = asyncio.get_running_loop()
         self._closing = False

@@ -12,7 +12,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from queue_proxy.http.answers import error_answer
-from queue_proxy.http.deadlines import NEVER
+from queue_proxy.http.deadlines import NEVER, Watched
 from queue_proxy.http2.answers import stream_answer
 from queue_proxy.http2.exchange import StreamExchange
 from queue_proxy.http2.frames import MOST_STREAM, ErrorCode, Http2Error, StreamError
@@ -34,21 +34,20 @@ _LAST_CALL: Final = b"lastcall"
 _LAST_CALL_SECONDS: Final = 1.0
 
 
-class ServerConnection(Http2Protocol[StreamExchange, Head]):
-    """One client's connection. `http` is the server that it belongs to."""
+class ServerConnection(Watched, Http2Protocol[StreamExchange, Head]):
+    """One client's connection. `server` is what it belongs to."""
 
-    def __init__(self, http: HttpServer) -> None:
-        own = http.limits
+    def __init__(self, server: HttpServer) -> None:
+        own = server.limits
         limits = Http2Limits(
             waiting_bytes=own.waiting_bytes,
             header_block_bytes=own.head_bytes,
             header_list_bytes=own.head_bytes,
             header_fields=own.header_lines,
         )
-        super().__init__(limits, http.clock, server=True)
-        self.http = http
-        self.bucket = 0
-        self._exchange_class = StreamExchange if http.observer is None else ObservedStreamExchange
+        Watched.__init__(self, server)
+        Http2Protocol.__init__(self, limits, server.clock, serves=True)
+        self._exchange_class = StreamExchange if server.observer is None else ObservedStreamExchange
         self._arrived: list[StreamExchange] = []
         self._idle_since = self.clock()
         self._head_since: float | None = self._idle_since
@@ -60,9 +59,9 @@ class ServerConnection(Http2Protocol[StreamExchange, Head]):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """asyncio: accepted (or taken over from the HTTP/1 engine, which has seen the preface)."""
         super().connection_made(transport)
-        self.http.opened(self)
-        self.look_at(self._idle_since + min(self.http.limits.head_seconds, self.http.limits.idle_seconds))
-        if self.http.draining:
+        self.server.opened(self)
+        self.look_at(self._idle_since + min(self.server.limits.head_seconds, self.server.limits.idle_seconds))
+        if self.server.draining:
             # Told at once, it would come again and be told again, for as long as new connections are still led here:
             # its first requests are served. If there are none, it has the patience that the drain has.
             self.look_at(self._idle_until())
@@ -76,12 +75,12 @@ class ServerConnection(Http2Protocol[StreamExchange, Head]):
             self._head_since = None
         elif self._head_since is None:
             self._head_since = self.clock()
-            self.look_at(self._head_since + self.http.limits.head_seconds)
+            self.look_at(self._head_since + self.server.limits.head_seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """asyncio: gone."""
         self._closes_at = NEVER
-        self.http.closed(self)
+        self.server.closed(self)
         self._leave_all()
 
     # What the server does
@@ -100,20 +99,15 @@ class ServerConnection(Http2Protocol[StreamExchange, Head]):
         self._leave_all()
         self.transport.abort()
 
-    def look_at(self, at: float) -> None:
-        """Have `expire` called not later than `at`."""
-        self.http.deadlines.schedule(self, at)
-
-    def expire(self, now: float) -> float:
-        """Act on what is overdue; returns when to look again. See Deadlines."""
-        limits = self.http.limits
+    def _expire(self, now: float) -> float:
+        limits = self.server.limits
         if self._closes_at != NEVER:
             if now < self._closes_at:
                 return self._closes_at
             self.transport.abort()
             return NEVER
         if self._head_since is not None and now >= self._head_since + limits.head_seconds:
-            self.http.slow_heads_total += 1
+            self.server.slow_heads_total += 1
             self.fail(Http2Error(ErrorCode.ENHANCE_YOUR_CALM, "a header block did not arrive in time"))
             return self._closes_at
         if self._last_call_since is not None and self.going_away_at == MOST_STREAM:
@@ -154,7 +148,7 @@ class ServerConnection(Http2Protocol[StreamExchange, Head]):
         elif isinstance(head, Unacceptable) and stream.owner is None:
             self._refuse(stream, head, ended)
         else:
-            self.http.malformed_total += 1
+            self.server.malformed_total += 1
             why = head.why if isinstance(head, Malformed) else "a header block in the wrong place"
             raise StreamError(stream.id, ErrorCode.PROTOCOL_ERROR, why)
 
@@ -177,7 +171,7 @@ class ServerConnection(Http2Protocol[StreamExchange, Head]):
     def stream_failed(self, stream: Stream[StreamExchange], fault: StreamError) -> None:
         """See Connection."""
         if stream.owner is not None:
-            self.http.malformed_total += 1
+            self.server.malformed_total += 1
             stream.owner.client_left()
 
     def stream_closed(self, stream: Stream[StreamExchange]) -> None:
@@ -185,18 +179,18 @@ class ServerConnection(Http2Protocol[StreamExchange, Head]):
         if not self.streams:
             self._idle_since = self.clock()
             if self._last_call_since is None:
-                self.look_at(self._idle_since + self.http.limits.idle_seconds)
+                self.look_at(self._idle_since + self.server.limits.idle_seconds)
             elif self.going_away_at != MOST_STREAM:
                 self._hang_up()
 
     def _idle_until(self) -> float:
-        http = self.http
-        patience = http.limits.idle_seconds
-        return self._idle_since + (min(patience, http.drain_patience) if http.draining else patience)
+        server = self.server
+        patience = server.limits.idle_seconds
+        return self._idle_since + (min(patience, server.drain_patience) if server.draining else patience)
 
     def connection_failed(self, fault: Http2Error) -> None:
         """See Connection."""
-        self.http.malformed_total += 1
+        self.server.malformed_total += 1
         log.debug("a client's connection failed: %s", fault.why)
         self._leave_all()
         self._hang_up(linger=True)
@@ -212,13 +206,13 @@ class ServerConnection(Http2Protocol[StreamExchange, Head]):
         length = request.content_length
         if length is not None:
             if ended and length:
-                self.http.malformed_total += 1
+                self.server.malformed_total += 1
                 raise StreamError(stream.id, ErrorCode.PROTOCOL_ERROR, "no body, and content-length says that there is")
             stream.remaining = length
         exchange = self._exchange_class(StreamHead(request), self, stream, self.clock())
         exchange.request_ended = ended
         stream.owner = exchange
-        self.http.requests_total += 1
+        self.server.requests_total += 1
         self._arrived.append(exchange)
 
     def _dispatch(self) -> None:
@@ -234,19 +228,19 @@ class ServerConnection(Http2Protocol[StreamExchange, Head]):
                     head.chunked = True
             exchange.dispatched = True
             try:
-                self.http.dispatcher.arrive(exchange)
+                self.server.dispatcher.arrive(exchange)
             except Exception:
                 log.exception("a request could not be dispatched")
                 self.reset(exchange.client_stream, ErrorCode.INTERNAL_ERROR)
                 exchange.client_left()
-        if self.http.draining:
+        if self.server.draining:
             self.begin_drain()
 
     def _refuse(self, stream: Stream[StreamExchange], head: Unacceptable, ended: bool) -> None:
         if head.status == 431:
-            self.http.oversize_total += 1
+            self.server.oversize_total += 1
         else:
-            self.http.malformed_total += 1
+            self.server.malformed_total += 1
         if not ended:
             stream.reset_after = ErrorCode.NO_ERROR
         made = stream_answer(error_answer(head.status, head.why), grpc=head.grpc, target=b"")
@@ -261,7 +255,7 @@ class ServerConnection(Http2Protocol[StreamExchange, Head]):
 
     def _hang_up(self, *, linger: bool = False) -> None:
         """Close once what was put is written; a client that does not read it is cut after a while."""
-        self._closes_at = self.clock() + self.http.limits.linger_seconds
+        self._closes_at = self.clock() + self.server.limits.linger_seconds
         self.look_at(self._closes_at)
         self.close_soon(linger=linger)
 

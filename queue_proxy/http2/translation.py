@@ -51,7 +51,7 @@ class TranslatedStream:
     def __init__(self, pool: TranslatingPool, exchange: StreamExchange) -> None:
         self._pool = pool
         self._exchange = exchange
-        self._limits = exchange.client.http.limits
+        self._limits = exchange.client.server.limits
         self._connection: UpstreamConnection | None = None
         self._stream: Stream[StreamExchange] | None = None
         self._chunked = exchange.head.chunked

@@ -39,7 +39,7 @@ class Recorder(Connection[str, HeaderList]):
         self.credits_data = credits_data
         self.closed: list[int] = []
         self.reads = 0
-        super().__init__(limits or Http2Limits(), self.clock, server=server)
+        super().__init__(limits or Http2Limits(), self.clock, serves=server)
         self.greeting = self.take_out()
 
     def read_block(self, read: HeaderList) -> HeaderList:

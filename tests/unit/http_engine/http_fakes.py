@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from queue_proxy.http import Exchange, Outcome, Upstream
-from queue_proxy.http.exchange import Exchange as Http1Exchange
+from queue_proxy.http.exchange import Http1Exchange
 from queue_proxy.http.upstream import Attempt, UpstreamConnection
 
 

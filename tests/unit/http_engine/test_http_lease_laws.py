@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from queue_proxy.http import Answer, HttpLimits, HttpServer, Outcome, Timeouts
-from queue_proxy.http.answering import ANSWERING, CONNECTING, DONE, SENT, TUNNEL, WAITING
+from queue_proxy.http.lease_holder import ANSWERING, CONNECTING, DONE, SENT, TUNNEL, WAITING
 from tests.unit.http_engine.http_fakes import FakeDispatcher, FakeTransport, FakeUpstream, connect
 
 REQUESTS = {

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from queue_proxy.dispatcher import QueueDispatcher
 from queue_proxy.http import HttpServer
-from queue_proxy.http.exchange import Exchange
+from queue_proxy.http.exchange import Http1Exchange
 from queue_proxy.limiter import QueueBounds
 from queue_proxy.measurement import Measurement
 from queue_proxy.probe_spec import default_probe
@@ -209,7 +209,7 @@ def test_time_in_line_is_not_taken_from_the_models_time() -> None:
         await asyncio.sleep(100)
         await bench.happen("ready", 0)
         (exchange,) = {attempt.exchange for attempt in bench.upstream.attempts}
-        assert isinstance(exchange, Exchange)
+        assert isinstance(exchange, Http1Exchange)
         assert exchange.clock_from - exchange.arrived_at >= 100
         await bench.end()
 
