@@ -14,7 +14,8 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from activator.endpoints import EndpointLoad, Endpoints, Standing
+from activator.endpoint_load import EndpointLoad, Standing
+from activator.endpoints import Endpoints
 from activator.lines import Band
 from activator.timers import Timers
 from queue_proxy.slot_messages import Activators, Bid, FromActivator, FromQueueProxy, Granted, Recalled, Return

@@ -10,20 +10,26 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from functools import partial
 
 from activator.bidding import Bidding
 from activator.comments import WAIT_HEADER, WANTS_COMMENTS
-from activator.endpoints import EndpointLoad, Endpoints, Standing
-from activator.hold import Held, Hold, Refused, Regime, Released
+from activator.endpoint_load import EndpointLoad, Standing
+from activator.endpoints import Endpoints
+from activator.hold import Hold
 from activator.lines import Band
 from activator.messages import Endpoint, Precedence, Route
 from activator.precedence import place_of
-from activator.probes import Kind, answer_here, kind_of
+from activator.probes import Kind, kind_of
 from activator.recorder import Recorder
 from activator.refusals import refusal_answer
 from activator.surroundings import DEFAULT_BOUNDS, NOBODY_WAITS, Surroundings
+from activator.tickets import Held, Refused, Regime, Released
 from activator.timers import Alarm
-from activator.visit import LOOK_LEASE, Visit
+from activator.uncounted import Uncounted
+from activator.upstreams import Upstreams
+from activator.visit import Visit
+from activator.wake_calls import WakeCalls
 from queue_proxy.http import Exchange, Outcome, Upstream, most_waiting_bytes
 from queue_proxy.measurement import Measurement
 from queue_proxy.messages import Stats
@@ -49,8 +55,9 @@ class Dispatcher:
         self.hold: Hold[Visit, EndpointLoad] = Hold(self.endpoints, DEFAULT_BOUNDS, around.clock(), around.budget)
         self._bidding = Bidding(self.endpoints, self.hold, around.timers, around.clock, around.dial, self._pump)
         self._precedence: Precedence | None = None
-        self._upstreams: dict[EndpointLoad, Upstream] = {}
-        self._announce_at = 1
+        self._upstreams = Upstreams(around.upstream)
+        self._uncounted = Uncounted(service, recorder, self.endpoints, self._upstreams)
+        self._wake_calls = WakeCalls(partial(around.wake, service))
         self._pumping = False
         self._pump_later: asyncio.Handle | None = None
         # For whatever comes first: a clock of the hold, or the end of a back-off.
@@ -73,7 +80,7 @@ class Dispatcher:
         """A request: forward it at once, hold it, refuse it, or answer it here if it is a probe."""
         kind = kind_of(exchange.head)
         if kind is not Kind.WORK:
-            self._answer_without_counting(exchange, kind)
+            self._uncounted.arrive(exchange, kind, self._clock())
             return
         now = self._clock()
         self.measurement.arrive(now)
@@ -109,7 +116,7 @@ class Dispatcher:
         """Not one byte reached that endpoint: the request goes to another, or waits again in its old order."""
         visit = exchange.context
         if not isinstance(visit, Visit):
-            exchange.answer(answer_here(exchange.head, self.service))
+            self._uncounted.answer(exchange)
             return
         now = self._clock()
         load, visit.load = visit.load, None
@@ -185,8 +192,7 @@ class Dispatcher:
         """Nothing comes any more."""
         self.dismiss()
         self._bidding.close()
-        for upstream in self._upstreams.values():
-            upstream.close()
+        self._upstreams.close()
         self._alarm.cancel()
         if self._pump_later is not None:
             self._pump_later.cancel()
@@ -200,35 +206,17 @@ class Dispatcher:
     def _follow(self, endpoints: Sequence[Endpoint], capacity: int) -> None:
         served = self.endpoints.any_ready
         change = self.endpoints.update(endpoints, capacity)
-        # Nothing more goes to those that drain: idle connections are ours to close, before the other side has to.
-        draining = [load for load in self._upstreams if load.standing is Standing.DRAINING]
-        for load in (*change.removed, *draining):
-            if upstream := self._upstreams.pop(load, None):
-                upstream.close()
+        self._upstreams.end_idle(change.removed)
         self._notice_readiness(served, self._clock())
         self._bidding.follow(self.endpoints.all(), capacity)
         self._endpoints_changed()
-
-    def _answer_without_counting(self, exchange: Exchange, kind: Kind) -> None:
-        exchange.context = None
-        if kind is Kind.PROBE:
-            self.recorder.probes += 1
-            exchange.answer(answer_here(exchange.head, self.service))
-            return
-        self.recorder.looks += 1
-        load = self.endpoints.least_loaded()
-        if load is None:
-            exchange.answer(answer_here(exchange.head, self.service))
-        else:
-            exchange.clock_from = self._clock()
-            exchange.forward(self._upstream(load), LOOK_LEASE)
 
     def _begin_to_wait(self, visit: Visit, now: float) -> None:
         self.measurement.enqueue(now)
         if visit.exchange.head.value(WAIT_HEADER) == WANTS_COMMENTS:
             self._around.comments.add(visit)
         self._bidding.changed()
-        self._announce()
+        self._call_for_wake()
         self._set_alarm()
 
     def _end_to_wait(self, visit: Visit, now: float) -> None:
@@ -236,15 +224,11 @@ class Dispatcher:
         self._around.comments.discard(visit)
         self._bidding.changed()
         if not len(self.hold):
-            self._announce_at = 1
+            self._wake_calls.begin_again()
 
-    def _announce(self) -> None:
-        """Wake the service: with the first who waits, and each time that there are twice as many, because the
-        controller sizes a wake by what waits and a burst is not over with its first request."""
-        waiting = len(self.hold)
-        if self.hold.regime is Regime.NO_ENDPOINT and waiting >= self._announce_at:
-            self._announce_at = 2 * waiting
-            self._around.wake(self.service)
+    def _call_for_wake(self) -> None:
+        if self.hold.regime is Regime.NO_ENDPOINT and len(self.hold):
+            self._wake_calls.waiting(len(self.hold))
 
     def _notice_readiness(self, served: bool, now: float) -> None:
         """Somebody waited for nothing but this: from here every microsecond until the first release is ours."""
@@ -253,9 +237,8 @@ class Dispatcher:
 
     def _endpoints_changed(self) -> None:
         if self.hold.observe(self._clock()):
-            self._announce_at = 1
-            if len(self.hold):
-                self._announce()
+            self._wake_calls.begin_again()
+            self._call_for_wake()
         self._around.unproven(self.service)
         self._bidding.return_unwanted()
         self._bidding.changed()
@@ -302,7 +285,7 @@ class Dispatcher:
         self.measurement.start(now)
         self.recorder.forwarded[load.standing] += 1
         visit.exchange.clock_from = now
-        visit.exchange.forward(self._upstream(load), visit)
+        visit.exchange.forward(self._upstreams.to(load), visit)
 
     def _refuse(self, refused: Refused[Visit]) -> None:
         self.measurement.refused += 1
@@ -310,13 +293,6 @@ class Dispatcher:
         visit = refused.ticket.waiter
         visit.forget_ticket()
         visit.exchange.answer(refusal_answer(refused, self.service))
-
-    def _upstream(self, load: EndpointLoad) -> Upstream:
-        upstream = self._upstreams.get(load)
-        if upstream is None:
-            upstream = self._upstreams[load] = self._around.upstream(load.endpoint.host, load.endpoint.port)
-            upstream.name = load.endpoint.name
-        return upstream
 
     def _set_alarm(self) -> None:
         self._alarm.set(self.hold.next_deadline())

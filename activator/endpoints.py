@@ -6,64 +6,20 @@ the connections that we could not make. They disagree while things change, so on
 
 An endpoint that other activators use, too, is shared: what it has room for only its queue proxy knows, and what it may
 be given are the tokens that the queue proxy has granted (`queue_proxy.sharing`), not what is left of a capacity.
-
-Picking must not cost more with more endpoints: they lie in buckets by their number in flight, all have the same
-capacity, so the one with most room is any of the lowest bucket; the one that has been there longest is taken, which
-deals equal endpoints out in turn.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import Enum
 
+from activator.endpoint_load import EndpointLoad, Standing
+from activator.load_buckets import LoadBuckets
 from activator.messages import Endpoint, EndpointState
 
 FIRST_BACKOFF_SECONDS = 0.05
 LONGEST_BACKOFF_SECONDS = 10.0
-
-
-class Standing(Enum):
-    """What an endpoint may be given.
-
-    STARTING     nothing: nobody has said yet that it is ready
-    READY        whatever it has room for
-    UNREACHABLE  nothing until its back-off is over
-    TRIAL        one request: its back-off is over but nothing has shown yet that it is back
-    DRAINING     nothing: it finishes what it has
-    GONE         nothing: the table no longer lists it; it exists only until its last request ends
-    """
-
-    # Members are single objects, and every request is counted by one.
-    __hash__ = object.__hash__
-
-    STARTING = "starting"
-    READY = "ready"
-    UNREACHABLE = "unreachable"
-    TRIAL = "trial"
-    DRAINING = "draining"
-    GONE = "gone"
-
-
-class EndpointLoad:
-    """One endpoint and what it has in flight. Changed only by the `Endpoints` that it belongs to."""
-
-    __slots__ = ("endpoint", "failures", "in_flight", "proven", "retry_at", "shared", "standing", "tokens")
-
-    def __init__(self, endpoint: Endpoint) -> None:
-        self.endpoint = endpoint
-        self.in_flight = 0
-        self.standing = Standing.GONE
-        self.proven = False
-        self.failures = 0
-        self.retry_at = 0.0
-        self.shared = False
-        self.tokens: deque[bytes] = deque()
-
-    def __repr__(self) -> str:
-        return f"EndpointLoad({self.endpoint.name}, {self.standing.value}, in_flight={self.in_flight})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +40,8 @@ class Endpoints:
         self._capacity = capacity
         self._listed: dict[_Address, EndpointLoad] = {}
         self._gone_with_work: dict[_Address, EndpointLoad] = {}
-        self._buckets: dict[int, OrderedDict[EndpointLoad, None]] = {}
-        self._least = 0
+        # Ready endpoints that nobody shares, by what they have in flight.
+        self._own = LoadBuckets()
         self._ready = 0
         self._trials: OrderedDict[EndpointLoad, None] = OrderedDict()
         self._backing_off: dict[EndpointLoad, None] = {}
@@ -136,10 +92,10 @@ class Endpoints:
             load = self._most_granted()
             load.in_flight += 1
             return load
-        if self._buckets and (self._capacity <= 0 or self._least < self._capacity):
-            load = next(iter(self._buckets[self._least]))
-            self._move(load, 1)
-            return load
+        free = self._own.first(self._capacity)
+        if free is not None:
+            self._own.move(free, 1)
+            return free
         if self._trials:
             load, _ = self._trials.popitem(last=False)
             load.in_flight += 1
@@ -148,9 +104,7 @@ class Endpoints:
 
     def least_loaded(self) -> EndpointLoad | None:
         """The ready endpoint with most room, whether that is any or none; for what takes no place."""
-        if self._buckets:
-            return next(iter(self._buckets[self._least]))
-        return next(iter(self._shared), None)
+        return self._own.first() or next(iter(self._shared), None)
 
     def token(self, load: EndpointLoad) -> bytes | None:
         """The token for the request that `take` has just given to `load`; None where none is needed."""
@@ -201,7 +155,7 @@ class Endpoints:
         if reached:
             load.failures = 0
         if load.standing is Standing.READY and not load.shared:
-            self._move(load, -1)
+            self._own.move(load, -1)
             return
         load.in_flight -= 1
         if load.standing is Standing.TRIAL:
@@ -297,11 +251,11 @@ class Endpoints:
         if load.shared:
             self._shared[load] = None
         else:
-            self._enter_bucket(load)
+            self._own.enter(load)
 
     def _leave_ready(self, load: EndpointLoad) -> None:
         if not load.shared:
-            self._leave_bucket(load)
+            self._own.leave(load)
             return
         del self._shared[load]
         self._granted.pop(load, None)
@@ -312,41 +266,6 @@ class Endpoints:
         """Where most is granted there is most room, as far as is known here; of equal ones, who had that longest. Looks
         at all of them, which is nothing beside the messages that it took to get their tokens."""
         return max(self._granted, key=lambda load: len(load.tokens))
-
-    def _move(self, load: EndpointLoad, by: int) -> None:
-        """One more or one less is in flight at a ready endpoint."""
-        before, after = load.in_flight, load.in_flight + by
-        buckets = self._buckets
-        bucket = buckets[before]
-        if len(bucket) > 1 or after in buckets:
-            self._leave_bucket(load)
-            load.in_flight = after
-            self._enter_bucket(load)
-            return
-        # Alone, and so it stays: with few endpoints that is the usual case, and a new bucket costs more than all else.
-        del buckets[before]
-        buckets[after] = bucket
-        load.in_flight = after
-        if before == self._least:
-            self._least = after
-
-    def _enter_bucket(self, load: EndpointLoad) -> None:
-        bucket = self._buckets.get(load.in_flight)
-        if bucket is None:
-            bucket = self._buckets[load.in_flight] = OrderedDict()
-            if len(self._buckets) == 1 or load.in_flight < self._least:
-                self._least = load.in_flight
-        bucket[load] = None
-
-    def _leave_bucket(self, load: EndpointLoad) -> None:
-        bucket = self._buckets[load.in_flight]
-        del bucket[load]
-        if not bucket:
-            del self._buckets[load.in_flight]
-            if load.in_flight == self._least and self._buckets:
-                # One step further when a request was given out, which is nearly always.
-                above = self._least + 1
-                self._least = above if above in self._buckets else min(self._buckets)
 
 
 def _address(endpoint: Endpoint) -> _Address:

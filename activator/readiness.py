@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 
-from activator.endpoints import EndpointLoad
+from activator.endpoint_load import EndpointLoad
 from queue_proxy.http_get import FetchError, NoConnectionInTimeError, Request, get
 
 log = logging.getLogger(__name__)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from activator.endpoints import Standing
-from activator.hold import Cause, Regime
+from activator.endpoint_load import Standing
+from activator.tickets import Cause, Regime
 from queue_proxy.histogram import DURATION_BOUNDS, Histogram
 
 WAKE_OVERHEAD_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from activator.hold import Cause, Refused, Regime
+from activator.tickets import Cause, Refused, Regime
 from queue_proxy.http import Answer, error_answer
 
 Waiter = TypeVar("Waiter")

@@ -17,13 +17,13 @@ from dataclasses import dataclass
 from activator.budget import Budget
 from activator.comments import WaitComments
 from activator.dispatch import Dispatcher
-from activator.hold import Regime
 from activator.listener import ServiceListener
 from activator.messages import Route, Routes
 from activator.readiness import Pace, ReadinessWatch
 from activator.recorder import Recorder
 from activator.slot_link import SlotLink
 from activator.surroundings import Surroundings
+from activator.tickets import Regime
 from queue_proxy.http import HttpLimits, HttpServer, Timeouts, most_body_bytes
 from queue_proxy.http2.server_connection import ServerConnection
 from queue_proxy.measurement import Measurement

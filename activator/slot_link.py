@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from activator.endpoints import EndpointLoad
+from activator.endpoint_load import EndpointLoad
 from queue_proxy.messages import MessageError
 from queue_proxy.slot_messages import (
     PATH,

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from activator.endpoints import EndpointLoad
-from activator.hold import Regime, Ticket
+from activator.endpoint_load import EndpointLoad
+from activator.tickets import Regime, Ticket
 from queue_proxy.http import Exchange, Outcome
 
 
@@ -59,15 +59,3 @@ class Visit:
             self.exchange.begin_events()
         what = "a replica to become ready" if self.host.waits_for is Regime.NO_ENDPOINT else "a free place at a replica"
         self.exchange.comment(f"waited {now - self.waiting_since:.0f} s for {what}".encode())
-
-
-class LookLease:
-    """The lease of a scrape, or another look at the model, which occupies nothing."""
-
-    __slots__ = ()
-
-    def release(self, outcome: Outcome) -> None:
-        """Nothing to give back."""
-
-
-LOOK_LEASE = LookLease()

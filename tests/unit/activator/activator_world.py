@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from activator.comments import WaitComments
 from activator.dispatch import Dispatcher
-from activator.endpoints import EndpointLoad
+from activator.endpoint_load import EndpointLoad
 from activator.messages import Endpoint, EndpointState, HoldBounds, Precedence, Route, Timeouts
 from activator.recorder import Recorder
 from activator.surroundings import Surroundings

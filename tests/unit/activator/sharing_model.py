@@ -14,11 +14,13 @@ from itertools import count
 from typing import cast
 
 from activator.bidding import Bidding, Lost, Said
-from activator.endpoints import EndpointLoad, Endpoints
-from activator.hold import Held, Hold, Released
-from activator.hold import Ticket as HoldTicket
+from activator.endpoint_load import EndpointLoad
+from activator.endpoints import Endpoints
+from activator.hold import Hold
 from activator.lines import Band
 from activator.messages import Endpoint, EndpointState, HoldBounds
+from activator.tickets import Held, Released
+from activator.tickets import Ticket as HoldTicket
 from queue_proxy.limiter import Limiter, QueueBounds, Ticket, TicketState
 from queue_proxy.sharing import Admit, Announce, Effect, Grant, Recall, Sharing
 from queue_proxy.slot_messages import (

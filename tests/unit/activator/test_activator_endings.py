@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from activator.hold import Ticket
 from activator.messages import EndpointState
+from activator.tickets import Ticket
 from activator.visit import Visit
 from tests.unit.activator.activator_world import OK, World
 from tests.unit.http_engine.http_fakes import FakeTransport

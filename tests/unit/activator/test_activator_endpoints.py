@@ -9,7 +9,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from activator.endpoints import LONGEST_BACKOFF_SECONDS, EndpointLoad, Endpoints, Standing
+from activator.endpoint_load import EndpointLoad, Standing
+from activator.endpoints import LONGEST_BACKOFF_SECONDS, Endpoints
 from activator.messages import Endpoint, EndpointState
 
 

@@ -10,8 +10,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from activator.hold import Cause, Held, Hold, Refused, Regime, Released, Ticket, TicketState
+from activator.hold import Hold
 from activator.messages import HoldBounds
+from activator.tickets import Cause, Held, Refused, Regime, Released, Ticket, TicketState
 
 BOUNDS = HoldBounds(requests=100, bytes=1_000, no_endpoint_seconds=60.0, full_seconds=20.0)
 

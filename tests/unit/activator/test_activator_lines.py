@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from activator.budget import Budget
-from activator.hold import Cause, Held, Hold, Refused, Released
+from activator.hold import Hold
 from activator.lines import MOST_TENANTS, SHARED, Band, Lines
 from activator.messages import HoldBounds, Precedence
 from activator.precedence import place_of
+from activator.tickets import Cause, Held, Refused, Released
 
 
 class Guest:

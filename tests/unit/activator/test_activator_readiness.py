@@ -8,7 +8,7 @@ import socket
 import time
 from collections.abc import AsyncIterator
 
-from activator.endpoints import EndpointLoad
+from activator.endpoint_load import EndpointLoad
 from activator.messages import Endpoint, EndpointState
 from activator.readiness import Pace, ReadinessWatch
 
