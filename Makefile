@@ -13,7 +13,8 @@ LONG := $(wildcard $(patsubst %,tests/kubernetes/test_%*.py,faults_ takeover_ do
   cluster_gateway kept_connections activation_path end_to_end_losses))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-kserve lint cluster bench bench-dataplane bench-wake bench-scale bench-simulator docs lock clean
+.PHONY: help demo test test-long test-kserve lint cluster bench bench-dataplane bench-wake bench-scale bench-simulator docs \
+  lock clean
 
 help:
 	@echo "make demo   three example services from zero through a burst and back, with a report"

@@ -86,7 +86,7 @@ def install_kinds(cluster: Cluster) -> None:
     files = (f"--filename={file}" for file in kserve().kinds())
     # Larger than what `kubectl apply` would write into an annotation.
     cluster.kubectl("apply", "--server-side", "--force-conflicts", *files)
-    cluster.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+    wait_until(lambda: _well(cluster, "wait", "--for=condition=Established", "crd", "--all"), "KServe's kinds", 60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +145,14 @@ class Own:
         flags = [f"--webhook-port={_WEBHOOK_PORT}", "--metrics-addr=0", "--health-probe-addr=0"]
         cluster.start_in_node(1, [*environment, str(self._manager), *flags], log)
         cluster.apply(*_webhooks(base64.b64encode(certificate.read_bytes()).decode()))
-        wait_until(lambda: _is_asked(cluster), "KServe's webhooks to be asked", 60, log)
+        tried = ("create", "--dry-run=server", "-f", "-")
+        wait_until(lambda: _well(cluster, *tried, stdin=json.dumps(_TRIED)), "KServe's webhooks to be asked", 60, log)
 
 
-def _is_asked(cluster: Cluster) -> bool:
+def _well(cluster: Cluster, *arguments: str, stdin: str | None = None) -> bool:
+    """Whether kubectl does it. (`wait` itself fails on a kind that has no conditions yet.)"""
     try:
-        cluster.kubectl("create", "--dry-run=server", "-f", "-", stdin=json.dumps(_TRIED))
+        cluster.kubectl(*arguments, stdin=stdin)
     except ClusterError:
         return False
     return True
