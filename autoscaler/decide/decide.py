@@ -96,7 +96,7 @@ def _settle(
     """Take the way to zero when nothing is wanted; what the service's activity follows is in the outcome."""
     if tally.replicas == 0:
         observation = readings.observation
-        outcome = rest(policy, state, evidence, observation.replicas, observation.activator_confirmed, now)
+        outcome = rest(policy, state, evidence, observation, now)
         if outcome.limit is not None:
             tally.set(outcome.limit, outcome.replicas)
         return outcome

@@ -116,6 +116,11 @@ def least_ready(policy: ScalingPolicy, *, initialised: bool) -> int:
     return max(policy.min_replicas, 1 if initialised else policy.initial_scale)
 
 
+def asleep_from_the_beginning(policy: ScalingPolicy, observation: Observation) -> bool:
+    """No replica of it has been ready yet, and none need be: what there is is not awaited."""
+    return policy.asleep_at_first and not observation.ever_ready and observation.replicas.ready == 0
+
+
 def initial_state(policy: ScalingPolicy, observation: Observation) -> State:
     """Where a decider begins that knows nothing but this observation.
 
@@ -129,6 +134,8 @@ def initial_state(policy: ScalingPolicy, observation: Observation) -> State:
     initialised = observation.ever_ready or replicas.ready >= least
     if replicas.ready and replicas.ready >= least:
         activity = Activity.ACTIVE
+    elif asleep_from_the_beginning(policy, observation):
+        activity = Activity.INACTIVE
     elif replicas.wanted or not initialised:
         activity = Activity.ACTIVATING
     else:

@@ -5,7 +5,8 @@ the load's wish for nothing is only the beginning:
 
     activating  no replica has become ready yet: wait for that, up to the progress deadline and 30 s, then give up
     active      idle for less than the stable window: one replica stays; then the service becomes inactive
-    inactive    requests must be seen to reach the activator, and grace and retention must have passed; then zero
+    inactive    requests must be seen to reach the activator, and grace and retention must have passed; then zero.
+                So begins a service that is to be asleep at first, and needs neither grace nor retention
 
 With `one_before_zero` (ours) never from several replicas at once, and idle time is counted from the end of the last
 request or of loading, whichever is later; Knative counts from when the service became active.
@@ -14,9 +15,9 @@ request or of loading, whichever is later; Knative counts from when the service 
 from __future__ import annotations
 
 from autoscaler.decide.decision import LimitName
-from autoscaler.decide.state import Activity, Evidence, State, least_ready
+from autoscaler.decide.state import Activity, Evidence, State, asleep_from_the_beginning, least_ready
 from autoscaler.policy.scaling_policy import ScalingPolicy
-from autoscaler.signals.observation import ReplicaCounts
+from autoscaler.signals.observation import Observation, ReplicaCounts
 from autoscaler.signals.value_type import value_type
 
 # Knative waits this much longer than the progress deadline, so that whoever reports the failure comes first.
@@ -38,10 +39,9 @@ class Rest:
     until: float | None = None
 
 
-def rest(
-    policy: ScalingPolicy, state: State, evidence: Evidence, replicas: ReplicaCounts, confirmed: bool, now: float
-) -> Rest:
+def rest(policy: ScalingPolicy, state: State, evidence: Evidence, observation: Observation, now: float) -> Rest:
     """What to do when the load, within its bounds, asks for nothing. `evidence` is as of now."""
+    replicas = observation.replicas
     if not policy.scale_to_zero:
         return Rest(1, 1, LimitName.SCALE_TO_ZERO_OFF)
     if replicas.wanted == 0:
@@ -52,7 +52,7 @@ def rest(
         case Activity.ACTIVE:
             return _grow_idle(policy, state, evidence, replicas, now)
         case Activity.INACTIVE:
-            return _fall_asleep(policy, state, evidence, replicas, confirmed, now)
+            return _fall_asleep(policy, state, evidence, observation, now)
 
 
 def next_activity(
@@ -89,16 +89,16 @@ def _grow_idle(policy: ScalingPolicy, state: State, evidence: Evidence, replicas
     return Rest(_kept(policy, replicas), 0, LimitName.GRACE_PERIOD, until=until)
 
 
-def _fall_asleep(
-    policy: ScalingPolicy, state: State, evidence: Evidence, replicas: ReplicaCounts, confirmed: bool, now: float
-) -> Rest:
+def _fall_asleep(policy: ScalingPolicy, state: State, evidence: Evidence, observation: Observation, now: float) -> Rest:
+    replicas = observation.replicas
     kept = _kept(policy, replicas)
     grace, retention = policy.scale_to_zero_grace_seconds, policy.scale_to_zero_retention_seconds
     inactive = now - state.activity_since
     # With a burst capacity of −1 the activator is always in the path: there is nothing to confirm.
-    if not confirmed and policy.target_burst_capacity != -1.0:
+    if not observation.activator_confirmed and policy.target_burst_capacity != -1.0:
         return Rest(kept, 0, LimitName.ACTIVATOR_NOT_IN_PATH)
-    if inactive < max(grace, retention):
+    # Whoever was never served is not led to a replica either, and nothing is kept for him.
+    if inactive < max(grace, retention) and not asleep_from_the_beginning(policy, observation):
         if inactive < retention:
             return Rest(kept, 0, LimitName.RETENTION, until=state.activity_since + retention)
         if evidence.proxy_since is None or now - evidence.proxy_since < grace:

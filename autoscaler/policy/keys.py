@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from autoscaler.policy import keys_knative, keys_kserve, keys_pilotlight
 from autoscaler.policy.key import Key
-from autoscaler.policy.values import Kind, Number
+from autoscaler.policy.values import Boolean, Kind, Number
 
 ANNOTATIONS: tuple[Key, ...] = keys_pilotlight.KEYS + keys_knative.KEYS + keys_kserve.ANNOTATIONS
 FIELDS: tuple[Key, ...] = keys_kserve.FIELDS
@@ -41,4 +41,6 @@ def _kinds_of(field: str) -> Iterable[Kind]:
     if field == "panic_window_fraction":
         # Ours is written in seconds, so the fraction follows from two keys: at the least a second of an hour.
         yield Number(0, 1, exclusive=True)
+    if field == "asleep_at_first":
+        yield Boolean()  # follows from an initial scale that is said to be 0
     yield from (key.kind for key in ALL if key.field == field)

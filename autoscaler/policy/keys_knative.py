@@ -68,7 +68,7 @@ KEYS = (
         WholeNumber(0, MOST_REPLICAS),
         "initial_scale",
         "1",
-        "Replicas to start a new service with, whether or not there is load.",
+        "Replicas to start a new service with, whether or not there is load; 0: it is asleep from the beginning.",
     ),
     _key(
         "activation-scale",

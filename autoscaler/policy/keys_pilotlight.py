@@ -118,8 +118,10 @@ _REPLICAS = (
         "initial-scale",
         WholeNumber(0, MOST_REPLICAS),
         "initial_scale",
-        "0",
-        "Replicas to start a new service with, whether or not there is load; 0: it starts asleep.",
+        "what the cluster starts with",
+        "Replicas to start a new service with, whether or not there is load. 0: it is asleep from the beginning, and "
+        "nobody has seen its model start. Not said: locally none; in a cluster KServe starts one, which becomes ready "
+        "once and sleeps when it is idle.",
         otherwise="1 under Knative's semantics",
     ),
     _key(
@@ -172,8 +174,11 @@ _RATES = (
         "scale-down-delay",
         Duration(0, 3600, whole=True),
         "scale_down_delay_seconds",
-        "0s",
-        "Go down only to the most that was asked for during this time.",
+        "2m",
+        "While there is load, go down only to the most that was asked for during this time: a replica that was taken "
+        "away too early is missed for as long as a start takes. Going to zero waits for it only under Knative's "
+        "semantics.",
+        otherwise="0s under Knative's semantics",
     ),
     _key(
         "window-aggregation",

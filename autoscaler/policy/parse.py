@@ -115,6 +115,7 @@ def _build(settings: Settings, name: str) -> ScalingPolicy:
     for field, said in settings.said.items():
         if field not in ("", SEMANTICS, PANIC_WINDOW_SECONDS):
             _set(body, field, said[0].value)
+    body["asleep_at_first"] = settings.value("initial_scale") == 0
     policy = policy_from_json(body, name)
     wanted = settings.value("target")
     body["target"] = resolve_target(

@@ -98,6 +98,8 @@ class ScalingPolicy:
     container_concurrency    hard limit per replica, 0: none
     max_replicas             0: no maximum
     initial_scale            replicas at first start, reached once
+    asleep_at_first          an initial scale of 0 was asked for by name: what the cluster begins with (KServe's one
+                             replica) is taken away, not awaited
     activation_scale         at least this many whenever there is load (1: no effect)
     target_burst_capacity    −1: activator always in the path, 0: only at zero, else spare requests wanted
     stale_after_seconds      a reading older than this is Stale
@@ -115,6 +117,7 @@ class ScalingPolicy:
     min_replicas: int = 0
     max_replicas: int = 0
     initial_scale: int = 0
+    asleep_at_first: bool = False
     activation_scale: int = 1
     stable_window_seconds: float = 60.0
     panic_window_fraction: float = 0.10

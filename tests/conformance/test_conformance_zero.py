@@ -8,8 +8,7 @@ from autoscaler.decide.decision import LimitName, Phase, Reason
 from autoscaler.decide.state import Activity, Backlog, Evidence, Panic, State
 from autoscaler.decide.zero import next_activity, rest
 from autoscaler.policy.scaling_policy import ScalingPolicy
-from autoscaler.signals.observation import ReplicaCounts
-from tests.unit.decide.decide_scenarios import START, VirtualService, knative_policy, limit_names
+from tests.unit.decide.decide_scenarios import START, VirtualService, knative_policy, limit_names, observation
 
 
 def state(activity: Activity, since: float, *, proxy_since: float | None = None) -> State:
@@ -90,8 +89,7 @@ def test_the_state_machine(
         knative_policy(**settings),
         before,
         before.evidence,
-        ReplicaCounts(wanted=2, ready=2),
-        confirmed,
+        observation(float(START), wanted=2, ready=2, activator_confirmed=confirmed),
         float(START),
     )
     assert (outcome.replicas, outcome.wish, outcome.limit) == (replicas, wish, limit)

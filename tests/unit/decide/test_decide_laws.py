@@ -42,6 +42,7 @@ def policies(draw: st.DrawFn) -> ScalingPolicy:
         min_replicas=minimum,
         max_replicas=draw(st.one_of(st.just(0), st.integers(max(1, minimum), 12))),
         initial_scale=draw(st.integers(0, 3)),
+        asleep_at_first=draw(st.booleans()),
         activation_scale=draw(st.sampled_from([1, 2, 3])),
         stable_window_seconds=draw(st.sampled_from([6.0, 30.0, 60.0])),
         panic_window_fraction=draw(st.sampled_from([0.1, 0.5])),

@@ -39,6 +39,7 @@ POLICIES = st.builds(
     min_replicas=st.integers(0, 100),
     max_replicas=st.integers(0, 100),
     initial_scale=st.integers(0, 100),
+    asleep_at_first=st.booleans(),
     activation_scale=st.integers(1, 100),
     stable_window_seconds=st.integers(1, 3600).map(float),
     panic_window_fraction=st.floats(0.001, 1),

@@ -76,6 +76,21 @@ def test_semantics_by_name_count_more_than_the_annotations_used() -> None:
     assert read_policy(service({OURS + "semantics": "knative"})).improvements == ALL_OFF
 
 
+@pytest.mark.parametrize(
+    ("annotations", "asleep"),
+    [
+        ({}, False),
+        ({OURS + "initial-scale": "0"}, True),
+        ({OURS + "initial-scale": "1"}, False),
+        ({KNATIVE + "initialScale": "0"}, True),
+        ({KNATIVE + "target": "3"}, False),
+        ({OURS + "semantics": "knative"}, False),
+    ],
+)
+def test_an_initial_scale_of_zero_is_more_than_none_when_it_is_said(annotations: dict[str, str], asleep: bool) -> None:
+    assert read_policy(service(annotations)).asleep_at_first is asleep
+
+
 def test_one_improvement_can_be_switched_by_its_own_name() -> None:
     on = read_policy(service({KNATIVE + "target": "3", OURS + "backlog-sizing": "true"})).improvements
     assert on == Improvements(starting_replicas_count=False, backlog_sizing=True, one_before_zero=False)
