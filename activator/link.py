@@ -22,10 +22,10 @@ import aiohttp
 from activator.messages import Routes, StatsPush
 from activator.push_writer import PushWriter
 from activator.table_reader import TableReader
-from activator.token_file import TokenError, TokenFile
 from queue_proxy.lost_machine import OF_THE_CONTROL_LINK, end_when_lost
 from queue_proxy.measurement import HISTORY_SECONDS
 from queue_proxy.messages import MessageError, Stats
+from queue_proxy.token_file import TokenError, TokenFile
 
 log = logging.getLogger(__name__)
 

@@ -14,13 +14,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from activator.link import ControlTarget
-from activator.token_file import TokenError, TokenFile
 from queue_proxy.client_limits import add_client_flags, client_limits
 from queue_proxy.flag_types import FlagParser, address, count, seconds
 from queue_proxy.http import HttpLimits
 from queue_proxy.listening_sockets import Address
 from queue_proxy.notice import Notice, add_notice_flags, notice_from
 from queue_proxy.observability import Flags, add_flags, flags_from
+from queue_proxy.token_file import TokenError, TokenFile
 
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,125}[A-Za-z0-9])?")
 _SERVICE = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")

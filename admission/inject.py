@@ -26,6 +26,7 @@ from admission.sidecar import (
     sidecar,
     upgraded,
 )
+from admission.token_volume import mounts_token, put_volume, volume_entries
 from autoscaler.policy.errors import PolicyError, PolicyErrors, Source, SourceMap
 from autoscaler.policy.parse import read_policy
 from autoscaler.policy.profiles import NO_PROFILES, Profiles
@@ -111,12 +112,13 @@ def inject(
         predictor_body = editor.get(_PREDICTOR)
         had_before = isinstance(predictor_body, Mapping) and "containers" in predictor_body
         entries.append(Entry(_CONTAINERS, [], had_before))
-    fresh = _sidecar(editor, policy, predictor, settings, written(entries))
+    fresh = _sidecar(editor, policy, predictor, settings, written([*volume_entries(editor), *entries]))
     new = _reused(before, fresh, predictor)
     if editor.get(_CONTAINERS) is None:
         editor.edit(Edit(Operation.ADD, _CONTAINERS, [new]))
     else:
         editor.edit(Edit(Operation.ADD, (*_CONTAINERS, len(_containers(editor.document))), new))
+    put_volume(editor, new)
     return Injection(tuple(editor.edits), tuple(remarks))
 
 
@@ -167,26 +169,38 @@ def _present(
     index = find_sidecar(containers)
     assert index is not None
     old = containers[index]
+    editor = Editor(inference_service)
     if not settings.upgrade:
+        put_volume(editor, old)  # whoever applied a list of volumes of his own has not thought of ours
         differences = lagging(inference_service, policy, predictor)
-        return _unchanged(
+        return Injection(
+            tuple(editor.edits),
             tuple(
                 f"its queue proxy has {flag}={old or '(none)'}, and would get {new or '(none)'} today; `pilotlight "
                 "inject --upgrade` brings it up to date and restarts the pods"
                 for flag, old, new in differences
-            )
+            ),
         )
-    editor = Editor(inference_service)
-    fresh = _sidecar(editor, policy, predictor, settings, record_of(old) or "[]")
+    fresh = _sidecar(editor, policy, predictor, settings, _record(editor, old))
     new = upgraded(old, fresh if predictor.known else before_the_same_model(old, fresh))
     for name, value in new.items():
         if old.get(name) != value:
             editor.edit(Edit(Operation.REPLACE if name in old else Operation.ADD, (*_CONTAINERS, index, name), value))
+    put_volume(editor, new)
     if not editor.edits:
         return _unchanged(predictor.remarks)
     return Injection(
         tuple(editor.edits), (*predictor.remarks, "the sidecar is made anew: applying this restarts the pods")
     )
+
+
+def _record(editor: Editor, old: Mapping[str, object]) -> str:
+    """The record of a sidecar that is made anew, and what is put in by that."""
+    record = record_of(old) or "[]"
+    try:
+        return record if mounts_token(old) else written([*volume_entries(editor), *read(record)])
+    except RecordError:
+        return record
 
 
 def _prepare(

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from admission.record import VARIABLE
+from admission.token_volume import MOUNT, TOKEN_FILE, other_mounts
 from autoscaler.policy.scaling_policy import ScalingPolicy
 from autoscaler.serving.queue_proxy_flags import model_flags, policy_flags
 
@@ -23,8 +24,10 @@ DRAINED_HOOK: Mapping[str, object] = {"httpGet": {"path": "/drained", "port": AD
 """The model's preStop: kubelet ends all containers of a pod at once, and a model that ends before its queue proxy has
 drained takes requests with it."""
 
-# A single-threaded process never uses more than one core, so its limit never slows it; bodies are not collected.
-_RESOURCES = {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "256Mi"}}
+# What is asked for is its share of a processor that others want, too: a start takes 150 ms of one, and a wake may be
+# waiting for it. A single-threaded process never uses more than one core, so its limit never slows it; bodies are not
+# collected.
+_RESOURCES = {"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"cpu": "1", "memory": "256Mi"}}
 # Pod Security's `restricted`. No user is named: with a model in an image (oci://) KServe chooses one.
 _SECURITY = {
     "allowPrivilegeEscalation": False,
@@ -34,8 +37,10 @@ _SECURITY = {
     "seccompProfile": {"type": "RuntimeDefault"},
 }
 _READY = {"httpGet": {"path": "/ready", "port": ADMIN_PORT}, "periodSeconds": 1}
-_OWN_VARIABLES = ("POD_NAME", "POD_NAMESPACE", "PROTOCOL", VARIABLE)
-_ADDRESSES = ("--name", "--service", "--listen", "--admin")
+_FIELDS = {"POD_NAME": "metadata.name", "POD_NAMESPACE": "metadata.namespace", "POD_IP": "status.podIP"}
+_CONTROLLER = "pilotlight-controller.pilotlight-system:7331"
+_OWN_VARIABLES = (*_FIELDS, "PROTOCOL", VARIABLE)
+_ADDRESSES = ("--name", "--service", "--listen", "--admin", "--announce-to", "--announce-token")
 _OF_THE_POLICY = policy_flags(ScalingPolicy(), 0.0)[::2]
 _OF_THE_MODEL = ("--upstream", "--upstream-protocol", "--probe", "--engine-metrics")
 _DECIDED = frozenset((*_ADDRESSES, *_OF_THE_MODEL, *_OF_THE_POLICY))
@@ -74,6 +79,7 @@ def sidecar(
         "readinessProbe": _READY,
         "resources": _RESOURCES,
         "securityContext": _SECURITY,
+        "volumeMounts": [dict(MOUNT)],
     }
 
 
@@ -155,6 +161,7 @@ def upgraded(old: Mapping[str, object], fresh: Mapping[str, object]) -> dict[str
         if isinstance(variable, Mapping) and variable.get("name") not in _OWN_VARIABLES
     ]
     result = {**old, **fresh, "args": [*_texts(fresh["args"]), *more], "env": [*_list(fresh["env"]), *kept]}
+    result["volumeMounts"] = [*_list(fresh["volumeMounts"]), *other_mounts(old)]
     if "resources" in old:
         result["resources"] = old["resources"]
     return result
@@ -166,6 +173,8 @@ def _arguments(service_name: str, model: Model, policy: ScalingPolicy, drain_sec
         yield f"--service=$(POD_NAMESPACE)/{service_name}"
     yield f"--listen=0.0.0.0:{REQUEST_PORT}"
     yield f"--admin=0.0.0.0:{ADMIN_PORT}"
+    yield f"--announce-to=http://{_CONTROLLER}/replicas/$(POD_NAMESPACE)/$(POD_NAME)/$(POD_IP)"
+    yield f"--announce-token={TOKEN_FILE}"
     flags = (
         *model_flags(model.port, speaks_h2c=model.speaks_h2c, probe=model.probe, metrics_url=model.metrics_url),
         *policy_flags(policy, drain_seconds),
@@ -176,7 +185,7 @@ def _arguments(service_name: str, model: Model, policy: ScalingPolicy, drain_sec
 
 
 def _variables(model: Model, record: str) -> Iterator[dict[str, object]]:
-    for name, field in (("POD_NAME", "metadata.name"), ("POD_NAMESPACE", "metadata.namespace")):
+    for name, field in _FIELDS.items():
         yield {"name": name, "valueFrom": {"fieldRef": {"fieldPath": field}}}
     if model.protocol is not None:
         yield {"name": "PROTOCOL", "value": model.protocol}

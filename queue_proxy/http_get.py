@@ -1,7 +1,7 @@
-"""One GET on loopback, for the model's readiness and for the engine's metrics.
+"""One small request: for the model's readiness, for the engine's metrics, and to tell where we are.
 
-One request, one connection, the answer ends with it. Not for the data path. It exists because an HTTP client
-library costs more memory and start-up time than the whole rest of the proxy, and because what is read here must
+One request without a body, one connection, the answer ends with it. Not for the data path. It exists because an HTTP
+client library costs more memory and start-up time than the whole rest of the proxy, and because what is read here must
 be bounded in size whoever sends it.
 """
 
@@ -31,6 +31,7 @@ class Request:
     path: str
     headers: tuple[tuple[str, str], ...] = ()
     tls: bool = False
+    method: str = "GET"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,12 @@ def _head(request: Request, version: str) -> bytes:
     }
     for name, value in request.headers:
         headers[name.lower()] = (name, value)
-    lines = [f"GET {request.path} HTTP/{version}", *(f"{name}: {value}" for name, value in headers.values()), "", ""]
+    lines = [
+        f"{request.method} {request.path} HTTP/{version}",
+        *(f"{name}: {value}" for name, value in headers.values()),
+        "",
+        "",
+    ]
     return "\r\n".join(lines).encode("utf-8")
 
 

@@ -77,12 +77,15 @@ class QueueProxy:
         self._admin = AdminDispatcher(sources, self._engine, self._drain)
         self._admin_server = HttpServer(self._admin, clock=_CLOCK)
         self._listeners: list[asyncio.Server] = []
+        self._announcing: asyncio.Task[None] | None = None
 
     async def start(self) -> asyncio.Task[None]:
         """Listen, and begin to ask the model. The task that is returned never ends unless something is broken."""
         loop = asyncio.get_running_loop()
         for server, sock in zip((self._admin_server, self._server), reversed(self._sockets), strict=True):
             self._listeners.append(await loop.create_server(server, sock=sock, backlog=BACKLOG))
+        if self._config.announcement is not None:
+            self._announcing = asyncio.create_task(self._config.announcement.make())
         watching = self._readiness.start()
         loop.call_later(_LOAD_HTTP2_SECONDS, loop.run_in_executor, None, load_http2)
         requests, admin = (sock.getsockname() for sock in self._sockets)
@@ -111,6 +114,8 @@ class QueueProxy:
         """End everything now. `at_once`: without the moment that logs and spans need to be written."""
         for listener in self._listeners:
             listener.close()
+        if self._announcing is not None:
+            self._announcing.cancel()
         await self._drain.cancel()
         await self._readiness.stop()
         if self._engine is not None:

@@ -8,8 +8,10 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
+from queue_proxy.announcement import Announcement
 from queue_proxy.client_limits import add_client_flags, client_limits
 from queue_proxy.flag_types import FlagParser, address, count, endpoint, seconds
 from queue_proxy.http import HttpLimits, UpstreamProtocol
@@ -18,6 +20,7 @@ from queue_proxy.listening_sockets import Address
 from queue_proxy.notice import Notice, add_notice_flags, notice_from
 from queue_proxy.observability import Flags, add_flags, flags_from
 from queue_proxy.probe_spec import ProbeSpec, ProbeSpecError, default_probe, parse_probe
+from queue_proxy.token_file import TokenFile
 
 DEPTH_PER_SLOT = 10
 """Requests that may wait for each that may run, unless told otherwise: Knative's breaker has the same."""
@@ -30,6 +33,7 @@ class Config:
     """One queue proxy. Seconds; 0 switches a timeout off.
 
     service          that it belongs to, for logs and spans; may be empty
+    announcement     how the controller learns where we are, None: not from us
     clients          what the engine bounds per client connection
     limit            requests that run at once, None: no limit
     queue_requests   requests that may wait
@@ -40,6 +44,7 @@ class Config:
 
     name: str
     service: str
+    announcement: Announcement | None
     listen: Address
     admin: Address
     upstream_host: str
@@ -69,11 +74,17 @@ def parse(arguments: Sequence[str]) -> Config:
         probe = default_probe(host, port) if given.probe is None else parse_probe(given.probe, host, port)
     except ProbeSpecError as error:
         parser.error(f"argument --probe: {error}")
+    if (given.announce_to is None) != (given.announce_token is None):
+        parser.error("--announce-to and --announce-token belong together")
+    announcement = None
+    if given.announce_to is not None:
+        announcement = Announcement(given.announce_to, TokenFile(Path(given.announce_token)))
     limit = given.limit or None
     depth = given.queue_requests or (DEPTH_WITHOUT_LIMIT if limit is None else DEPTH_PER_SLOT * limit)
     return Config(
         name=given.name,
         service=given.service or "",
+        announcement=announcement,
         listen=given.listen,
         admin=given.admin,
         upstream_host=host,
@@ -102,6 +113,13 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--name", required=True, type=_name, help="of this replica, as it appears in its statistics")
     add("--service", type=_name, metavar="NAMESPACE/NAME", help="that it belongs to, for logs and spans")
+    add(
+        "--announce-to",
+        type=_page,
+        metavar="URL",
+        help="of the controller, which is told by a PUT that we listen (http://HOST:PORT/replicas/NAMESPACE/POD/ADDRESS)",
+    )
+    add("--announce-token", metavar="FILE", help="that proves to it which pod we are")
     add("--listen", required=True, type=address, metavar="ADDR", help="for requests: HOST:PORT, or fd:N")
     add("--admin", required=True, type=address, metavar="ADDR", help="for /ready, /stats, /metrics, /healthz")
     add("--upstream", required=True, type=endpoint, metavar="HOST:PORT", help="the model")

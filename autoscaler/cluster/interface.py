@@ -156,7 +156,10 @@ class ClusterError(Exception):
 
 
 class NotAuthenticatedError(Exception):
-    """Somebody may not connect as an activator. `status` is HTTP's: 401, 403, or 503 when nobody can tell now."""
+    """Somebody is not shown to be who he says.
+
+    `status` is HTTP's: 401, 403, 404 when nobody is expected there, or 503 when nobody can tell now.
+    """
 
     def __init__(self, status: int, why: str) -> None:
         super().__init__(why)

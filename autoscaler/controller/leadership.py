@@ -21,6 +21,15 @@ class Authenticator(Protocol):
         ...
 
 
+class ReplicaDoor(Protocol):
+    """Where replicas may tell where they are, before the cluster does."""
+
+    async def take(self, authorization: str, namespace: str, pod: str, address: str, peer: str) -> None:
+        """Who sends this Authorization header from `peer` says that `pod` is at `address`. Raises
+        NotAuthenticatedError when that cannot be believed."""
+        ...
+
+
 class Leadership(Protocol):
     """Gives the office to one of several controllers."""
 
@@ -60,6 +69,7 @@ class Membership:
     synced         returns once it knows enough to lead
     announce       while it leads, makes that known to those who look for the leader; may return at once
     authenticator  None where the socket itself lets in only who may connect
+    replica_door   None where replicas' addresses are known as soon as they have any
     hosts          names under which the API is meant to be reached, beyond this machine
     gpus           who knows what the GPUs of replicas do; None: nobody is asked
     """
@@ -69,5 +79,6 @@ class Membership:
     synced: Callable[[], Awaitable[None]] = always
     announce: Callable[[], Awaitable[None]] = always
     authenticator: Authenticator | None = None
+    replica_door: ReplicaDoor | None = None
     hosts: frozenset[str] = frozenset()
     gpus: GpuSource | None = None

@@ -94,6 +94,12 @@ OF_LEADERSHIP = (
     Metric("pilotlight_leader", _G, (), "1 while this controller leads; of several, one does."),
     Metric("pilotlight_leader_terms", _C, (), "Times that this controller began to lead."),
     Metric("pilotlight_activators_refused", _C, (), "Connections of activators that could not show who they are."),
+    Metric(
+        "pilotlight_told_addresses",
+        _C,
+        ("outcome",),
+        "Addresses that pods told of themselves: taken, late (the cluster knew it, or not yet the pod), refused.",
+    ),
 )
 LOOP_SECONDS = Metric("pilotlight_evaluation_seconds", _H, (), "Time that one evaluation takes.", _LOOP_BUCKETS)
 START_SECONDS = Metric(

@@ -8,13 +8,14 @@ dials here goes on dialling, and a person who asks is told whom to ask.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 
 from aiohttp import web
 
 from autoscaler.cluster.interface import NotAuthenticatedError
-from autoscaler.controller.leadership import Authenticator, Leadership
+from autoscaler.controller.leadership import Authenticator, Leadership, ReplicaDoor
 from autoscaler.controller.loop import Controller
 from autoscaler.controller.metrics import OF_LEADERSHIP, Sample, metrics_page
 from autoscaler.controller.service import ServiceControl
@@ -22,6 +23,7 @@ from autoscaler.controller.service import ServiceControl
 _log = logging.getLogger(__name__)
 
 _FAREWELL_SECONDS = 0.5
+_NOT_FOUND = 404
 
 
 class Office:
@@ -33,14 +35,17 @@ class Office:
         leadership: Leadership,
         announce: Callable[[], Awaitable[None]],
         authenticator: Authenticator | None,
+        replica_door: ReplicaDoor | None = None,
     ) -> None:
         self._make_controller = make_controller
         self._leadership = leadership
         self._announce = announce
         self._authenticator = authenticator
+        self._replica_door = replica_door
         self._controller: Controller | None = None
         self._terms = 0
         self._refused = 0
+        self._addresses = {"taken": 0, "late": 0, "refused": 0}
         self.synced = False
 
     async def lead(self) -> None:
@@ -64,6 +69,9 @@ class Office:
         """The aiohttp application of the control socket."""
         application = web.Application()
         application.router.add_get("/activators/{name}", self._serve_activator)
+        if self._replica_door is not None:
+            take = functools.partial(self._take_address, self._replica_door)
+            application.router.add_put("/replicas/{namespace}/{pod}/{address}", take)
         return application
 
     async def _serve_activator(self, request: web.Request) -> web.StreamResponse:
@@ -82,6 +90,25 @@ class Office:
         if controller is None:  # the office was lost while we asked who that is
             return self._ask_the_leader()
         return await controller.intake.serve(request)
+
+    async def _take_address(self, door: ReplicaDoor, request: web.Request) -> web.Response:
+        """A queue proxy says where its pod is."""
+        if self.standing_by:
+            return self._ask_the_leader()
+        named, peer = request.match_info, request.remote or ""
+        try:
+            await door.take(
+                request.headers.get("Authorization", ""), named["namespace"], named["pod"], named["address"], peer
+            )
+        except NotAuthenticatedError as error:
+            # Kubelet was faster, or our copies are slower: no fault, and no harm.
+            late = error.status == _NOT_FOUND
+            self._addresses["late" if late else "refused"] += 1
+            if not late:
+                _log.warning("pod %.80r of %.80r from %s: %s", named["pod"], named["namespace"], peer, error)
+            return web.json_response({"error": str(error)}, status=error.status)
+        self._addresses["taken"] += 1
+        return web.Response(status=204)
 
     def _ask_the_leader(self) -> web.Response:
         return web.json_response({"error": self.standing_by, "leader": self.leader}, status=503)
@@ -135,3 +162,5 @@ class Office:
         yield "pilotlight_leader", (), self._controller is not None
         yield "pilotlight_leader_terms", (), self._terms
         yield "pilotlight_activators_refused", (), self._refused
+        for outcome, count in self._addresses.items():
+            yield "pilotlight_told_addresses", (outcome,), count

@@ -76,7 +76,7 @@ async def run(config: Config) -> None:
             gpus = None if member.gpus is None else GpuMetrics(member.gpus, clock, config.cadence.gpus)
             return Controller(member.cluster, recorder, clock, config.cadence, secrets.token_hex(8), gpus)
 
-        office = Office(controller, member.leadership, member.announce, member.authenticator)
+        office = Office(controller, member.leadership, member.announce, member.authenticator, member.replica_door)
         governing = asyncio.create_task(_govern(office, member))
         stack.push_async_callback(_ended, governing)
         control = await stack.enter_async_context(_served(office.application(), config.control))
@@ -143,7 +143,8 @@ async def _in_kubernetes(config: Config) -> AsyncIterator[Membership]:
                 leadership=member.elector or Alone(),
                 synced=member.cluster.synced,
                 announce=member.announce,
-                authenticator=member.reviewer,
+                authenticator=member.authenticator,
+                replica_door=member.told_addresses,
                 hosts=hosts,
                 gpus=None if config.prometheus is None else _prometheus(config.prometheus),
             )

@@ -27,7 +27,7 @@ class Phase(Enum):
     BEFORE = "request sent → model listens"
     PROXY = "model's process started → proxy's"
     ADDRESS = "model's process started → the API server knows its address"
-    LEFT = "listening, and its address known → first request reaches it"
+    LEFT = "listening, and the proxy's process started → first request reaches it"
     WHOLE = "request sent → answer"
 
 
@@ -61,7 +61,7 @@ class Wake:
             Phase.BEFORE: self.listening - self.sent,
             Phase.PROXY: self.proxy - self.started,
             Phase.ADDRESS: self.address - self.started,
-            Phase.LEFT: self.reached - max(self.listening, self.address),
+            Phase.LEFT: self.reached - max(self.listening, self.proxy),
             Phase.WHOLE: self.answered - self.sent,
         }
 

@@ -105,6 +105,6 @@ _BURSTS = (
 )
 _HOW = """    make bench-wake
 
-The model that listens at once shows a bound that no real model comes near. What a request waits for there is the pod's
-address: kubelet looks at its containers once a second and tells the API server only then, up to a second or more after
-the process was started, and nobody can ask a pod before. With a model that loads for longer, nothing is left of it."""
+The model that listens at once shows a bound that no real model comes near. What a request waits for there is the
+proxy's own start: as soon as that listens it says where it is. Kubelet, which looks at its containers once a second,
+tells the API server up to a second and more after the process was started, and Knative waits for that."""

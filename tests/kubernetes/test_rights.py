@@ -51,6 +51,18 @@ def test_an_activator_asks_the_api_server_nothing(installed: Installation) -> No
     assert list(installed.cluster.audit.events(installed.began, service_account(NAMESPACE, ACTIVATOR))) == []
 
 
+def test_pods_say_where_they_are_and_none_is_refused(installed: Installation, request: pytest.FixtureRequest) -> None:
+    if "test_end_to_end.py" not in {item.path.name for item in request.session.items}:
+        pytest.skip("no pods were started for anybody; run test_end_to_end.py as well")
+    counts = installed.metrics(CONTROLLER)
+    taken, late, refused = (
+        counts[f'pilotlight_told_addresses_total{{outcome="{outcome}"}}'] for outcome in ("taken", "late", "refused")
+    )
+    print(f"\naddresses of pods: {taken:g} taken, {late:g} late")
+    assert refused == 0, installed.logs(CONTROLLER)
+    assert taken + late > 0
+
+
 def _granted(account: str) -> set[tuple[str, str]]:
     """Pairs of resource and verb."""
     return {

@@ -14,7 +14,8 @@ from autoscaler.cluster.kubernetes.leader_slice import Announcement, announce
 from autoscaler.cluster.kubernetes.leading import Elector, Fence
 from autoscaler.cluster.kubernetes.lease import LeaseSettings
 from autoscaler.cluster.kubernetes.opening import kubernetes_cluster, own_name, own_namespace
-from autoscaler.cluster.kubernetes.token_review import TokenReviewer
+from autoscaler.cluster.kubernetes.token_review import ActivatorAuthenticator, TokenReviewer
+from autoscaler.cluster.kubernetes.told_addresses import ToldAddresses
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +44,15 @@ class Member:
         self,
         cluster: KubernetesCluster,
         elector: Elector | None,
-        reviewer: TokenReviewer | None,
+        authenticator: ActivatorAuthenticator | None,
+        told_addresses: ToldAddresses,
         writes: Requests,
         announcement: Announcement | None,
     ) -> None:
         self.cluster = cluster
         self.elector = elector
-        self.reviewer = reviewer
+        self.authenticator = authenticator
+        self.told_addresses = told_addresses
         self._writes = writes
         self._announcement = announcement
 
@@ -78,7 +81,11 @@ async def open_member(target: str, candidature: Candidature | None, activators: 
                 announcement = Announcement(
                     candidature.namespace, candidature.name, candidature.address, candidature.ports
                 )
-        reviewer = TokenReviewer(connection, activators, time.monotonic) if activators else None
+        authenticator = None
+        if activators:
+            authenticator = ActivatorAuthenticator(TokenReviewer(connection, time.monotonic), activators)
         namespace = activators.partition("/")[0] or own_namespace()
         async with kubernetes_cluster(connection, writes, namespace, own_name()) as cluster:
-            yield Member(cluster, elector, reviewer, writes, announcement)
+            # A reviewer of their own: however many strangers knock there, activators are not kept waiting.
+            told_addresses = ToldAddresses(TokenReviewer(connection, time.monotonic), cluster)
+            yield Member(cluster, elector, authenticator, told_addresses, writes, announcement)

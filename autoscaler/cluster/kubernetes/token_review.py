@@ -1,9 +1,9 @@
-"""Who may connect as an activator: the API server is asked whose token it is.
+"""Who speaks to us: the API server is asked whose token it is.
 
-An activator shows the token of its service account, made for us and nobody else (its audience), which the kubelet
-renews and which dies with its pod. Answers are remembered for a minute, by a digest: activators that all dial a new
-leader at once are known from when they last did only to themselves, but one that is cut off again and again costs one
-review a minute. A token made for a pod also names it, and then speaks for that activator only.
+An activator, and a queue proxy that tells where it is, show the token of their service account, made for us and nobody
+else (its audience), which the kubelet renews and which dies with its pod. Answers are remembered for a minute, by a
+digest: one that is cut off again and again costs one review a minute. A token made for a pod also names it, and then
+speaks for that pod only.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ AUDIENCE = "pilotlight-controller"
 
 _REVIEWS = "/apis/authentication.k8s.io/v1/tokenreviews"
 _POD_NAME = "authentication.kubernetes.io/pod-name"
+_POD_UID = "authentication.kubernetes.io/pod-uid"
 _REVIEW_SECONDS = 3.0
 _BEARER = "bearer "
 
@@ -44,47 +45,44 @@ class ReviewSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """What the API server said of a token: `refusal` is empty for our activators' own. `pod` that it was made for."""
+class TokenOwner:
+    """Whose a token is. `pod` and `pod_uid` name the pod that it was made for, where it was made for one.
 
-    refusal: str
+    refusal  why it is nobody's: empty when it is somebody's
+    """
+
+    user: str = ""
     pod: str = ""
+    pod_uid: str = ""
+    refusal: str = ""
 
 
 class TokenReviewer:
-    """Lets in who runs as one service account, `namespace/name`."""
+    """Knows whose token a header holds."""
 
     def __init__(
-        self,
-        requests: Requests,
-        service_account: str,
-        clock: Callable[[], float],
-        settings: ReviewSettings = ReviewSettings(),
+        self, requests: Requests, clock: Callable[[], float], settings: ReviewSettings = ReviewSettings()
     ) -> None:
         self._requests = requests
-        self._user = f"system:serviceaccount:{service_account.replace('/', ':')}"
         self._clock = clock
         self._settings = settings
-        self._remembered: OrderedDict[bytes, tuple[float, Verdict]] = OrderedDict()
-        self._under_way: dict[bytes, asyncio.Task[Verdict]] = {}
+        self._remembered: OrderedDict[bytes, tuple[float, TokenOwner]] = OrderedDict()
+        self._under_way: dict[bytes, asyncio.Task[TokenOwner]] = {}
         self._gate = asyncio.Semaphore(settings.at_once)
 
-    async def authenticate(self, authorization: str, activator: str) -> None:
-        """Raises NotAuthenticatedError unless this is that activator's own Authorization header."""
+    async def owner(self, authorization: str) -> TokenOwner:
+        """Whose token this Authorization header holds. Raises NotAuthenticatedError when it is nobody's."""
         token = authorization[len(_BEARER) :].strip()
         if authorization[: len(_BEARER)].lower() != _BEARER or not token:
-            raise NotAuthenticatedError(401, "an activator shows its service account's token: Authorization: Bearer …")
+            raise NotAuthenticatedError(401, "who comes here shows a service account's token: Authorization: Bearer …")
         if len(token) > self._settings.longest_token or not token.isascii():
             raise NotAuthenticatedError(401, "this is no token of a service account")
-        verdict = await self._verdict(token)
-        if verdict.refusal:
-            raise NotAuthenticatedError(403, verdict.refusal)
-        if verdict.pod and verdict.pod != activator:
-            raise NotAuthenticatedError(
-                403, f"the token is pod {verdict.pod}'s, which is not activator {activator:.80}"
-            )
+        owner = await self._owner(token)
+        if owner.refusal:
+            raise NotAuthenticatedError(403, owner.refusal)
+        return owner
 
-    async def _verdict(self, token: str) -> Verdict:
+    async def _owner(self, token: str) -> TokenOwner:
         digest, now = hashlib.sha256(token.encode()).digest(), self._clock()
         remembered = self._remembered.get(digest)
         if remembered is not None and now < remembered[0]:
@@ -99,7 +97,7 @@ class TokenReviewer:
         except ApiError as error:
             raise NotAuthenticatedError(503, f"nobody can tell now whose token this is: {error.message}") from error
 
-    async def _ask(self, token: str, digest: bytes) -> Verdict:
+    async def _ask(self, token: str, digest: bytes) -> TokenOwner:
         body: JsonObject = {
             "apiVersion": "authentication.k8s.io/v1",
             "kind": "TokenReview",
@@ -107,26 +105,41 @@ class TokenReviewer:
         }
         async with self._gate:
             answer = await self._requests.request("POST", _REVIEWS, body=body, within=_REVIEW_SECONDS)
-        verdict = self._judge(inner(answer, "status"))
+        owner = _owner_of(inner(answer, "status"))
         settings = self._settings
         self._remembered[digest] = (
-            self._clock() + (settings.unknown if verdict.refusal else settings.known),
-            verdict,
+            self._clock() + (settings.unknown if owner.refusal else settings.known),
+            owner,
         )
         self._remembered.move_to_end(digest)
         while len(self._remembered) > settings.remembered:
             self._remembered.popitem(last=False)
-        return verdict
+        return owner
 
-    def _judge(self, status: JsonObject) -> Verdict:
-        user = inner(status, "user")
-        name = text(user, "username")
-        if status.get("authenticated") is not True:
-            return Verdict("the API server does not know this token")
-        if AUDIENCE not in texts(status, "audiences"):
-            # An API server that knows no audiences leaves them out: then the token may be anybody's for anything.
-            return Verdict(f"the token was not made for {AUDIENCE}")
-        if name != self._user:
-            return Verdict(f"{name:.200} is not {self._user}")
-        pods = texts(inner(user, "extra"), _POD_NAME)
-        return Verdict("", pods[0] if pods else "")
+
+class ActivatorAuthenticator:
+    """Lets in who runs as one service account, `namespace/name`: an Authenticator."""
+
+    def __init__(self, reviewer: TokenReviewer, service_account: str) -> None:
+        self._reviewer = reviewer
+        self._user = f"system:serviceaccount:{service_account.replace('/', ':')}"
+
+    async def authenticate(self, authorization: str, activator: str) -> None:
+        """Raises NotAuthenticatedError unless this is that activator's own Authorization header."""
+        owner = await self._reviewer.owner(authorization)
+        if owner.user != self._user:
+            raise NotAuthenticatedError(403, f"{owner.user:.200} is not {self._user}")
+        if owner.pod and owner.pod != activator:
+            raise NotAuthenticatedError(403, f"the token is pod {owner.pod}'s, which is not activator {activator:.80}")
+
+
+def _owner_of(status: JsonObject) -> TokenOwner:
+    user = inner(status, "user")
+    if status.get("authenticated") is not True:
+        return TokenOwner(refusal="the API server does not know this token")
+    if AUDIENCE not in texts(status, "audiences"):
+        # An API server that knows no audiences leaves them out: then the token may be anybody's for anything.
+        return TokenOwner(refusal=f"the token was not made for {AUDIENCE}")
+    extra = inner(user, "extra")
+    pods, uids = texts(extra, _POD_NAME), texts(extra, _POD_UID)
+    return TokenOwner(text(user, "username"), pods[0] if pods else "", uids[0] if uids else "")

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import WSMsgType
 
 from autoscaler.cluster.interface import NotAuthenticatedError
-from autoscaler.controller.leadership import Authenticator, always
+from autoscaler.controller.leadership import Authenticator, ReplicaDoor, always
 from autoscaler.controller.loop import Controller
 from autoscaler.controller.office import Office
 from autoscaler.controller.settings import Cadence
@@ -55,6 +55,20 @@ class Known:
             raise NotAuthenticatedError(401, "no token")
 
 
+class Door:
+    """Knows one replica by its token; `taken` has what it said."""
+
+    def __init__(self) -> None:
+        self.taken: list[tuple[str, ...]] = []
+
+    async def take(self, authorization: str, namespace: str, pod: str, address: str, peer: str) -> None:
+        if authorization != "Bearer right":
+            raise NotAuthenticatedError(403, "somebody else's token")
+        if pod == "unknown":
+            raise NotAuthenticatedError(404, "no such pod")
+        self.taken.append((namespace, pod, address, peer))
+
+
 class House:
     """An office, its throne, and a way in."""
 
@@ -79,14 +93,16 @@ class House:
 
 
 @asynccontextmanager
-async def house(authenticator: Authenticator | None = None) -> AsyncIterator[House]:
+async def house(
+    authenticator: Authenticator | None = None, replica_door: ReplicaDoor | None = None
+) -> AsyncIterator[House]:
     throne, cluster = Throne(), MemoryCluster(view(replica()))
     async with aiohttp.ClientSession() as session:
 
         def controller() -> Controller:
             return Controller(cluster, None, asyncio.get_running_loop().time, Cadence(), "e")
 
-        office = Office(controller, throne, always, authenticator)
+        office = Office(controller, throne, always, authenticator, replica_door)
         async with served(office.application()) as url:
             governing = asyncio.create_task(throne.run(office.lead))
             try:
@@ -168,3 +184,36 @@ async def test_an_office_that_was_lost_while_somebody_was_asked_who_he_is_takes_
         with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
             await dialling
         assert refused.value.status == 503
+
+
+async def told(here: House, pod: str = "chat-1", token: str = "right") -> int:
+    headers = {"Authorization": f"Bearer {token}"}
+    async with here.session.put(f"{here.url}/replicas/default/{pod}/10.0.0.1", headers=headers) as answer:
+        return answer.status
+
+
+async def test_a_replica_that_says_where_it_is_is_heard_by_whoever_leads_alone() -> None:
+    door = Door()
+    async with house(replica_door=door) as here:
+        assert (await told(here), door.taken) == (503, [])
+        await here.crowned()
+        assert await told(here) == 204
+        assert door.taken == [("default", "chat-1", "10.0.0.1", "127.0.0.1")]
+
+
+async def test_a_replica_that_cannot_show_who_it_is_is_refused_counted_and_named_without_its_token(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with house(replica_door=Door()) as here:
+        await here.crowned()
+        assert await told(here, token="secret") == 403
+        assert b'pilotlight_told_addresses_total{outcome="refused"} 1.0' in here.office.metrics_text()
+        assert "pod 'chat-1' of 'default' from 127.0.0.1: somebody else's token" in caplog.text
+        assert "secret" not in caplog.text
+
+
+async def test_a_replica_that_nobody_waits_for_is_no_fault() -> None:
+    async with house(replica_door=Door()) as here:
+        await here.crowned()
+        assert await told(here, pod="unknown") == 404
+        assert b'pilotlight_told_addresses_total{outcome="late"} 1.0' in here.office.metrics_text()

@@ -18,8 +18,8 @@ import pytest
 
 from activator.link import ControlTarget, Link
 from activator.messages import Routes
-from activator.token_file import TokenError, TokenFile
 from queue_proxy.messages import Stats
+from queue_proxy.token_file import TokenError, TokenFile
 
 _SO_ATTACH_FILTER = 26
 _WEBSOCKET_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from admission.edits import Edit, Operation, edited, json_patch
 from admission.inject import Injection, Refusals, remove
+from admission.record import VARIABLE
 from admission.sidecar import flags_of
 from autoscaler.policy.profiles import read_profiles
 from queue_proxy.http import UpstreamProtocol
@@ -272,6 +274,51 @@ def test_an_upgrade_keeps_what_others_have_added() -> None:
     assert after["args"][-1] == "--request-log=stdout"
     assert after["env"][-1]["name"] == "OTEL_SERVICE_NAME"
     assert after["resources"] == {"requests": {"cpu": "2"}}
+
+
+def without_token(body: dict[str, Any]) -> dict[str, Any]:
+    """As an injection from before there was one has left it."""
+    sidecar = sidecar_in(body)
+    del sidecar["volumeMounts"], body["spec"]["predictor"]["volumes"]
+    sidecar["args"] = [word for word in sidecar["args"] if not word.startswith("--announce")]
+    record = next(variable for variable in sidecar["env"] if variable["name"] == VARIABLE)
+    entries = [entry for entry in json.loads(record["value"]) if "volumes" not in entry[0]]
+    record["value"] = json.dumps(entries, separators=(",", ":"))
+    return body
+
+
+def test_an_upgrade_brings_the_token_and_a_removal_takes_it_away_again() -> None:
+    body = custom()
+    old = without_token(injected(body))
+    assert result(old).edits == ()
+    after = injected(old, replace(IMAGE, upgrade=True))
+    assert after == injected(body)
+    removal = remove(after)
+    assert isinstance(removal, Injection)
+    assert edited(after, removal.edits)["spec"] == body["spec"]
+
+
+def test_a_sidecar_that_is_put_back_as_it_was_brings_no_volume_that_it_does_not_mount() -> None:
+    before = without_token(injected(custom()))
+    assert injected(custom(), IMAGE, before) == before
+
+
+def test_a_list_of_volumes_that_was_applied_over_ours_gets_it_back() -> None:
+    body = injected(custom())
+    body["spec"]["predictor"]["volumes"] = [{"name": "weights", "emptyDir": {}}]
+    volumes = injected(body)["spec"]["predictor"]["volumes"]
+    assert [volume["name"] for volume in volumes] == ["weights", "pilotlight-token"]
+
+
+def test_the_users_volumes_and_mounts_stay() -> None:
+    after = injected(isvc(containers=[MAIN], volumes=[{"name": "weights", "emptyDir": {}}]))
+    sidecar_in(after)["volumeMounts"].append({"name": "weights", "mountPath": "/w"})
+    upgraded = injected(after, replace(IMAGE, image="pilotlight:2", upgrade=True))
+    assert [mount["name"] for mount in sidecar_in(upgraded)["volumeMounts"]] == ["pilotlight-token", "weights"]
+    removal = remove(after)
+    assert isinstance(removal, Injection)
+    volumes: object = edited(after, removal.edits)["spec"]["predictor"]["volumes"]  # type: ignore[index]
+    assert volumes == [{"name": "weights", "emptyDir": {}}]
 
 
 def test_an_upgrade_without_the_runtime_keeps_where_the_model_is() -> None:

@@ -3,67 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 
 import pytest
 
 from autoscaler.cluster.interface import NotAuthenticatedError
-from autoscaler.cluster.kubernetes.connection import ApiError
-from autoscaler.cluster.kubernetes.json_object import JsonObject, inner, text
-from autoscaler.cluster.kubernetes.token_review import ReviewSettings, TokenReviewer
+from autoscaler.cluster.kubernetes.json_object import JsonObject
+from autoscaler.cluster.kubernetes.token_review import ActivatorAuthenticator, ReviewSettings, TokenReviewer
+from tests.unit.kubernetes_cluster.token_reviews import Reviews, status
 
 pytestmark = pytest.mark.looptime
 
-USER = "system:serviceaccount:pilotlight-system:pilotlight-activator"
+
+def reviewer(reviews: Reviews, settings: ReviewSettings = ReviewSettings()) -> ActivatorAuthenticator:  # noqa: B008
+    one = TokenReviewer(reviews, asyncio.get_running_loop().time, settings)
+    return ActivatorAuthenticator(one, "pilotlight-system/pilotlight-activator")
 
 
-def status(
-    user: str = USER, audiences: object = ("pilotlight-controller",), pod: str = "", known: object = True
-) -> JsonObject:
-    extra = {"authentication.kubernetes.io/pod-name": [pod]} if pod else {}
-    listed = list(audiences) if isinstance(audiences, tuple) else audiences
-    return {"authenticated": known, "audiences": listed, "user": {"username": user, "extra": extra}}
-
-
-class Reviews:
-    """The API server's side: tokens and what is said of them."""
-
-    def __init__(self, known: Mapping[str, JsonObject]) -> None:
-        self.known = dict(known)
-        self.asked: list[str] = []
-        self.most_at_once = 0
-        self.fails = False
-        self._under_way = 0
-
-    async def request(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str] | None = None,
-        body: JsonObject | None = None,
-        content_type: str = "application/json",
-        within: float = 5.0,
-    ) -> JsonObject:
-        assert (method, path) == ("POST", "/apis/authentication.k8s.io/v1/tokenreviews")
-        assert body is not None
-        assert inner(body, "spec")["audiences"] == ["pilotlight-controller"]
-        token = text(inner(body, "spec"), "token")
-        self.asked.append(token)
-        self._under_way += 1
-        self.most_at_once = max(self.most_at_once, self._under_way)
-        await asyncio.sleep(0.1)
-        self._under_way -= 1
-        if self.fails:
-            raise ApiError(0, "Timeout", "no answer")
-        return {"status": self.known.get(token, {"error": "no such token"})}
-
-
-def reviewer(reviews: Reviews, settings: ReviewSettings = ReviewSettings()) -> TokenReviewer:  # noqa: B008
-    return TokenReviewer(reviews, "pilotlight-system/pilotlight-activator", asyncio.get_running_loop().time, settings)
-
-
-async def refused(one: TokenReviewer, authorization: str, activator: str = "a") -> NotAuthenticatedError:
+async def refused(one: ActivatorAuthenticator, authorization: str, activator: str = "a") -> NotAuthenticatedError:
     with pytest.raises(NotAuthenticatedError) as error:
         await one.authenticate(authorization, activator)
     return error.value
@@ -159,4 +115,4 @@ async def test_strangers_with_ever_new_tokens_keep_few_questions_under_way_and_f
     one = reviewer(reviews, ReviewSettings(remembered=10, at_once=4))
     await asyncio.gather(*(refused(one, f"Bearer t{number}") for number in range(100)))
     assert reviews.most_at_once == 4
-    assert len(one._remembered) == 10
+    assert len(one._reviewer._remembered) == 10

@@ -1,4 +1,4 @@
-"""The token by which a controller knows this activator: read for each connection, since kubelet rotates the file."""
+"""The token by which a controller knows who we are: read for each connection, since kubelet rotates the file."""
 
 from __future__ import annotations
 
