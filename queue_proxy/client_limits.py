@@ -7,12 +7,16 @@ than we do sends requests into those that we have just closed; and who is slow h
 from __future__ import annotations
 
 import argparse
+import resource
 from collections.abc import Callable
 
 from queue_proxy.flag_types import count
 from queue_proxy.http import HttpLimits
 
 _DEFAULTS = HttpLimits()
+_FILES_PER_CONNECTION = 2
+"""A client's, and the one to the model on which its request goes on."""
+_FILES_BESIDES = 64
 
 
 def add_client_flags(parser: argparse.ArgumentParser, seconds: Callable[[str], float]) -> None:
@@ -42,7 +46,7 @@ def add_client_flags(parser: argparse.ArgumentParser, seconds: Callable[[str], f
     )
     add(
         "--connections",
-        type=count(0),
+        type=_connections,
         default=_DEFAULTS.connections,
         metavar="N",
         help="clients of one service that may be connected at once; one too many is answered with 503; 0: no bound",
@@ -57,6 +61,19 @@ def client_limits(given: argparse.Namespace) -> HttpLimits:
         idle_seconds=given.keep_alive_seconds,
         connections=given.connections,
     )
+
+
+def _connections(text: str) -> int:
+    """As many as the process can open files for: it raises its own limit to the hard one when it starts."""
+    connections = count(0)(text)
+    needed = _FILES_PER_CONNECTION * connections + _FILES_BESIDES
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if connections and hard != resource.RLIM_INFINITY and needed > hard:
+        raise argparse.ArgumentTypeError(
+            f"{connections} clients need {needed} open files, two for each of them, and the hard limit of this process "
+            f"is {hard} (RLIMIT_NOFILE); at most {max(0, hard - _FILES_BESIDES) // _FILES_PER_CONNECTION} can be served"
+        )
+    return connections
 
 
 def _positive(seconds: Callable[[str], float]) -> Callable[[str], float]:

@@ -207,10 +207,10 @@ class LeaseHolder:
         if self.request_ended or not most:
             return
         latest = self.client.clock() + most
-        first = self._body_due == NEVER
-        self._body_due = min(self._body_due + seconds, latest)
-        if first:
-            self.client.look_at(latest)
+        due = self._body_due = min(self._body_due + seconds, latest)
+        if due == latest:
+            # It may have been nobody's turn before, and then nobody looks.
+            self.client.look_at(due)
 
     def _body_due_now(self) -> float:
         """When the client must have sent more; NEVER when it is not its turn."""

@@ -35,6 +35,7 @@ _STATUS_OF: Final = {
     400: GrpcStatus.INTERNAL,
     404: GrpcStatus.UNIMPLEMENTED,
     405: GrpcStatus.UNIMPLEMENTED,
+    408: GrpcStatus.DEADLINE_EXCEEDED,
     429: GrpcStatus.RESOURCE_EXHAUSTED,
     431: GrpcStatus.RESOURCE_EXHAUSTED,
     504: GrpcStatus.DEADLINE_EXCEEDED,

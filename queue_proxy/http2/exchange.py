@@ -15,6 +15,7 @@ from queue_proxy.http.deadlines import NEVER
 from queue_proxy.http.lease_holder import ANSWERING, CONNECTING, DONE, SECONDS_PER_BYTE, SENT, WAITING, LeaseHolder
 from queue_proxy.http2.answers import grpc_trailers, stream_answer
 from queue_proxy.http2.frames import ErrorCode
+from queue_proxy.http2.grpc_timeout import GRPC_TIMEOUT, WORTH_TELLING_SECONDS, lessened
 from queue_proxy.http2.heads import Response, StreamHead, Trailers
 from queue_proxy.http2.hpack import encode
 from queue_proxy.http2.legs import Leg, leg_pool
@@ -120,6 +121,7 @@ class StreamExchange(LeaseHolder):
 
     def connected(self, connection: Leg) -> None:
         """The connection that it waited for is there."""
+        self._heard_at = self.client.clock()
         self._send(connection)
 
     def unreachable(self, why: str) -> None:
@@ -253,6 +255,8 @@ class StreamExchange(LeaseHolder):
         held = self._held
         trailers = self._trailers
         ended = self.request_ended
+        if self._heard_at - self.arrived_at >= WORTH_TELLING_SECONDS and self.head.request.grpc:
+            self._lessen_timeout()
         connection.send_headers(stream, self.head.block(), ended and not held and trailers is None)
         if held:
             data = held[0] if len(held) == 1 else b"".join(held)
@@ -266,6 +270,13 @@ class StreamExchange(LeaseHolder):
             connection.send_trailers(stream, trailers.block)
         if not ended:
             self._expect_body(0.0)
+
+    def _lessen_timeout(self) -> None:
+        """Tell the model how much of its caller's deadline is left."""
+        given = next((value for name, value in self.head.request.pairs if name == GRPC_TIMEOUT), None)
+        if given is not None:
+            self.drop_lines(GRPC_TIMEOUT)
+            self.add_line(GRPC_TIMEOUT, lessened(given, self._heard_at - self.arrived_at))
 
     def _pass_on(self, connection: Leg, stream: Stream[StreamExchange], data: bytes, ended: bool) -> None:
         """A part of the body."""

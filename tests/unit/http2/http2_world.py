@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Iterator
 
 from queue_proxy.http import Exchange, HttpLimits, HttpServer, Outcome, Timeouts, Upstream
 from queue_proxy.http2 import frames
 from queue_proxy.http2.frames import Frame, FrameReader
-from queue_proxy.http2.hpack import Decoder, Pair
+from queue_proxy.http2.hpack import Decoder, Pair, encode
 from queue_proxy.http2.pool import StreamPool, UpstreamConnection
 from queue_proxy.http2.server_connection import ServerConnection
 from tests.unit.http2.http2_core import HELLO, SETTINGS, Clock
@@ -123,6 +125,11 @@ class World:
         self.clock.now += seconds
         self.server.deadlines.sweep(self.clock.now)
 
+    def advance(self, seconds: float) -> None:
+        """As `later`, with the server's looks in between."""
+        for _ in range(round(seconds * 10)):
+            self.later(0.1)
+
     def close(self) -> None:
         self.client.transport.lose()
         self.upstream.close()
@@ -132,9 +139,28 @@ class World:
         return [lease.outcomes for lease in self.leases]
 
 
+GRPC: tuple[Pair, ...] = (
+    (b":method", b"POST"),
+    (b":scheme", b"http"),
+    (b":path", b"/inference.GRPCInferenceService/ModelInfer"),
+    (b":authority", b"model"),
+    (b"content-type", b"application/grpc"),
+    (b"te", b"trailers"),
+)
+OK = encode(((b":status", b"200"), (b"content-type", b"application/grpc")))
+FINE = encode(((b"grpc-status", b"0"),))
+
+
+@contextlib.contextmanager
+def world(limits: HttpLimits | None = None, timeouts: Timeouts | None = None) -> Iterator[World]:
+    made = World(limits, timeouts)
+    yield made
+    made.close()
+
+
+def answer(stream: int, block: bytes = OK, *, ended: bool = False) -> bytes:
+    return frames.headers_frames(stream, block, ended=ended)
+
+
 def of_kind(said: list[Frame], kind: int) -> list[Frame]:
     return [one for one in said if one[0] == kind]
-
-
-def head(*pairs: Pair) -> tuple[Pair, ...]:
-    return pairs

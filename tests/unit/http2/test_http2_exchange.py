@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -13,31 +11,9 @@ from hypothesis import strategies as st
 from queue_proxy.http import HttpLimits, Outcome, Timeouts, error_answer
 from queue_proxy.http2 import frames
 from queue_proxy.http2.frames import ErrorCode, frame
-from queue_proxy.http2.hpack import Pair, encode
+from queue_proxy.http2.hpack import encode
 from tests.unit.http2.http2_core import GET, data, request
-from tests.unit.http2.http2_world import Peer, World, of_kind
-
-GRPC: tuple[Pair, ...] = (
-    (b":method", b"POST"),
-    (b":scheme", b"http"),
-    (b":path", b"/inference.GRPCInferenceService/ModelInfer"),
-    (b":authority", b"model"),
-    (b"content-type", b"application/grpc"),
-    (b"te", b"trailers"),
-)
-OK = encode(((b":status", b"200"), (b"content-type", b"application/grpc")))
-FINE = encode(((b"grpc-status", b"0"),))
-
-
-@contextlib.contextmanager
-def world(limits: HttpLimits | None = None, timeouts: Timeouts | None = None) -> Iterator[World]:
-    made = World(limits, timeouts)
-    yield made
-    made.close()
-
-
-def answer(stream: int, block: bytes = OK, *, ended: bool = False) -> bytes:
-    return frames.headers_frames(stream, block, ended=ended)
+from tests.unit.http2.http2_world import FINE, GRPC, Peer, World, answer, of_kind, world
 
 
 async def test_a_call_arrives_with_its_whole_body_and_the_size_is_known() -> None:

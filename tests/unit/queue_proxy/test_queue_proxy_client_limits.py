@@ -41,3 +41,17 @@ def test_what_is_no_time_is_refused(flag: str, value: str, capsys: pytest.Captur
     with pytest.raises(SystemExit):
         limits(f"{flag}={value}")
     assert f"argument {flag}: must be" in capsys.readouterr().err
+
+
+def test_more_connections_than_files_can_be_opened_are_refused_by_the_limits_name(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("resource.getrlimit", lambda which: (64, 4_096))
+    assert limits("--connections", "2016").connections == 2_016
+    assert limits("--connections", "0").connections == 0
+    with pytest.raises(SystemExit) as ended:
+        limits("--connections", "2017")
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert "argument --connections: 2017 clients need 4098 open files" in said
+    assert "(RLIMIT_NOFILE); at most 2016 can be served" in said
