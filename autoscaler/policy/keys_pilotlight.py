@@ -118,10 +118,9 @@ _REPLICAS = (
         "initial-scale",
         WholeNumber(0, MOST_REPLICAS),
         "initial_scale",
-        "what the cluster starts with",
-        "Replicas to start a new service with, whether or not there is load. 0: it is asleep from the beginning, and "
-        "nobody has seen its model start. Not said: locally none; in a cluster KServe starts one, which becomes ready "
-        "once and sleeps when it is idle.",
+        "0",
+        "Replicas to start a new service with, whether or not there is load. KServe starts one in any case: it becomes "
+        "ready once and sleeps when it is idle, unless 0 is said here by name; then it is taken away at once.",
         otherwise="1 under Knative's semantics",
     ),
     _key(
@@ -174,11 +173,8 @@ _RATES = (
         "scale-down-delay",
         Duration(0, 3600, whole=True),
         "scale_down_delay_seconds",
-        "2m",
-        "While there is load, go down only to the most that was asked for during this time: a replica that was taken "
-        "away too early is missed for as long as a start takes. Going to zero waits for it only under Knative's "
-        "semantics.",
-        otherwise="0s under Knative's semantics",
+        "0s",
+        "Go down only to the most that was asked for during this time.",
     ),
     _key(
         "window-aggregation",
