@@ -74,7 +74,7 @@ RULES = {
         Rule("keda.sh", "scaledobjects", ("list", "watch")),
         Rule("apps", "deployments/scale", ("patch",)),
         Rule("discovery.k8s.io", "endpointslices", ("get", "list", "watch", "create", "update", "delete")),
-        Rule("events.k8s.io", "events", ("create",)),
+        Rule("events.k8s.io", "events", ("create", "patch")),
         Rule("authentication.k8s.io", "tokenreviews", ("create",)),
         Rule("coordination.k8s.io", "leases", ("create",), in_namespace=True),
         Rule("coordination.k8s.io", "leases", ("get", "update"), CONTROLLER, in_namespace=True),

@@ -98,7 +98,7 @@ RIGHTS: list[dict[str, object]] = [
         "resourceNames": ["pilotlight-profiles"],
         "verbs": ["list", "watch"],
     },
-    {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]},
+    {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]},
     {
         "apiGroups": ["discovery.k8s.io"],
         "resources": ["endpointslices"],

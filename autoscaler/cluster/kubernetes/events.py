@@ -1,14 +1,15 @@
 """Events on InferenceServices: what was decided and what was refused, where `kubectl describe` shows it.
 
 An event is a courtesy: it must never hold up an order, nor fill etcd. So news are queued and dropped when the queue is
-full, the same news of the same service are told again only after a while, and each service has a budget that refills
-slowly, as clients of Kubernetes do by custom.
+full, the same news of the same service are one event that counts, written no more often than every ten seconds, and
+each service has a budget of events that refills slowly, as clients of Kubernetes do by custom.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import secrets
 from collections import OrderedDict
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from autoscaler.cluster.interface import News
-from autoscaler.cluster.kubernetes.connection import ApiError, Requests
+from autoscaler.cluster.kubernetes.connection import MERGE_PATCH, ApiError, Requests
 from autoscaler.cluster.kubernetes.facts import InferenceServiceFacts
 from autoscaler.cluster.kubernetes.json_object import JsonObject
 
@@ -24,6 +25,8 @@ _log = logging.getLogger(__name__)
 
 CONTROLLER = "pilotlight.dev/controller"
 
+_WRITE_SECONDS = 10.0
+_NOT_FOUND = 404
 _LONGEST_NOTE = 1024
 _LONGEST_REASON = 128
 
@@ -32,17 +35,19 @@ _LONGEST_REASON = 128
 class Budget:
     """How much may be said.
 
-    queued         news that may wait to be written, of all services
-    burst          of one service at once
+    queued         events that may wait to be written, of all services
+    burst          new ones of one service at once
     refill_seconds until one more of that service
-    repeat_seconds before the same is said again
-    remembered     news that are remembered as said
+    series_seconds without the same again that end a series: then it is news again
+    count_seconds  from one writing of a series' count to the next
+    remembered     events that are remembered as written
     """
 
     queued: int = 500
     burst: int = 20
     refill_seconds: float = 30.0
-    repeat_seconds: float = 600.0
+    series_seconds: float = 600.0
+    count_seconds: float = 10.0
     remembered: int = 20_000
 
 
@@ -50,6 +55,26 @@ class Budget:
 class _Allowance:
     left: float
     at: float
+
+
+@dataclass(slots=True)
+class _Series:
+    """The same news of one object: when it was told first and last, how often, and its event's name once there is one.
+
+    waits  it is in the queue, or will be
+    """
+
+    about: InferenceServiceFacts
+    news: News
+    first: float
+    last: float
+    count: int = 1
+    name: str = ""
+    written_at: float = -math.inf
+    waits: bool = False
+
+
+_Key = tuple[str, News]
 
 
 class EventRecorder:
@@ -67,26 +92,29 @@ class EventRecorder:
         self._instance = instance
         self._clock = clock
         self._budget = budget
-        self._queue: asyncio.Queue[tuple[InferenceServiceFacts, News]] = asyncio.Queue(budget.queued)
-        self._said: OrderedDict[tuple[str, News], float] = OrderedDict()
+        self._queue: asyncio.Queue[_Key] = asyncio.Queue(budget.queued)
+        self._told: OrderedDict[_Key, _Series] = OrderedDict()
         self._allowances: dict[str, _Allowance] = {}
         self.dropped = 0
 
     def tell(self, about: InferenceServiceFacts, news: News) -> None:
-        """Say it, if it was not said a moment ago and the service has not said too much."""
-        now = self._clock()
-        key = (about.uid, news)
-        said = self._said.get(key)
-        if said is not None and now - said < self._budget.repeat_seconds:
+        """Say it: count it where it was said before, write it anew where the service has not said too much."""
+        now, key = self._clock(), (about.uid, news)
+        series = self._told.get(key)
+        if series is not None and now - series.last < self._budget.series_seconds:
+            series.count += 1
+            series.last = now
+            self._told.move_to_end(key)
+            self._count_soon(key, series, now)
             return
         if not self._allowed(about.uid, now) or self._queue.full():
             self.dropped += 1
             return
-        self._said[key] = now
-        self._said.move_to_end(key)
-        while len(self._said) > self._budget.remembered:
-            self._said.popitem(last=False)
-        self._queue.put_nowait((about, news))
+        self._told[key] = series = _Series(about, news, now, now)
+        self._told.move_to_end(key)
+        while len(self._told) > self._budget.remembered:
+            self._told.popitem(last=False)
+        self._wait(key, series)
 
     def forget(self, uid: str) -> None:
         """The object is gone."""
@@ -95,13 +123,53 @@ class EventRecorder:
     async def run(self) -> None:
         """Write until cancelled."""
         while True:
-            about, news = await self._queue.get()
-            path = f"/apis/events.k8s.io/v1/namespaces/{about.namespace}/events"
+            key = await self._queue.get()
+            series = self._told.get(key)
+            if series is None:
+                continue
+            series.waits, series.written_at = False, self._clock()
             try:
-                await self._connection.request("POST", path, body=self._body(about, news), within=10.0)
+                await self._write(series)
             except ApiError as error:
+                # Should it be said again, it may be tried again.
+                self._told.pop(key, None)
                 self.dropped += 1
-                _log.warning("%s: an event could not be written: %s", about.service, error.message)
+                _log.warning("%s: an event could not be written: %s", series.about.service, error.message)
+
+    def _count_soon(self, key: _Key, series: _Series, now: float) -> None:
+        if series.waits:
+            return
+        series.waits = True
+        pause = max(0.0, series.written_at + self._budget.count_seconds - now)
+        asyncio.get_running_loop().call_later(pause, self._wait, key, series)
+
+    def _wait(self, key: _Key, series: _Series) -> None:
+        # When too many wait, its number is written with the next of its kind.
+        series.waits = not self._queue.full()
+        if series.waits:
+            self._queue.put_nowait(key)
+
+    async def _write(self, series: _Series) -> None:
+        """Create the event, or write how often it has been told. Raises ApiError."""
+        events = f"/apis/events.k8s.io/v1/namespaces/{series.about.namespace}/events"
+        if series.name:
+            counted = {"series": {"count": series.count, "lastObservedTime": _time(series.last)}}
+            try:
+                await self._connection.request(
+                    "PATCH", f"{events}/{series.name}", body=counted, content_type=MERGE_PATCH, within=_WRITE_SECONDS
+                )
+            except ApiError as error:
+                if error.status != _NOT_FOUND:
+                    raise
+                # Events are kept for an hour only.
+                series.name, series.count, series.first = "", 1, series.last
+        if not series.name:
+            name, count = f"{series.about.name}.{secrets.token_hex(8)}", series.count
+            body = self._body(series.about, series.news, name, series.first)
+            await self._connection.request("POST", events, body=body, within=_WRITE_SECONDS)
+            series.name = name
+            if count > 1:  # counted while it waited
+                self._count_soon((series.about.uid, series.news), series, self._clock())
 
     def _allowed(self, uid: str, now: float) -> bool:
         budget = self._budget
@@ -113,13 +181,12 @@ class EventRecorder:
         allowance.left -= 1.0
         return True
 
-    def _body(self, about: InferenceServiceFacts, news: News) -> JsonObject:
-        at = datetime.fromtimestamp(self._clock(), UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    def _body(self, about: InferenceServiceFacts, news: News, name: str, at: float) -> JsonObject:
         return {
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
-            "metadata": {"name": f"{about.name}.{secrets.token_hex(8)}", "namespace": about.namespace},
-            "eventTime": at,
+            "metadata": {"name": name, "namespace": about.namespace},
+            "eventTime": _time(at),
             "type": "Warning" if news.warning else "Normal",
             "reason": news.reason[:_LONGEST_REASON],
             "action": news.action[:_LONGEST_REASON],
@@ -134,6 +201,10 @@ class EventRecorder:
                 "uid": about.uid,
             },
         }
+
+
+def _time(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def _cut(message: str) -> str:

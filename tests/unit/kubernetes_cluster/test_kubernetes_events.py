@@ -6,13 +6,22 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import pytest
+
 from autoscaler.cluster.interface import News
 from autoscaler.cluster.kubernetes.events import Budget, EventRecorder
 from autoscaler.cluster.kubernetes.facts import InferenceServiceFacts
-from autoscaler.cluster.kubernetes.json_object import inner, text
+from autoscaler.cluster.kubernetes.json_object import JsonObject, inner, number, text
 from autoscaler.cluster.kubernetes.reduction import inference_service_facts
 from tests.unit.kubernetes_cluster import kubernetes_objects as given
 from tests.unit.kubernetes_cluster.test_kubernetes_scaling import Writes
+
+EVENTS = "/apis/events.k8s.io/v1/namespaces/default/events"
+
+
+def name_of(call: tuple[str, str, JsonObject | None]) -> str:
+    """Of the event that was created."""
+    return text(inner(call[2], "metadata"), "name")
 
 
 def about(name: str = "chat") -> InferenceServiceFacts:
@@ -56,7 +65,7 @@ async def test_an_event_says_whom_it_is_about_who_says_so_and_when() -> None:
         recorder.tell(about(), news())
         await settled()
     ((method, path, body),) = writes.calls
-    assert (method, path) == ("POST", "/apis/events.k8s.io/v1/namespaces/default/events")
+    assert (method, path) == ("POST", EVENTS)
     assert body is not None
     assert inner(body, "regarding") == {
         "apiVersion": "serving.kserve.io/v1beta1",
@@ -76,16 +85,60 @@ async def test_an_event_says_whom_it_is_about_who_says_so_and_when() -> None:
     }
 
 
-async def test_the_same_is_said_again_only_after_a_while() -> None:
+async def test_the_same_again_is_counted_and_is_another_event_only_after_a_while() -> None:
     writes = Writes()
     async with recording(writes) as (recorder, clock):
         recorder.tell(about(), news())
-        recorder.tell(about(), news())
+        await settled()
         recorder.tell(about("other"), news())
-        clock.now += Budget().repeat_seconds
+        clock.now += Budget().count_seconds
         recorder.tell(about(), news())
         await settled()
-    assert len(writes.calls) == 3
+        clock.now += Budget().series_seconds
+        recorder.tell(about(), news())
+        await settled()
+    assert [method for method, _, _ in writes.calls] == ["POST", "POST", "PATCH", "POST"]
+    assert writes.calls[2] == (
+        "PATCH",
+        f"{EVENTS}/{name_of(writes.calls[0])}",
+        {"series": {"count": 2, "lastObservedTime": "2026-11-21T12:00:10.250000Z"}},
+    )
+
+
+@pytest.mark.looptime
+async def test_what_is_told_all_the_time_is_written_seldom_and_its_number_comes_right() -> None:
+    writes = Writes()
+    async with recording(writes, Budget(count_seconds=10.0)) as (recorder, clock):
+        began, loop = clock.now, asyncio.get_running_loop()
+        for _ in range(300):
+            recorder.tell(about(), news())
+            await asyncio.sleep(0.2)
+            clock.now = began + loop.time()
+        await asyncio.sleep(10.0)
+    created, *counted = writes.calls
+    assert created[0] == "POST"
+    assert {path for _, path, _ in counted} == {f"{EVENTS}/{name_of(created)}"}
+    counts = [number(inner(body, "series"), "count") for _, _, body in counted]
+    assert 5 <= len(counts) <= 7, "one in ten seconds of a minute"
+    assert counts == sorted(set(counts))
+    assert counts[-1] == 300
+
+
+async def test_an_event_that_the_cluster_has_forgotten_is_written_anew() -> None:
+    writes = Writes({"/events/": [404]})
+    async with recording(writes) as (recorder, clock):
+        recorder.tell(about(), news())
+        await settled()
+        clock.now += 60.0
+        recorder.tell(about(), news())
+        await settled()
+        clock.now += 60.0
+        recorder.tell(about(), news())
+        await settled()
+    assert [method for method, _, _ in writes.calls] == ["POST", "PATCH", "POST", "PATCH"]
+    assert name_of(writes.calls[2]) != name_of(writes.calls[0])
+    assert writes.calls[3][1] == f"{EVENTS}/{name_of(writes.calls[2])}"
+    assert recorder.dropped == 0
 
 
 async def test_a_service_that_has_much_to_say_is_cut_short_and_may_say_more_later() -> None:
