@@ -60,7 +60,11 @@ def pod_spec(name: str, predictor: Json, runtimes: Sequence[Runtime]) -> tuple[J
     else:
         spec, containers = {}, _custom(own)
     volumes = {str(mapping(entry).get("name")): entry for holder in (spec, predictor) for entry in _volumes(holder)}
-    spec |= {field: deepcopy(value) for field, value in predictor.items() if field not in _NOT_OF_A_POD}
+    for field, value in predictor.items():
+        if field in _MERGED_BY_NAME:
+            spec[field] = _by_name(sequence(spec.get(field)), sequence(deepcopy(value)))
+        elif field not in _NOT_OF_A_POD:
+            spec[field] = deepcopy(value)
     if volumes:
         spec["volumes"] = list(volumes.values())
     for container in containers:
@@ -71,7 +75,8 @@ def pod_spec(name: str, predictor: Json, runtimes: Sequence[Runtime]) -> tuple[J
     return spec, runtime
 
 
-_FROM_RUNTIME = ("nodeSelector", "tolerations", "affinity", "volumes", "imagePullSecrets", "hostIPC", "securityContext")
+_FROM_RUNTIME = ("nodeSelector", "tolerations", "affinity", "volumes", "imagePullSecrets", "schedulerName")
+_MERGED_BY_NAME = ("volumes", "imagePullSecrets")
 
 
 def _volumes(holder: Json) -> list[object]:
@@ -108,10 +113,14 @@ def _merged(base: Json, over: Json) -> Json:
     result = {**base, **{field: value for field, value in over.items() if field not in ("name", "args", "env")}}
     if "args" in base or "args" in over:
         result["args"] = [*sequence(base.get("args")), *sequence(over.get("args"))]
-    env = {str(mapping(entry).get("name")): entry for entry in (*sequence(base.get("env")), *sequence(over.get("env")))}
-    if env:
-        result["env"] = list(env.values())
+    if "env" in base or "env" in over:
+        result["env"] = _by_name(sequence(base.get("env")), sequence(over.get("env")))
     return result
+
+
+def _by_name(base: list[object], over: list[object]) -> list[object]:
+    """Of entries with the same name the later one counts, in the place of the first."""
+    return list({str(mapping(entry).get("name")): entry for entry in (*base, *over)}.values())
 
 
 def _runtime_for(model: Json, runtimes: Sequence[Runtime]) -> Runtime:
