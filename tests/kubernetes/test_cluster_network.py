@@ -48,7 +48,7 @@ def test_a_test_reaches_each_pod_by_its_address(inside: Cluster, pods: dict[str,
 
 async def test_an_event_loop_in_a_test_reaches_a_service_by_name(inside: Cluster, pods: dict[str, str]) -> None:
     answers: set[str] = set()
-    async with asyncio.timeout(10), aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session:
+    async with asyncio.timeout(60), aiohttp.ClientSession(connector=aiohttp.TCPConnector(force_close=True)) as session:
         while answers != pods.keys():  # each connection goes to one of both, as kube-proxy throws its dice
             answers.add(await (await session.get(_URL)).text())
 

@@ -39,7 +39,7 @@ class Raw:
     async def until_gone(self) -> list[Frame]:
         """All frames until the connection's end."""
         said: list[Frame] = []
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             with contextlib.suppress(ConnectionError):
                 while part := await self.reader.read(65_536):
                     said += self._frames.feed(part)

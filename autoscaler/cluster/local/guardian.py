@@ -16,6 +16,7 @@ import os
 import shutil
 import signal
 import sys
+from contextlib import suppress
 
 from autoscaler.cluster.local.procfs import RUN_VARIABLE, find_members, kill_members
 
@@ -29,8 +30,8 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
+    with suppress(BrokenPipeError):  # The owner may be gone before it heard it; what it left is cleaned up all the same.
+        os.write(1, b"ready\n")
     sessions: set[int] = set()
     for line in sys.stdin:
         order, _, number = line.strip().partition(" ")

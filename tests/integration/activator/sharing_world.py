@@ -71,7 +71,7 @@ class SharedWorld:
 
     async def until_shared(self) -> None:
         """Until every queue proxy knows every activator."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             for proxy in self.proxies:
                 while (await proxy.metric("slot_activators")) != len(self.activators):
                     await asyncio.sleep(0.01)

@@ -228,6 +228,6 @@ async def test_the_sudden_death_of_one_activator_costs_only_what_was_in_flight_t
 
 
 async def until_not_ready(activator: Activator) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while (await request(activator.admin, "/ready")).status == 200:
             await asyncio.sleep(0.01)

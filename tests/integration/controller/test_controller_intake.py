@@ -20,7 +20,7 @@ from tests.unit.controller.controller_builders import CHAT, stats
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.005)
 

@@ -51,12 +51,12 @@ async def asking(server: Server) -> AsyncIterator[ReplicaConnection]:
     listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
     connection = ReplicaConnection("127.0.0.1", listening.sockets[0].getsockname()[1], LARGEST)
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             yield connection
     finally:
         connection.close()
         listening.close()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             for _ in range(server.connections):
                 await server.ended.acquire()
 
@@ -137,7 +137,7 @@ async def test_an_answer_that_was_given_up_is_not_taken_for_the_next_one() -> No
             async with asyncio.timeout(0.05):
                 await connection.get("/stats")
         late.set()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not asked:
                 await asyncio.sleep(0)
             assert (await connection.get("/stats")).body == b"next"

@@ -38,7 +38,7 @@ class Told:
         self.news.set()
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not condition():
                 self.news.clear()
                 await self.news.wait()
@@ -140,7 +140,7 @@ async def test_a_replica_that_comes_or_goes_may_be_silent(phase: ReplicaPhase) -
         return web.Response(status=503)
 
     async with scraping(answer, phase) as (_, told):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             for _ in range(3):
                 await asked.acquire()
         assert told.failed == []

@@ -156,7 +156,7 @@ class World:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Wait for a condition that events bring about; fails after ten seconds."""
-    async with asyncio.timeout(10):
+    """Wait for a condition that events bring about; fails after a minute."""
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.005)

@@ -32,7 +32,7 @@ def owner(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str]
             process.kill()
 
 
-def wait_until(condition: Callable[[], bool], what: str, within: float = 15.0) -> None:
+def wait_until(condition: Callable[[], bool], what: str, within: float = 60.0) -> None:
     deadline = time.monotonic() + within
     while not condition():
         assert time.monotonic() < deadline, what
@@ -41,6 +41,14 @@ def wait_until(condition: Callable[[], bool], what: str, within: float = 15.0) -
 
 def zombies_of(parent: int) -> list[int]:
     return [entry.pid for entry in read_processes().values() if entry.parent == parent and entry.is_zombie]
+
+
+def _command_line(pid: int) -> bytes:
+    """Of a process that may have ended since it was seen: then empty."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
 
 
 def gone(pid: int) -> bool:
@@ -85,7 +93,7 @@ def test_a_guardian_that_was_killed_is_replaced_and_its_successor_knows_everythi
 
         def successors() -> list[int]:
             children = [entry.pid for entry in find_members((), (process.pid, *_sessions_under(process.pid)))]
-            return [pid for pid in children if command in Path(f"/proc/{pid}/cmdline").read_bytes()]
+            return [pid for pid in children if command in _command_line(pid)]
 
         wait_until(lambda: successors() != [], "no new guardian")
         (successor,) = successors()

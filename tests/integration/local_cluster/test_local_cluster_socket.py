@@ -17,7 +17,7 @@ Views = tuple[ServiceView, ...]
 
 
 async def next_view(watch: AsyncIterator[Views], condition: Callable[[ServiceView], bool]) -> ServiceView:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         async for views in watch:
             if views and condition(views[0]):
                 return views[0]

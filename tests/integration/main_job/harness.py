@@ -226,7 +226,7 @@ def running_up(folder: Path, documents: Sequence[Mapping[str, object]], *flags: 
         up.wait_until_serving()
         yield up
         assert up.stop() == 0, up.output.read_text()[-4000:]
-        wait_for("every process of the run to be gone", lambda: not up.processes(), within=10)
+        wait_for("every process of the run to be gone", lambda: not up.processes(), within=60)
     finally:
         up.stop(signal.SIGKILL)
         for pid in up.processes():

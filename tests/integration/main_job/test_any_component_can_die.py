@@ -68,13 +68,13 @@ async def _one_round(up: Up, component: str, chance: random.Random) -> None:
 def _assert_converged(up: Up, component: str) -> None:
     if component == "node":
         up.process.wait(10)
-        wait_for("every process to go with the node", lambda: not up.processes(), within=15)
+        wait_for("every process to go with the node", lambda: not up.processes(), within=60)
         up.restart()
     answers = run(send_all("127.0.0.1", up.ports[SERVICE], 20, f"after-{component}", within=30))
     wrong = [(a.request, a.statuses, a.body) for a in answers if a.lost or a.statuses != [200]]
     assert wrong == [], f"not serving after the {component} died"
-    wait_for("one activator, one controller, one guardian", lambda: _one_of_each(up), within=15)
-    wait_for("as many queue proxies as models", lambda: _paired(up), within=15)
+    wait_for("one activator, one controller, one guardian", lambda: _one_of_each(up), within=60)
+    wait_for("as many queue proxies as models", lambda: _paired(up), within=60)
 
 
 def _one_of_each(up: Up) -> bool:

@@ -128,7 +128,7 @@ async def read_reply(reader: asyncio.StreamReader, began: float = 0.0) -> Reply:
     return Reply(int(status_line.split()[1]), headers, body, time.monotonic() - began)
 
 
-async def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     """Wait for a condition that another task of this process makes true."""
     async with asyncio.timeout(seconds):
         while not condition():
@@ -148,7 +148,7 @@ class Proxy:
 
     async def until_stats(self, **expected: object) -> dict[str, object]:
         """Wait until /stats shows these values."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 stats = await self.stats()
                 if {name: stats[name] for name in expected} == expected:

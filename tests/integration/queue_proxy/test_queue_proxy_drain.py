@@ -151,12 +151,12 @@ async def test_a_model_that_is_restarted_alone_is_let_go_and_the_proxy_serves_it
 
 
 async def until_status(proxy: Proxy, status: int) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (await request(proxy.admin, "/ready")).status != status:
             await asyncio.sleep(0.01)
 
 
 async def until_seen_ended(proxy: Proxy) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while await proxy.metric("ready"):
             await asyncio.sleep(0.01)

@@ -59,7 +59,7 @@ async def test_drain_finishes_what_runs_and_waits_then_exits_with_0() -> None:
 
 
 async def until_refused(port: int) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             try:
                 _reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -226,7 +226,7 @@ async def test_a_waiter_for_readiness_that_leaves_is_forgotten() -> None:
             writer.write_eof()
             writer.transport.abort()
         assert (await request(proxy.admin, "/healthz")).status == 200
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while sum(1 for _ in os.scandir(f"/proc/{proxy.process.pid}/fd")) > 20:
                 await asyncio.sleep(0.01)
 

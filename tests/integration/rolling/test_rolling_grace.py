@@ -57,7 +57,7 @@ async def stream(port: int, request: bytes) -> AsyncIterator[Stream]:
 
 async def echoes(tunnel: Stream, word: bytes) -> None:
     tunnel.writer.write(word)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not tunnel.end.endswith(word):
             await asyncio.sleep(0.01)
 
@@ -113,7 +113,7 @@ def test_a_second_order_ends_a_component_at_once(tmp_path: Path, process: Callab
             os.kill(pid, signal.SIGTERM)
             await asyncio.sleep(0.5)
             assert alive(pid)
-            assert time.monotonic() - events.last_at < 0.4
+            assert time.monotonic() - events.last_at < 0.5
             began = time.monotonic()
             os.kill(pid, signal.SIGTERM)
             while alive(pid):
