@@ -7,18 +7,25 @@ new connections are taken until whoever leads clients here has had time to learn
 The hook also runs when kubelet restarts the model alone, because its liveness probe fails. Then no SIGTERM comes, and a
 proxy that drained for good would leave a pod that runs and serves nobody. So without SIGTERM the door stays open: the
 model is let go when it has nothing to do, or cannot do it, and afterwards the proxy serves as before.
+
+Kubelet comes from an address that is nobody's we know, so anybody in the cluster could ask as it does, again and again,
+and keep this replica from being ready. But only kubelet ends a model afterwards. When that does not happen, no
+hook is believed for an hour for which no SIGTERM comes.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from queue_proxy.dispatcher import QueueDispatcher
 from queue_proxy.http import HttpServer
 from queue_proxy.notice import Notice, until_nobody_comes
+
+log = logging.getLogger(__name__)
 
 ORDER_SECONDS = 5.0
 """Without SIGTERM for so long after the hook, the model ends alone: kubelet runs both at once."""
@@ -27,6 +34,7 @@ _IDLE_PATIENCE_SECONDS = 1.0
 _LOOK_SECONDS = 0.02
 # A model that was let go stops to listen soon; until that is seen, nobody should be told that it is ready.
 _ENDING_SECONDS = 10.0
+_DISBELIEF_SECONDS = 3_600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +67,7 @@ class Drain:
         self._announce = announce
         self._close_door = close_door
         self._ends_at = 0.0
+        self._disbelieves_until = 0.0
         self._ordered = asyncio.Event()
         self._over = asyncio.Event()
         self._letting_go: asyncio.Task[None] | None = None
@@ -96,10 +105,15 @@ class Drain:
         self._announce()
 
     async def _let_go(self) -> None:
-        self._begin()
+        believed = self._clock() >= self._disbelieves_until
+        if believed:
+            self._begin()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(min(ORDER_SECONDS, self._left())):
+            async with asyncio.timeout(min(ORDER_SECONDS, self._left()) if believed else ORDER_SECONDS):
                 await self._ordered.wait()
+        if not believed and not self._ordered.is_set():
+            self._letting_go = None
+            return
         await self._while(self._model_works, self._left())
         if self._ordered.is_set():
             await self._over.wait()
@@ -109,6 +123,9 @@ class Drain:
     async def _resume(self) -> None:
         """The model alone ends, and kubelet starts it again."""
         await self._while(self._model_is_there, _ENDING_SECONDS)
+        if self._model_is_there() and not self._ordered.is_set():
+            self._disbelieves_until = self._clock() + _DISBELIEF_SECONDS
+            log.warning("/drained was asked and the model has not ended: for an hour it is believed with SIGTERM only")
         self._letting_go = None
         if not self._ordered.is_set():
             self._dispatcher.draining = False

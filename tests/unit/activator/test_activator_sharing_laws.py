@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from activator.lines import Band
-from queue_proxy.sharing import LEASE_SECONDS, LONGEST_SHUN_SECONDS
+from queue_proxy.limiter import Limiter, QueueBounds, Ticket
+from queue_proxy.sharing import LEASE_SECONDS, LONGEST_SHUN_SECONDS, Grant, Sharing
 from tests.unit.activator.sharing_model import ModelActivator, Request, Running, SharingModel
 
 
@@ -285,3 +286,13 @@ def test_a_bid_that_crosses_the_word_that_its_activator_is_alone_idles_no_slot()
     world.settle()
     assert request.served_by == 0
     assert world.proxies[0].sharing.tokens == 0
+
+
+def test_a_token_is_nobodys_but_its_owners_to_return() -> None:
+    limiter: Limiter[Ticket] = Limiter(1, QueueBounds())
+    sharing: Sharing[Ticket, str] = Sharing(limiter, lambda: b"abc")
+    sharing.join("owner", 0.0)
+    sharing.join("stranger", 0.0)
+    assert sharing.bid("owner", 1, Band.NORMAL, 0.0, 0.0) == [Grant("owner", b"abc")]
+    assert sharing.give_back("stranger", b"abc", 0.0) == []
+    assert limiter.running == 1
