@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import aiohttp
+
 from tests.cluster.cluster import Cluster
 from tests.kubernetes.installation import Installation
 from tests.kubernetes.managed_service import ManagedService, inference_service
-from tests.kubernetes.requests_sent import burst, lost, took
+from tests.kubernetes.requests_sent import Outcome, burst, lost, took
 
 BURST = 500
+KUBE_PROXY_SECONDS = 1.5
+"""Until each has followed; before that nobody comes directly."""
 MODEL = ("--service-seconds=0.05", "--slots=4", "--load-seconds=0.3")
 
 
@@ -18,6 +24,35 @@ async def test_a_new_service_is_not_put_to_sleep_before_its_first_pod_was_ready(
         await service.awake(1)
         slept = await service.asleep()
         print(f"\nasleep {slept:.1f} s after it was ready")
+
+
+async def test_500_requests_at_once_at_a_service_that_is_up_wait_where_they_came_and_none_is_lost(
+    inside: Cluster, installed: Installation
+) -> None:
+    """Kube-proxy leads a third of them past the two activators, to the only pod that there is."""
+    alone = {"minReplicas": 1, "maxReplicas": 1, "containerConcurrency": 1}
+    body = inference_service("up", predictor=alone, arguments=("--service-seconds=0.01", "--slots=1"))
+    async with ManagedService(installed, body) as service:
+        await service.awake(1)
+        await asyncio.sleep(KUBE_PROXY_SECONDS)
+        (pod,) = await service.pods()
+        sending = asyncio.create_task(burst(service.infer, BURST))
+        most = await most_waiting(pod["status"]["podIP"], sending)
+        outcomes = await sending
+        print(f"\n{BURST} at once at one replica that is up: {took(outcomes)}; at the pod itself waited {most}")
+        assert lost(outcomes) == {}
+        assert most > 10, "some came directly, and more than would have waited under Knative's semantics"
+
+
+async def most_waiting(pod: str, meanwhile: asyncio.Task[list[Outcome]]) -> int:
+    """The most that were seen in that pod's own line before it was done."""
+    most = 0
+    async with aiohttp.ClientSession() as session:
+        while not meanwhile.done():
+            async with session.get(f"http://{pod}:8022/stats") as answer:
+                most = max(most, (await answer.json())["waiting"])
+            await asyncio.sleep(0.05)
+    return most
 
 
 async def test_500_requests_at_once_wake_a_service_that_sleeps_three_times_and_none_is_lost(
