@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
+import os
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
@@ -194,4 +194,4 @@ class _Tokens:
 
     def make(self) -> bytes:
         self._number += 1
-        return b"%x" % self._number + secrets.token_hex(8).encode()
+        return b"%x" % self._number + os.urandom(8).hex().encode()

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from functools import lru_cache
-from http import HTTPStatus
+from functools import cache, lru_cache
 
 from queue_proxy.http.contract import Answer
 from queue_proxy.http.response_head import NOT_DELIVERED
 
-_REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 _LONGEST_QUOTED_BODY = 4_096
 _ANSWERS_REMEMBERED = 16
 _LONGEST_REMEMBERED = 1_024
@@ -40,7 +38,7 @@ def answer_bytes(answer: Answer, *, for_head: bool, closing: bool) -> bytes:
 
 
 def _write(answer: Answer, for_head: bool, closing: bool) -> bytes:
-    parts = [b"HTTP/1.1 %d %b" % (answer.status, _REASONS.get(answer.status, b""))]
+    parts = [b"HTTP/1.1 %d %b" % (answer.status, _reason(answer.status))]
     parts += [b"%b: %b" % header for header in answer.headers]
     bodiless = answer.status in (204, 304)
     if not bodiless:
@@ -49,6 +47,14 @@ def _write(answer: Answer, for_head: bool, closing: bool) -> bytes:
         parts.append(b"connection: close")
     parts += (b"", b"" if for_head or bodiless else answer.body)
     return b"\r\n".join(parts)
+
+
+@cache
+def _reason(status: int) -> bytes:
+    # Not with the module: so many members take longer to make than most of our modules, and a start may be awaited.
+    from http import HTTPStatus
+
+    return HTTPStatus(status).phrase.encode() if status in HTTPStatus.__members__.values() else b""
 
 
 # Who is refused and tries again at once is refused in the same words thousands of times a second.

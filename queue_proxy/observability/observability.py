@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from queue_proxy.observability.batches import Batches
 from queue_proxy.observability.flags import Flags
 from queue_proxy.observability.record import RequestOutcome, RequestRecord
-from queue_proxy.observability.request_log import RequestLog
 
 if TYPE_CHECKING:
     from queue_proxy.http.observed import Observer
@@ -91,6 +90,8 @@ class Observability:
 
 
 def _log(component: str, target: str, clock: Callable[[], float]) -> Batches[RequestRecord]:
+    from queue_proxy.observability.request_log import RequestLog
+
     try:
         sink = RequestLog(component, target, clock)
     except OSError as error:

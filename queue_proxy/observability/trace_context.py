@@ -9,8 +9,8 @@ https://www.w3.org/TR/trace-context/
 
 from __future__ import annotations
 
+import os
 import re
-import secrets
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
@@ -67,7 +67,7 @@ def read_caller(head: RequestHead) -> Caller | None:
 def begin(head: RequestHead, samples: Samples) -> Trace | None:
     """Decide whether a request is recorded. None: it is not, and belongs to no trace that we know of."""
     caller = read_caller(head)
-    trace_id = secrets.token_hex(16) if caller is None else caller.trace_id
+    trace_id = os.urandom(16).hex() if caller is None else caller.trace_id
     caller_span_id = "" if caller is None else caller.span_id
     if not samples(caller, trace_id):
         return None if caller is None else Trace(trace_id, caller_span_id, "", "")
@@ -75,7 +75,7 @@ def begin(head: RequestHead, samples: Samples) -> Trace | None:
     if caller is not None:
         lines = [line for line in head.lines if line[:11].lower() == b"tracestate:"]
         state = ",".join(value_of(line).decode("latin-1") for line in lines)
-    return Trace(trace_id, caller_span_id, secrets.token_hex(8), state)
+    return Trace(trace_id, caller_span_id, os.urandom(8).hex(), state)
 
 
 class Forwarded(Protocol):
