@@ -11,10 +11,8 @@ connection that was refused is tried again. So there is one place that gives slo
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
 
 from queue_proxy.histogram import DURATION_BOUNDS, Histogram
 from queue_proxy.http import (
@@ -32,6 +30,7 @@ from queue_proxy.measurement import Measurement
 from queue_proxy.messages import EngineStats, Stats
 from queue_proxy.probe_requests import Purpose, purpose
 from queue_proxy.readiness import Readiness
+from queue_proxy.refusals import Refusal, Refusals
 from queue_proxy.shared_slots import ActivatorConnection, SharedSlots
 from queue_proxy.slot_messages import SLOT_HEADER
 
@@ -48,16 +47,6 @@ restarts a worker, or whose backlog overflowed for a moment, is back by then; lo
 RESTART_SECONDS = 30.0
 """How long a request that came directly waits for a model that has ended to be started again. A kubelet does so at once
 the first time, and after 10 and 20 s the next ones; whoever waits is work in flight meanwhile."""
-
-_LONGEST_RETRY_AFTER = 60
-
-
-class Refusal(Enum):
-    """Why a request was refused."""
-
-    QUEUE_FULL = "queue_full"
-    WAITED_TOO_LONG = "waited_too_long"
-    NOT_READY = "not_ready"
 
 
 @dataclass(slots=True)
@@ -133,12 +122,11 @@ class QueueDispatcher:
         self.slots: SharedSlots[Admission] = SharedSlots(self.limiter, clock, self._admitted)
         self.readiness = readiness
         self.measurement = measurement
-        self.refusals = dict.fromkeys(Refusal, 0)
+        self.refusals = Refusals(self.limiter, limit, measurement, lambda: readiness.why_not)
         self.durations = Durations(*(Histogram(DURATION_BOUNDS) for _ in range(3)))
         self.draining = False
         self._scrapes = _Scrapes()
         self._for_restart: dict[Admission, None] = {}
-        self._full: tuple[tuple[int, int] | None, Answer] = (None, Answer(503))
         self._limit = limit
         self._clock = clock
         self._expiry: asyncio.TimerHandle | None = None
@@ -167,7 +155,8 @@ class QueueDispatcher:
             self.measurement.enqueue(now)
             self._expect_expiry()
         else:
-            self._refuse(admission, Refusal.QUEUE_FULL if self.measurement.ready_at is not None else Refusal.NOT_READY)
+            why = Refusal.QUEUE_FULL if self.measurement.ready_at is not None else Refusal.NOT_READY
+            exchange.answer(self.refusals.answer(why))
 
     def abandoned(self, exchange: Exchange) -> None:
         """The client left while its request waited: in line, or for another try to connect."""
@@ -215,7 +204,7 @@ class QueueDispatcher:
             exchange.answer(error_answer(502, f"the model cannot be reached: {why}", delivered=False))
         else:
             why = f"the model is not ready: {why}"
-            exchange.answer(error_answer(503, why, retry_after=self._retry_after(), delivered=False))
+            exchange.answer(error_answer(503, why, retry_after=self.refusals.retry_after(), delivered=False))
 
     # What others need.
 
@@ -297,38 +286,6 @@ class QueueDispatcher:
             admission.tries = 0
             self._try_again(admission)
 
-    def _refuse(self, admission: Admission, why: Refusal) -> None:
-        self.measurement.refused += 1
-        self.refusals[why] += 1
-        admission.exchange.answer(self._refusal(why))
-
-    def _refusal(self, why: Refusal) -> Answer:
-        retry_after = self._retry_after()
-        if why is not Refusal.QUEUE_FULL:
-            return self._say(why, retry_after)
-        # In a storm of retries it is needed thousands of times a second, always in the same words.
-        words = (retry_after, self.limiter.waiting)
-        if words != self._full[0]:
-            self._full = (words, self._say(why, retry_after))
-        return self._full[1]
-
-    def _say(self, why: Refusal, retry_after: int) -> Answer:
-        limiter = self.limiter
-        if why is Refusal.QUEUE_FULL:
-            return error_answer(503, f"the queue is full: {limiter.waiting} requests wait", retry_after=retry_after)
-        if why is Refusal.WAITED_TOO_LONG:
-            text = f"the model was busy for the {limiter.bounds.seconds:g} s that a request may wait"
-            return error_answer(429, text, retry_after=retry_after)
-        why_not = f"the model is not ready: {self.readiness.why_not}"
-        return error_answer(503, why_not, retry_after=retry_after, delivered=False)
-
-    def _retry_after(self) -> int:
-        """Whole seconds until those who are in line now will have been served (Little's law: their number times
-        the mean service time, divided by how many are served at once)."""
-        mean = self.measurement.mean_service_seconds() or 1.0
-        seconds = (self.limiter.waiting + 1) * mean / (self._limit or max(self.limiter.running, 1))
-        return max(1, min(_LONGEST_RETRY_AFTER, math.ceil(seconds)))
-
     def _readiness_changed(self, ready: bool) -> None:
         """The first time, open the gate. Later changes are for who routes, and for who waits for a restart: a model
         that fails its probe because it is busy must still get the requests that were sent here."""
@@ -355,5 +312,5 @@ class QueueDispatcher:
         why = Refusal.WAITED_TOO_LONG if self.measurement.ready_at is not None else Refusal.NOT_READY
         for admission in self.limiter.expire(now):
             self.measurement.dequeue(now)
-            self._refuse(admission, why)
+            admission.exchange.answer(self.refusals.answer(why))
         self._expect_expiry()

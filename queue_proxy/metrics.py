@@ -68,7 +68,7 @@ def _outcomes(sources: Sources) -> Values:
 
 
 def _refusals(sources: Sources) -> Values:
-    return [((why.value,), count) for why, count in sources.dispatcher.refusals.items()]
+    return [((why.value,), count) for why, count in sources.dispatcher.refusals.counted.items()]
 
 
 def _areas(sources: Sources) -> Values:

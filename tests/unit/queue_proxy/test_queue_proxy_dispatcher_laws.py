@@ -89,7 +89,7 @@ class Bench:
             assert measured.ready_at is None or limiter.running == self.limit
         ended = measured.completed + measured.failed + measured.refused + measured.abandoned
         assert measured.arrived == ended + measured.running + measured.waiting
-        assert sum(self.dispatcher.refusals.values()) == measured.refused
+        assert sum(self.dispatcher.refusals.counted.values()) == measured.refused
 
     async def end(self) -> None:
         for client in self.clients:
