@@ -12,7 +12,8 @@ from enum import IntEnum
 from typing import Final
 
 from queue_proxy.http.contract import Answer
-from queue_proxy.http2.hpack import Pair, encode
+from queue_proxy.http2.hpack import encode
+from queue_proxy.http2.hpack_table import Pair
 
 HEALTH_CHECK: Final = b"/grpc.health.v1.Health/Check"
 _SERVING: Final = b"\x00\x00\x00\x00\x02\x08\x01"  # a message of two bytes: field 1, status SERVING

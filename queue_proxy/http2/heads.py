@@ -15,7 +15,8 @@ from typing import Final, NamedTuple
 from queue_proxy.http.fields import Field
 from queue_proxy.http.head import RequestHead
 from queue_proxy.http.lines import name_of, value_of
-from queue_proxy.http2.hpack import HeaderList, Pair, encode
+from queue_proxy.http2.hpack import HeaderList, encode
+from queue_proxy.http2.hpack_table import Pair
 from queue_proxy.http2.request_fields import (
     NOT_FORWARDED,
     MalformedError,

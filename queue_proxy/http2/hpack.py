@@ -14,89 +14,14 @@ from typing import Final, NamedTuple
 
 from queue_proxy.http2 import huffman
 from queue_proxy.http2.frames import ErrorCode, Http2Error
+from queue_proxy.http2.hpack_table import FIRST_DYNAMIC, INDEX_OF_NAME, INDEX_OF_PAIR, STATIC, Pair
 
-Pair = tuple[bytes, bytes]
-
-STATIC: Final[tuple[Pair, ...]] = tuple(
-    (name.encode(), value.encode())
-    for name, _, value in (
-        line.strip().partition(" ")
-        for line in """
-        :authority
-        :method GET
-        :method POST
-        :path /
-        :path /index.html
-        :scheme http
-        :scheme https
-        :status 200
-        :status 204
-        :status 206
-        :status 304
-        :status 400
-        :status 404
-        :status 500
-        accept-charset
-        accept-encoding gzip, deflate
-        accept-language
-        accept-ranges
-        accept
-        access-control-allow-origin
-        age
-        allow
-        authorization
-        cache-control
-        content-disposition
-        content-encoding
-        content-language
-        content-length
-        content-location
-        content-range
-        content-type
-        cookie
-        date
-        etag
-        expect
-        expires
-        from
-        host
-        if-match
-        if-modified-since
-        if-none-match
-        if-range
-        if-unmodified-since
-        last-modified
-        link
-        location
-        max-forwards
-        proxy-authenticate
-        proxy-authorization
-        range
-        referer
-        refresh
-        retry-after
-        server
-        set-cookie
-        strict-transport-security
-        transfer-encoding
-        user-agent
-        vary
-        via
-        www-authenticate
-        """.strip().splitlines()
-    )
-)
-"""RFC 7541 appendix A."""
-
-_FIRST_DYNAMIC: Final = len(STATIC) + 1
 _ENTRY_OVERHEAD: Final = 32
 _TABLE_BYTES: Final = 4_096
 _MOST_INTEGER_BYTES: Final = 4
+_STATIC: Final = tuple((pair, len(pair[0]) + len(pair[1]) + _ENTRY_OVERHEAD) for pair in STATIC)
 _BOMB: Final = 16
 """A list this many times larger than allowed is no mistake: nobody waits for its end."""
-
-_INDEX_OF_PAIR: Final = {pair: at for at, pair in reversed(list(enumerate(STATIC, 1)))}
-_INDEX_OF_NAME: Final = {name: at for at, (name, _) in reversed(list(enumerate(STATIC, 1)))}
 
 NO_TABLE: Final = b"\x20"
 """A table size update to 0: must begin the next block after the peer has lowered its table (section 4.2)."""
@@ -139,7 +64,8 @@ class Decoder:
         self.most_bytes = most_bytes
         self.most_fields = most_fields
         self.changes = 0
-        self._table: deque[Pair] = deque()
+        # Each entry with its size, which counts with every block that has it.
+        self._table: deque[tuple[Pair, int]] = deque()
         self._size = 0
         self._limit = _TABLE_BYTES
 
@@ -161,14 +87,14 @@ class Decoder:
             if first >= 0x80:
                 if first == 0xFF:
                     index, at = _integer(block, at, 0x7F)
-                    pair = self._entry(index)
+                    pair, cost = self._entry(index)
                 else:
                     at += 1
-                    index = first - 0x80 - _FIRST_DYNAMIC
-                    pair = table[index] if 0 <= index < len(table) else self._entry(first & 0x7F)
+                    index = first - 0x80 - FIRST_DYNAMIC
+                    pair, cost = table[index] if 0 <= index < len(table) else self._entry(first & 0x7F)
             elif first >= 0x40:
                 pair, at = self._literal(block, at, 0x3F)
-                self._add(pair)
+                cost = self._add(pair)
             elif first >= 0x20:
                 if pairs:
                     raise _broken("a table size update behind a field")
@@ -177,9 +103,10 @@ class Decoder:
                 continue
             else:
                 pair, at = self._literal(block, at, 0x0F)
+                cost = len(pair[0]) + len(pair[1]) + _ENTRY_OVERHEAD
                 if first >= 0x10:
                     secret.add(pair[0])
-            room -= len(pair[0]) + len(pair[1]) + _ENTRY_OVERHEAD
+            room -= cost
             if room >= 0:
                 pairs.append(pair)
             elif room < bomb:
@@ -187,31 +114,32 @@ class Decoder:
         too_large = room < 0 or len(pairs) > self.most_fields
         return HeaderList(pairs, frozenset(secret) if secret else _NO_SECRETS, too_large)
 
-    def _entry(self, index: int) -> Pair:
-        if 0 < index < _FIRST_DYNAMIC:
-            return STATIC[index - 1]
+    def _entry(self, index: int) -> tuple[Pair, int]:
+        if 0 < index < FIRST_DYNAMIC:
+            return _STATIC[index - 1]
         try:
             if index == 0:
                 raise IndexError
-            return self._table[index - _FIRST_DYNAMIC]
+            return self._table[index - FIRST_DYNAMIC]
         except IndexError:
             raise _broken(f"index {index} is not in the table") from None
 
     def _literal(self, block: bytes, at: int, mask: int) -> tuple[Pair, int]:
         if block[at] & mask:
             index, at = _integer(block, at, mask)
-            name = self._entry(index)[0]
+            name = self._entry(index)[0][0]
         else:
             name, at = _string(block, at + 1)
         value, at = _string(block, at)
         return (name, value), at
 
-    def _add(self, pair: Pair) -> None:
+    def _add(self, pair: Pair) -> int:
         self.changes += 1
         size = len(pair[0]) + len(pair[1]) + _ENTRY_OVERHEAD
         self._size += size
-        self._table.appendleft(pair)
+        self._table.appendleft((pair, size))
         self._evict()
+        return size
 
     def _resize(self, limit: int) -> None:
         if limit > _TABLE_BYTES:
@@ -223,8 +151,7 @@ class Decoder:
 
     def _evict(self) -> None:
         while self._size > self._limit:
-            name, value = self._table.pop()
-            self._size -= len(name) + len(value) + _ENTRY_OVERHEAD
+            self._size -= self._table.pop()[1]
 
 
 def encode(pairs: Iterable[Pair], secret: frozenset[bytes] = frozenset()) -> bytes:
@@ -233,11 +160,11 @@ def encode(pairs: Iterable[Pair], secret: frozenset[bytes] = frozenset()) -> byt
     for pair in pairs:
         name, value = pair
         kind = 0x10 if name in secret else 0
-        index = 0 if kind else _INDEX_OF_PAIR.get(pair, 0)
+        index = 0 if kind else INDEX_OF_PAIR.get(pair, 0)
         if index:
             parts.append(_encoded_integer(index, 0x80, 0x7F))
             continue
-        index = _INDEX_OF_NAME.get(name, 0)
+        index = INDEX_OF_NAME.get(name, 0)
         parts.append(_encoded_integer(index, kind, 0x0F))
         if not index:
             parts.append(literal_value(name))
@@ -247,7 +174,7 @@ def encode(pairs: Iterable[Pair], secret: frozenset[bytes] = frozenset()) -> byt
 
 def literal_name(name: bytes) -> bytes:
     """How a field of this name begins that no decoder puts into its table; `literal_value` follows."""
-    index = _INDEX_OF_NAME.get(name, 0)
+    index = INDEX_OF_NAME.get(name, 0)
     if index:
         return _encoded_integer(index, 0, 0x0F)
     return b"\0" + literal_value(name)

@@ -11,7 +11,8 @@ import re
 from typing import Final
 
 from queue_proxy.http.fields import LONGEST_NAME_REMEMBERED, SECRET_OR_UNIQUE, VALUES_PER_NAME, Field
-from queue_proxy.http2.hpack import Pair, encode, literal_name, literal_value
+from queue_proxy.http2.hpack import encode, literal_name, literal_value
+from queue_proxy.http2.hpack_table import Pair
 
 _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+").fullmatch
 _VALUE = re.compile(rb"(?:[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?)?").fullmatch

@@ -5,7 +5,8 @@ from __future__ import annotations
 from queue_proxy.http2 import frames
 from queue_proxy.http2.connection import Connection
 from queue_proxy.http2.frames import ErrorCode, Frame, FrameReader, Http2Error, StreamError
-from queue_proxy.http2.hpack import HeaderList, Pair, encode
+from queue_proxy.http2.hpack import HeaderList, encode
+from queue_proxy.http2.hpack_table import Pair
 from queue_proxy.http2.limits import Http2Limits
 from queue_proxy.http2.stream import Stream
 

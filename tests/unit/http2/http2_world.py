@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from queue_proxy.http import Exchange, HttpLimits, HttpServer, Outcome, Timeouts, Upstream
 from queue_proxy.http2 import frames
 from queue_proxy.http2.frames import Frame, FrameReader
-from queue_proxy.http2.hpack import Decoder, Pair, encode
+from queue_proxy.http2.hpack import Decoder, encode
+from queue_proxy.http2.hpack_table import Pair
 from queue_proxy.http2.pool import StreamPool, UpstreamConnection
 from queue_proxy.http2.server_connection import ServerConnection
 from tests.unit.http2.http2_core import HELLO, SETTINGS, Clock

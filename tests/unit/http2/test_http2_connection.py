@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from queue_proxy.http2 import frames
 from queue_proxy.http2.frames import ErrorCode, frame
-from queue_proxy.http2.hpack import Pair, encode
+from queue_proxy.http2.hpack import encode
+from queue_proxy.http2.hpack_table import Pair
 from queue_proxy.http2.limits import Http2Limits
 from tests.unit.http2.http2_core import GET, HELLO, SETTINGS, Recorder, data, greeted, request
 

@@ -16,7 +16,8 @@ from queue_proxy.http2.heads import (
     read_request,
     read_response,
 )
-from queue_proxy.http2.hpack import Decoder, HeaderList, Pair
+from queue_proxy.http2.hpack import Decoder, HeaderList
+from queue_proxy.http2.hpack_table import Pair
 from tests.unit.http2.http2_core import GET
 
 METHOD, SCHEME, PATH, AUTHORITY = GET

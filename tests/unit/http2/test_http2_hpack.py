@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from queue_proxy.http2 import huffman
 from queue_proxy.http2.frames import ErrorCode, Http2Error
-from queue_proxy.http2.hpack import STATIC, Decoder, Pair, encode
+from queue_proxy.http2.hpack import Decoder, encode
+from queue_proxy.http2.hpack_table import STATIC, Pair
 
 FIRST = [(b":method", b"GET"), (b":scheme", b"http"), (b":path", b"/"), (b":authority", b"www.example.com")]
 SECOND = [*FIRST, (b"cache-control", b"no-cache")]

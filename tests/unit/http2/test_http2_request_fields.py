@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from queue_proxy.http2 import heads, request_fields
 from queue_proxy.http2.heads import Malformed, Request, read_request
-from queue_proxy.http2.hpack import Decoder, HeaderList, Pair
+from queue_proxy.http2.hpack import Decoder, HeaderList
+from queue_proxy.http2.hpack_table import Pair
 from queue_proxy.http2.request_fields import RequestFields
 
 START = [(b":method", b"POST"), (b":scheme", b"http"), (b":path", b"/a.B/C"), (b":authority", b"m")]
