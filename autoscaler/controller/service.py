@@ -241,7 +241,8 @@ class ServiceControl:
         if self._decider is None or self._left_alone:
             return None
         decision = self._decider.step(observation)
-        self.slumber.evaluated(decision, observation, now)
+        # What is awake is heard of all the time, so that to prove anything of it would be for nothing.
+        self.slumber.decided(self._decider.repeats_until(observation, decision) if decision.desired == 0 else None, now)
         changed = self.history.add(decision)
         self.reasons[decision.reason] += 1
         self.faults.clear(FaultKind.EVALUATION)
