@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from typing import Any
 
 import pytest
 
+from autoscaler.policy.profiles import CONFIG_MAP
 from tests.cluster.audit import service_account
 from tests.cluster.cluster import Cluster
+from tests.cluster.processes import ClusterError
 from tests.kubernetes import kserve_side
 from tests.kubernetes.installation import ACTIVATOR, CONTROLLER, NAMESPACE, WEBHOOK, Installation
 from tests.kubernetes.managed_service import ManagedService, inference_service
@@ -24,6 +27,12 @@ async def edit(service: ManagedService, predictor: dict[str, object]) -> None:
 
 async def annotate(service: ManagedService, annotation: str) -> None:
     await service.kubectl("annotate", "inferenceservice", service.name, "--overwrite", annotation)
+
+
+async def policy(service: ManagedService) -> dict[str, Any]:
+    """What the controller says of it."""
+    said = await asyncio.to_thread(service.installed.explain, f"default/{service.name}")
+    return dict(said["policy"])
 
 
 async def generation(service: ManagedService) -> int:
@@ -78,13 +87,52 @@ async def test_editing_a_policy_restarts_no_pod(inside: Cluster, installed: Inst
         await annotate(service, "pilotlight.dev/target-burst-capacity=0")
 
         async def in_force() -> bool:
-            policy = json.dumps((await asyncio.to_thread(installed.explain, "default/edited"))["policy"]["in_force"])
-            return '"stable_window_seconds": 9' in policy
+            return '"stable_window_seconds": 9' in json.dumps((await policy(service))["in_force"])
 
         await service.until(in_force, "the edited policy", 20)
+        await edit_its_profile(service)
         await asyncio.sleep(1.0)
         assert {pod["metadata"]["uid"] for pod in await service.pods()} == before
         assert await generation(service) == deployment
+
+
+async def edit_its_profile(service: ManagedService) -> None:
+    """What the profile says counts; one that cannot be read, and one that is gone, leave what it said before."""
+
+    async def write(retention: str) -> None:
+        metadata = {"name": CONFIG_MAP, "namespace": NAMESPACE}
+        data = {"batch": f"scale-to-zero-retention: {retention}"}
+        body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+        await service.kubectl("apply", "-f", "-", stdin=json.dumps(body))
+
+    async def taken() -> bool:
+        try:
+            await annotate(service, "pilotlight.dev/profile=batch")
+        except ClusterError:
+            return False  # this webhook has not seen the profile yet
+        return True
+
+    async def shown(retention: float, mistake: str) -> None:
+        async def so() -> bool:
+            said = await policy(service)
+            found = f'"scale_to_zero_retention_seconds": {retention}' in json.dumps(said["in_force"])
+            return found and (mistake in str(said["mistakes"]) if mistake else not said["mistakes"])
+
+        await service.until(so, f"a retention of {retention} s and {mistake or 'no mistake'}", 20)
+
+    await write("3m")
+    try:
+        await service.until(taken, "the webhook to see the profile", 20)
+        await shown(180.0, "")
+        await write("4m")
+        await shown(240.0, "")
+        await write("long")
+        await shown(240.0, "long")
+    finally:
+        await service.kubectl("delete", "configmap", CONFIG_MAP, "-n", NAMESPACE)
+    await shown(240.0, "not there any more")
+    told = await service.kubectl("get", "events", "--field-selector", f"involvedObject.name={service.name}")
+    assert "PolicyNotReadable" in told
 
 
 async def test_at_rest_nobody_writes_anything_but_the_lease(inside: Cluster, installed: Installation) -> None:
