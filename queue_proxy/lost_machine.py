@@ -20,12 +20,6 @@ class MachineSilence:
     ask_after: int
     ask_again: int
 
-    @property
-    def known_within(self) -> float:
-        """Seconds from the moment at which a machine is lost to the end of the connection, at most: the kernel asks,
-        and looks at the time again when it would ask the next time."""
-        return self.unacknowledged + self.ask_after + self.ask_again
-
 
 OF_A_REPLICA = MachineSilence(unacknowledged=20.0, ask_after=10, ask_again=5)
 """What a request that is being answered may wait."""
