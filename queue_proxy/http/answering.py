@@ -15,7 +15,8 @@ from queue_proxy.http.lease_holder import ANSWERING, DONE, SENT, TUNNEL, LeaseHo
 from queue_proxy.http.lines import HeadError
 from queue_proxy.http.response_head import NOT_DELIVERED, ResponseHead, parse_response
 from queue_proxy.http.splice import ChunkSplice, ErrorSplice, PlainSplice, Splice, splice_into_events
-from queue_proxy.http.upstream import Attempt, UpstreamConnection
+from queue_proxy.http.upstream import Attempt
+from queue_proxy.http.upstream_connection import UpstreamConnection
 
 if TYPE_CHECKING:
     from queue_proxy.http.client import ClientConnection

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 from queue_proxy.http.answers import answer_bytes, error_answer
 from queue_proxy.http.body import BodyError
-from queue_proxy.http.deadlines import NEVER, Watched
+from queue_proxy.http.client_flow import ClientFlow
+from queue_proxy.http.deadlines import NEVER
 from queue_proxy.http.exchange import Http1Exchange
 from queue_proxy.http.head import parse_request
 from queue_proxy.http.lease_holder import DONE
 from queue_proxy.http.lines import HeadError
-from queue_proxy.http.transports import close_quietly, end_if_quiet, peer_has_closed, reset
+from queue_proxy.http.transports import end_if_quiet, peer_has_closed, reset
 
 if TYPE_CHECKING:
     from queue_proxy.http.server import HttpServer
@@ -30,47 +31,20 @@ _START_OF_REQUEST = re.compile(rb"\r$|(?:\r\n)?(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]|\Z
 _REQUESTS_PER_TURN = 32
 
 
-class ClientConnection(Watched, asyncio.Protocol):
+class ClientConnection(ClientFlow):
     """One client's connection."""
 
-    __slots__ = (
-        "_ahead",
-        "_blocked",
-        "_fresh",
-        "_head_since",
-        "_idle_since",
-        "_lingers_until",
-        "_serving",
-        "clock",
-        "exchange",
-        "full",
-        "limits",
-        "transport",
-    )
-
-    # Why reading pauses: bits of `_blocked`.
-    BODY_HELD = 1
-    UPSTREAM_FULL = 2
-    AHEAD = 4
-    TURN = 8
+    __slots__ = ("_fresh", "_head_since", "_idle_since", "_serving", "exchange")
 
     exchange_class = Http1Exchange
 
-    transport: asyncio.Transport
-
     def __init__(self, server: HttpServer) -> None:
         super().__init__(server)
-        self.limits = server.limits
-        self.clock = server.clock
         self.exchange: Http1Exchange | None = None
-        self.full = False
-        self._ahead = b""
-        self._blocked = 0
         self._serving = False
         self._fresh = True
         self._idle_since = 0.0
         self._head_since: float | None = None
-        self._lingers_until: float | None = None
 
     # asyncio
 
@@ -137,37 +111,6 @@ class ClientConnection(Watched, asyncio.Protocol):
             self._serve(self.take_ahead())
 
     # For its exchange
-
-    def write(self, data: bytes) -> None:
-        """Send to the client. A transport that is closing is not written to: uvloop's would raise."""
-        if not self.transport.is_closing():
-            self.transport.write(data)
-
-    def block(self, why: int) -> None:
-        """Pause reading until `why` is unblocked."""
-        if not self._blocked and not self.transport.is_closing():
-            self.transport.pause_reading()
-            # With reading paused nobody is told that the client leaves; so it is looked at, now and then.
-            self.look_at(self.clock() + 1.0)
-        self._blocked |= why
-
-    def unblock(self, why: int) -> None:
-        """Take `why` back; read again when no other reason is left."""
-        if self._blocked & why:
-            self._blocked &= ~why
-            if not self._blocked and not self.transport.is_closing():
-                self.transport.resume_reading()
-
-    @property
-    def is_blocked(self) -> bool:
-        """Whether reading pauses."""
-        return self._blocked != 0
-
-    def take_ahead(self) -> bytes:
-        """What the client has sent beyond its request."""
-        ahead, self._ahead = self._ahead, b""
-        self.unblock(self.AHEAD)
-        return ahead
 
     def finish(self, *, closing: bool, linger: bool) -> None:
         """The exchange has ended and its answer is written. `linger`: the client may still be sending."""
@@ -372,28 +315,3 @@ class ClientConnection(Watched, asyncio.Protocol):
         self._ahead = b""
         self.write(answer_bytes(error_answer(status, why), for_head=False, closing=True))
         self._close(linger=True)
-
-    def _keep_ahead(self, data: bytes) -> None:
-        """Hold what belongs to a later request, within bounds."""
-        self._ahead += data
-        if len(self._ahead) >= self.limits.waiting_bytes:
-            self.block(self.AHEAD)
-
-    # Ends
-
-    def _close(self, *, linger: bool) -> None:
-        """Close after what is written has been sent. While a client still sends, a plain close would reset the
-        connection and could take the answer away from it; so its bytes are read and thrown away for a while."""
-        self._ahead = b""
-        transport = self.transport
-        if transport.is_closing():
-            self._lingers_until = NEVER
-            return
-        self._lingers_until = self.clock() + self.limits.linger_seconds
-        if linger:
-            self.unblock(self._blocked)
-            close_quietly(transport)
-        else:
-            self._lingers_until = self.clock() + self.limits.idle_seconds
-            transport.close()
-        self.look_at(self._lingers_until)

@@ -18,7 +18,8 @@ from queue_proxy.http.deadlines import NEVER
 from queue_proxy.http.head import RequestHead
 from queue_proxy.http.lease_holder import CONNECTING, DONE, SECONDS_PER_BYTE, SENT, TUNNEL, WAITING
 from queue_proxy.http.transports import close_quietly
-from queue_proxy.http.upstream import Upstream, UpstreamConnection
+from queue_proxy.http.upstream import Upstream
+from queue_proxy.http.upstream_connection import UpstreamConnection
 
 if TYPE_CHECKING:
     from queue_proxy.http.client import ClientConnection

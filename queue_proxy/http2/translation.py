@@ -19,7 +19,8 @@ from queue_proxy.http2.hpack import HeaderList
 from queue_proxy.http2.stream import Stream
 
 if TYPE_CHECKING:
-    from queue_proxy.http.upstream import Attempt, Upstream, UpstreamConnection
+    from queue_proxy.http.upstream import Attempt, Upstream
+    from queue_proxy.http.upstream_connection import UpstreamConnection
     from queue_proxy.http2.exchange import StreamExchange
 
 _NOT_IN_HTTP1: Final = frozenset({b"te", b"content-length", b"cookie"})

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from queue_proxy.http import Exchange, HttpLimits, HttpServer, Upstream
 from queue_proxy.http.exchange import Http1Exchange
-from queue_proxy.http.upstream import UpstreamConnection
+from queue_proxy.http.upstream_connection import UpstreamConnection
 from tests.security.strict_http import Request, StrictError, StrictReader
 from tests.unit.http_engine.http_fakes import FakeLease, FakeTransport, FakeUpstream, connect
 

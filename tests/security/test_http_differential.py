@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from queue_proxy.http import body, fields, head
+from queue_proxy.http import body, fields, head, lines
 from tests.security import fuzz_http
 from tests.security.differential import DifferenceError, Differential, Step
 from tests.security.http_grammar import PARTS
@@ -55,7 +55,7 @@ async def test_the_search_finds_a_length_that_is_believed_twice(monkeypatch: pyt
 
 
 async def test_the_search_finds_a_coding_that_is_not_understood(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(fields._CHECKS, b"transfer-encoding", lambda value: ())
+    monkeypatch.setitem(lines.CHECKS, b"transfer-encoding", lambda value: ())
     monkeypatch.setattr(head.REQUEST_FIELDS, "known", {})
     search()
 
@@ -67,5 +67,5 @@ async def test_the_search_finds_a_lenient_size_of_a_chunk(monkeypatch: pytest.Mo
 
 async def test_the_search_finds_a_header_that_hides_another(monkeypatch: pytest.MonkeyPatch) -> None:
     lenient = re.compile(rb"([^:]+):(.*)", re.DOTALL).fullmatch
-    monkeypatch.setattr(fields, "_LINE", lenient)
+    monkeypatch.setattr(fields, "LINE", lenient)
     search()

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from queue_proxy.http import Exchange, Outcome, Upstream
 from queue_proxy.http.exchange import Http1Exchange
-from queue_proxy.http.upstream import Attempt, UpstreamConnection
+from queue_proxy.http.upstream import Attempt
+from queue_proxy.http.upstream_connection import UpstreamConnection
 
 
 class FakeTransport(asyncio.Transport):

@@ -12,7 +12,7 @@ from queue_proxy.http import Answer, Exchange, HttpServer, Upstream
 from queue_proxy.http.client import ClientConnection
 from queue_proxy.http.deadlines import TICK
 from queue_proxy.http.listening import stop_listening
-from queue_proxy.http.upstream import UpstreamConnection
+from queue_proxy.http.upstream_connection import UpstreamConnection
 from tests.unit.http_engine.http_fakes import FakeTransport
 
 PATIENCE = 1.0

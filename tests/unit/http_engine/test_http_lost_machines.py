@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from queue_proxy.http.upstream import Upstream
-from queue_proxy.http.upstream import UpstreamConnection as Http1Connection
+from queue_proxy.http.upstream_connection import UpstreamConnection as Http1Connection
 from queue_proxy.http2.pool import StreamPool
 from queue_proxy.http2.pool import UpstreamConnection as Http2Connection
 
