@@ -89,6 +89,8 @@ def _applied(policy: ScalingPolicy, said: Mapping[str, Sequence[Setting]], where
     body = policy_to_json(policy)
     if SEMANTICS in said:
         ours = said[SEMANTICS][0].value != "knative"
+        if not ours:
+            body["scale_down_delay_seconds"] = 0.0
         for improvement in ("starting_replicas_count", "backlog_sizing", "one_before_zero"):
             _put(body, f"improvements.{improvement}", ours)
     for field, (setting, *_) in said.items():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from autoscaler.decide.backlog import backlog_candidate, enough_with_starting
 from autoscaler.decide.decision import Candidate, Limit, LimitName, Signal
-from autoscaler.decide.delay import delayed
+from autoscaler.decide.delay import delay_before, delayed, remembered
 from autoscaler.decide.gpus import gpu_candidate
 from autoscaler.decide.panic import follow_panic, never_below_most
 from autoscaler.decide.rates import RateLimits
@@ -68,6 +68,7 @@ def _from_windows(
     in_panic = follow_panic(policy, state.panic, _capped(wish_in_panic, enough), rates.base, now)
     if in_panic.since is not None and wish_in_panic > wish:
         winner, wish = quick, wish_in_panic
+    of_load = wish
     if backlog is not None:
         candidates.append(backlog)
         asked = backlog.replicas or 0
@@ -91,7 +92,9 @@ def _from_windows(
         if in_panic.most != wanted:
             limits.append(Limit(LimitName.PANIC_HOLDS, wanted, in_panic.most))
             wanted = in_panic.most
-    slots, after_delay = delayed(state.delay, wanted, policy.scale_down_delay_seconds, now)
+    kept = remembered(policy, readings, wanted, winner, of_load)
+    slots, most = delayed(state.delay, kept, delay_before(policy, wish), now)
+    after_delay = max(wanted, most)
     if after_delay != wanted:
         limits.append(Limit(LimitName.SCALE_DOWN_DELAY, wanted, after_delay))
     return Proposal(after_delay, signal, tuple(candidates), tuple(limits), in_panic, slots, known=True)

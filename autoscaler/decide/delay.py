@@ -4,7 +4,38 @@ from __future__ import annotations
 
 import math
 
+from autoscaler.decide.decision import Candidate, Signal
+from autoscaler.decide.state import Readings
+from autoscaler.decide.target import replicas_for, utilized_target
+from autoscaler.policy.scaling_policy import Metric, ScalingPolicy
+from autoscaler.signals.reading import Known
+
 _SLOT_SECONDS = 2.0
+
+
+def delay_before(policy: ScalingPolicy, wish: int) -> float:
+    """The delay of going down while `wish` replicas are asked for, in seconds.
+
+    With `one_before_zero` what nobody asks for any more has none: the last replica has timers of its own, and those
+    before it are not kept longer than it. Without, as in Knative, zero waits for the delay too.
+    """
+    return 0.0 if wish == 0 and policy.improvements.one_before_zero else policy.scale_down_delay_seconds
+
+
+def remembered(policy: ScalingPolicy, readings: Readings, wanted: int, winner: Candidate, of_load: int) -> int:
+    """How many of the `wanted` replicas the delay remembers: not those that are there to work off a queue.
+
+    A queue that grew while replicas were starting is gone soon after they are ready, and what it took need not stay for
+    the whole delay. What goes on is no more than the windows ask for (`of_load`), nor than what arrives times how long
+    it is worked on (Little). All are remembered where GPUs ask for them, and without `backlog_sizing`, as in Knative.
+    """
+    if not policy.improvements.backlog_sizing or winner.signal is Signal.GPU_UTILIZATION:
+        return wanted
+    lasting = min(wanted, of_load)
+    rate, service_seconds = readings.arrival_rate, readings.observation.service_seconds
+    if policy.metric is not Metric.CONCURRENCY or service_seconds is None or not isinstance(rate, Known):
+        return lasting
+    return min(lasting, replicas_for(rate.value * service_seconds, utilized_target(policy)))
 
 
 def delayed(

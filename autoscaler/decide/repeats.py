@@ -51,7 +51,7 @@ def repeats_until(
     # Averages are rounded to six digits: a target with more of them could be exceeded by the rounding alone.
     if max(load, most_load) > target or round_six(target) > target:
         return None
-    if not _is_simple(policy) or not _one_is_enough(policy, state):
+    if not _is_simple(policy) or not _one_is_enough(policy, state) or not _nothing_is_delayed(policy, state):
         return None
     if replicas == _ONE_STARTING:
         return math.inf if load > 0.0 and state.activity is Activity.ACTIVATING else None
@@ -78,10 +78,17 @@ def _is_simple(policy: ScalingPolicy) -> bool:
     return (
         policy.metric is Metric.CONCURRENCY
         and policy.panic_threshold > 1.0
-        and policy.scale_down_delay_seconds <= 0.0
         and policy.gpu_busy <= 0.0
         and policy.gpu_utilization_target <= 0.0
     )
+
+
+def _nothing_is_delayed(policy: ScalingPolicy, state: State) -> bool:
+    """No step would be another one for what was wanted before: more than one is remembered by none, and zero waits for
+    timers of its own."""
+    if policy.scale_down_delay_seconds <= 0.0:
+        return True
+    return policy.improvements.one_before_zero and all(wanted <= 1 for _, wanted in state.delay)
 
 
 def _one_is_enough(policy: ScalingPolicy, state: State) -> bool:

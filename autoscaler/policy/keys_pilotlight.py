@@ -173,8 +173,11 @@ _RATES = (
         "scale-down-delay",
         Duration(0, 3600, whole=True),
         "scale_down_delay_seconds",
-        "0s",
-        "Go down only to the most that was asked for during this time.",
+        "2m",
+        "While there is load, go down only to the most that was asked for during this time: a replica that was taken "
+        "away too early is missed for as long as a start takes. Going to zero waits for it only under Knative's "
+        "semantics.",
+        otherwise="0s under Knative's semantics",
     ),
     _key(
         "window-aggregation",

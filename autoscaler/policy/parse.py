@@ -109,6 +109,7 @@ def _build(settings: Settings, name: str) -> ScalingPolicy:
     knative = settings.value(SEMANTICS) == "knative" if settings.setting(SEMANTICS) else settings.in_knatives_terms
     if knative:
         body["initial_scale"] = 1
+        body["scale_down_delay_seconds"] = 0.0
         body["queue"] = {"requests": 0, "seconds": 0.0}
         for improvement in _IMPROVEMENTS:
             _set(body, f"improvements.{improvement}", False)

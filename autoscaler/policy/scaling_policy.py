@@ -91,7 +91,8 @@ class RequestTimeouts:
 
 @dataclass(frozen=True, slots=True)
 class ScalingPolicy:
-    """How one service is scaled. Defaults are Knative's where Knative has the setting.
+    """How one service is scaled. Defaults are Knative's where Knative has the setting, but for the delay of going down:
+    a replica that was taken away too early is back in a second there, and here once a model has loaded.
 
     target                   wanted per replica, before utilization (Knative: C)
     target_utilization       fraction of `target` at which a replica counts as full
@@ -101,6 +102,7 @@ class ScalingPolicy:
     asleep_at_first          an initial scale of 0 was asked for by name: what the cluster begins with (KServe's one
                              replica) is taken away, not awaited
     activation_scale         at least this many whenever there is load (1: no effect)
+    scale_down_delay_seconds while there is load, no fewer than were asked for in this time; see decide.delay of zero
     target_burst_capacity    −1: activator always in the path, 0: only at zero, else spare requests wanted
     stale_after_seconds      a reading older than this is Stale
     queue                    bounds of each queue proxy's own queue; 0 requests: ten times container_concurrency
@@ -124,7 +126,7 @@ class ScalingPolicy:
     panic_threshold: float = 2.0
     max_scale_up_rate: float = 1000.0
     max_scale_down_rate: float = 2.0
-    scale_down_delay_seconds: float = 0.0
+    scale_down_delay_seconds: float = 120.0
     scale_to_zero: bool = True
     scale_to_zero_grace_seconds: float = 30.0
     scale_to_zero_retention_seconds: float = 0.0

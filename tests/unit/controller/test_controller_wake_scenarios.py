@@ -55,7 +55,13 @@ def test_the_replicas_that_a_wake_orders_drain_it_within_the_objective(
 def test_a_burst_that_goes_on_gets_what_it_needs() -> None:
     """Eight requests/s of three seconds each: 24 at a time, nine replicas at 2.8 each."""
     arrivals = burst(64) + steady(8, 40)
-    plant = Plant(arrivals, start_seconds=2.0, service_seconds=3.0, slots=4, annotations=SHORT)
+    plant = Plant(
+        arrivals,
+        start_seconds=2.0,
+        service_seconds=3.0,
+        slots=4,
+        annotations=SHORT | {"scale_down_delay": "0s"},
+    )
     plant.run(5.0 + 30.0)
     assert {decision.desired for decision in plant.decisions if decision.at > 1_025.0} <= {8, 9, 10}
     assert plant.longest_wait < 4.0

@@ -18,7 +18,7 @@ KNATIVE = Improvements(starting_replicas_count=False, backlog_sizing=False, one_
 
 def knative_policy(**settings: object) -> ScalingPolicy:
     """A policy in Knative's terms: its defaults, none of our improvements."""
-    return replace(ScalingPolicy(initial_scale=1, improvements=KNATIVE), **settings)  # type: ignore[arg-type]
+    return replace(ScalingPolicy(initial_scale=1, scale_down_delay_seconds=0.0, improvements=KNATIVE), **settings)  # type: ignore[arg-type]
 
 
 def observation(

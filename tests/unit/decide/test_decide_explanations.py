@@ -61,7 +61,7 @@ def with_limits(**settings: object) -> VirtualService:
 
 
 def going_down() -> VirtualService:
-    service = with_limits(stable_window_seconds=6.0, max_scale_down_rate=1.2)
+    service = with_limits(stable_window_seconds=6.0, max_scale_down_rate=1.2, scale_down_delay_seconds=0.0)
     service.concurrency = 0.0
     service.run(2.0)
     return service
@@ -69,7 +69,7 @@ def going_down() -> VirtualService:
 
 def delayed() -> VirtualService:
     service = with_limits(stable_window_seconds=6.0, scale_down_delay_seconds=60.0)
-    service.concurrency = 0.0
+    service.concurrency = 7.0
     service.run(8.0)
     return service
 
@@ -181,7 +181,11 @@ SLEEPS = "no request in the last 60 s"
             "Down from 4 to 3: 7 requests at a time over the last 6 s, a replica is given 7, which takes 1; "
             "the rate limit down, ÷1.2, allows no fewer than 3 now.",
         ),
-        (delayed, "Stays at 5: no request in the last 6 s; 5 were needed within the scale-down delay of 60 s."),
+        (
+            delayed,
+            "Stays at 5: 7 requests at a time over the last 6 s, a replica is given 7, which takes 1; "
+            "5 were needed within the scale-down delay of 60 s.",
+        ),
         (panicking, "Panic, up from 9 to 10: 70 requests at a time over the last 6 s, a replica is given 7."),
         (
             panic_over,

@@ -206,6 +206,40 @@ def test_a_service_goes_through_its_phases_in_order() -> None:
     assert changes == [Phase.ASLEEP, Phase.WAKING, Phase.SERVING, Phase.DRAINING, Phase.ASLEEP]
 
 
+def test_a_replica_that_less_load_does_not_need_stays_for_the_delay() -> None:
+    service = VirtualService(OURS, wanted=5, concurrency=35.0)
+    service.run(100.0)
+    service.concurrency = 7.0
+    assert service.run(OURS.stable_window_seconds + 60.0).desired == 5
+    assert service.run(2 * OURS.scale_down_delay_seconds).desired == 1
+
+
+def test_what_a_queue_took_does_not_stay_for_the_delay() -> None:
+    service = VirtualService(replace(OURS, container_concurrency=10), wanted=2, concurrency=14.0, service_seconds=2.0)
+    service.arrivals = 7.0
+    service.run(100.0)
+    service.concurrency = 70.0  # 56 of them wait
+    assert service.run(70.0).desired == 10
+    service.concurrency = 14.0
+    assert service.run(OURS.stable_window_seconds + 10.0).desired == 2
+
+
+def test_zero_waits_for_its_own_timers_and_not_for_the_delay() -> None:
+    service = VirtualService(OURS, wanted=5, concurrency=35.0)
+    service.run(100.0)
+    service.concurrency = service.arrivals = 0.0
+    assert service.run(OURS.stable_window_seconds + OURS.scale_to_zero_grace_seconds + 20.0).desired == 0
+
+
+def test_in_knatives_terms_zero_waits_for_the_delay_too() -> None:
+    policy = replace(OURS, improvements=KNATIVE, scale_down_delay_seconds=300.0)
+    service = VirtualService(policy, wanted=5, concurrency=35.0)
+    service.run(100.0)
+    service.concurrency = service.arrivals = 0.0
+    assert service.run(250.0).desired == 5
+    assert service.run(800.0).desired == 0
+
+
 def test_a_loading_replica_does_not_take_the_activator_out_of_the_path() -> None:
     service = VirtualService(replace(OURS, target=100.0), wanted=1, start_seconds=60.0, concurrency=200.0)
     decision = service.run(10.0)
