@@ -90,6 +90,7 @@ bench-scale: $(VENV)/.dev
 docs: $(VENV)/.runtime
 	$(BIN)/python -m autoscaler.policy.reference > docs/policy.md
 	$(BIN)/python -m pilotlight.metrics_reference > docs/metrics.md
+	$(BIN)/python -m simulations.policies.reference > docs/policies.md
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -42,6 +42,11 @@ class PolicyKind(Protocol):
         ...
 
     @property
+    def source(self) -> str:
+        """Where rule and defaults were published."""
+        ...
+
+    @property
     def keys(self) -> tuple[Key, ...]:
         """What can be set."""
         ...
@@ -68,6 +73,7 @@ class NamedPolicy:
 class _Kind(Generic[S]):
     name: str
     about: str
+    source: str
     settings: type[S]
     of: Callable[[S, Trace | None], MakePolicy]
 
@@ -105,25 +111,98 @@ def _peak(settings: PeakSettings, trace: Trace | None) -> MakePolicy:
 
 
 _KINDS: tuple[PolicyKind, ...] = (
-    _Kind("fixed", "a number of replicas that never changes", FixedSettings, _each(lambda s, _: Fixed(s.replicas))),
-    _Kind("peak", "as many replicas as the busiest moment of the trace needs, always", PeakSettings, _peak),
-    _Kind("knative", "Knative's KPA: a stable and a panic window, and to zero", KnativeSettings, _each(knative)),
-    _Kind("hpa", "Kubernetes' HorizontalPodAutoscaler on a metric of pods", HpaSettings, _each(lambda s, _: Hpa(s))),
-    _Kind("keda", "KEDA: 0↔1 by polling and cooldown, 1..N by an HPA on a total", KedaSettings, _each(Keda)),
-    _Kind("apa", "AIBrix's APA: a ratio with tolerances over one window", ApaSettings, _each(lambda s, _: Apa(s))),
+    _Kind(
+        "fixed",
+        "a number of replicas that never changes",
+        "nobody needs one",
+        FixedSettings,
+        _each(lambda s, _: Fixed(s.replicas)),
+    ),
+    _Kind(
+        "peak",
+        "as many replicas as the busiest moment of the trace needs, always",
+        "what a careful team provisions by hand, had it known the trace",
+        PeakSettings,
+        _peak,
+    ),
+    _Kind(
+        "knative",
+        "Knative's KPA: a stable and a panic window, and to zero",
+        "Knative Serving, `config-autoscaler`; decided by the product's own code in Knative's terms, every 2 s",
+        KnativeSettings,
+        _each(knative),
+    ),
+    _Kind(
+        "hpa",
+        "Kubernetes' HorizontalPodAutoscaler on a metric of pods",
+        "Kubernetes, autoscaling/v2 with its `behavior`, and kube-controller-manager's replica calculator",
+        HpaSettings,
+        _each(lambda s, _: Hpa(s)),
+    ),
+    _Kind(
+        "keda",
+        "KEDA: 0↔1 by polling and cooldown, 1..N by an HPA on a total",
+        'KEDA, "Scaling Deployments" and "ScaledObject specification"; it has no default threshold, here it is 70 %',
+        KedaSettings,
+        _each(Keda),
+    ),
+    _Kind(
+        "apa",
+        "AIBrix's APA: a ratio with tolerances over one window",
+        "AIBrix 0.2, `pkg/controller/podautoscaler`: NewApaScalingContext",
+        ApaSettings,
+        _each(lambda s, _: Apa(s)),
+    ),
     _Kind(
         "aibrix-kpa",
         "AIBrix's KPA: two windows, panic, and a delay downwards, on a metric of engines",
+        "AIBrix 0.2, `pkg/controller/podautoscaler`: NewKpaScalingContext",
         AibrixKpaSettings,
         _each(lambda s, _: AibrixKpa(s)),
     ),
-    _Kind("wva", "llm-d's WVA: one more when KV cache or queue are short of spare room", WvaSettings, _each(Wva)),
-    _Kind("slo-law", "llm-d's law on TTFT and time per token over their objectives", SloLawSettings, _each(SloLaw)),
-    _Kind("ray-serve", "Ray Serve: ongoing requests, with delays", RayServeSettings, _each(lambda s, _: RayServe(s))),
-    _Kind("keep-alive", "what load needs, and each replica a fixed time longer", KeepAliveSettings, _each(KeepAlive)),
-    _Kind("hybrid", "hybrid histogram: unload, and come back before the next request", HybridSettings, _each(Hybrid)),
-    _Kind("hazard", "keep-alive as long as idle times so far make it worth", HazardSettings, _each(Hazard)),
-)  # fmt: skip
+    _Kind(
+        "wva",
+        "llm-d's WVA: one more when KV cache or queue are short of spare room",
+        "llm-d, workload-variant-autoscaler: saturation analyser, and its model-based optimiser",
+        WvaSettings,
+        _each(Wva),
+    ),
+    _Kind(
+        "slo-law",
+        "llm-d's law on TTFT and time per token over their objectives",
+        'llm-d, the guide "SLO-aware workload autoscaling"',
+        SloLawSettings,
+        _each(SloLaw),
+    ),
+    _Kind(
+        "ray-serve",
+        "Ray Serve: ongoing requests, with delays",
+        'Ray, "Advanced Ray Serve Autoscaling" and `ray.serve.autoscaling_policy`',
+        RayServeSettings,
+        _each(lambda s, _: RayServe(s)),
+    ),
+    _Kind(
+        "keep-alive",
+        "what load needs, and each replica a fixed time longer",
+        "ten minutes: what AWS Lambda and Azure Functions were measured to keep (Shahrad et al., ATC 2020, section 2)",
+        KeepAliveSettings,
+        _each(KeepAlive),
+    ),
+    _Kind(
+        "hybrid",
+        "hybrid histogram: unload, and come back before the next request",
+        "Shahrad et al., ATC 2020, without its ARIMA for idle times beyond the histogram",
+        HybridSettings,
+        _each(Hybrid),
+    ),
+    _Kind(
+        "hazard",
+        "keep-alive as long as idle times so far make it worth",
+        "optimal where the distribution of idle times is known; where nothing is, ski rental: at most twice the optimum",
+        HazardSettings,
+        _each(Hazard),
+    ),
+)
 POLICIES: Mapping[str, PolicyKind] = {kind.name: kind for kind in _KINDS}
 # Names that people use for the same thing.
 ALIASES: Mapping[str, str] = {"kpa": "knative", "histogram": "hybrid"}

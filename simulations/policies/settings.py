@@ -120,6 +120,12 @@ def keys_of(settings: type) -> Iterator[Key]:
             yield Key(each.name.replace("_", "-"), setting, each.default)
 
 
+def words_of(key: Key) -> Mapping[str, Enum]:
+    """What may be written for a key of kind WORD, and what it means."""
+    assert isinstance(key.default, Enum)
+    return {str(member.value): member for member in type(key.default)}
+
+
 def parse_settings(settings: type[S], text: str) -> S:
     """Settings from KEY=VALUE,KEY=VALUE…; keys that are not there keep their defaults. Raises PolicyError."""
     keys = {key.name: key for key in keys_of(settings)}
@@ -145,7 +151,7 @@ def canonical_settings(settings: object) -> str:
 def _read(key: Key, text: str) -> object:
     setting = key.setting
     if setting.kind is Kind.WORD:
-        words = {str(member.value): member for member in type(key.default)}  # type: ignore[attr-defined]
+        words = words_of(key)
         if text not in words:
             raise PolicyError(f"{key.name}={text:.40}: there are {', '.join(words)}")
         return words[text]
