@@ -198,7 +198,7 @@ _KINDS: tuple[PolicyKind, ...] = (
     _Kind(
         "hazard",
         "keep-alive as long as idle times so far make it worth",
-        "optimal where the distribution of idle times is known; where nothing is, ski rental: at most twice the optimum",
+        "optimal for a known distribution of idle times; where nothing is known, ski rental: at most twice the optimum",
         HazardSettings,
         _each(Hazard),
     ),
