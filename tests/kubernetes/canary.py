@@ -40,11 +40,17 @@ _WORK, _LOOK = f"/v2/models/{NAME}/infer", "/v2/health/ready"
 
 @dataclass
 class Report:
-    """What came of it: requests by how they ended, for each way in, and the seconds that each cycle took."""
+    """What came of it: requests by how they ended, for each way in, and the seconds that each cycle took.
+
+    Of the requests that were due `held_back` were not sent because too many were under way, and `late` because this
+    process did not get the time.
+    """
 
     cycles: list[float] = field(default_factory=list)
     work: int = 0
     looks: int = 0
+    held_back: int = 0
+    late: int = 0
     failed: dict[str, dict[str, int]] = field(default_factory=dict)
     error: str = ""
 
@@ -73,8 +79,13 @@ class Canary:
                         task = asyncio.create_task(self._ask(session, way, work=work))
                         under_way.add(task)
                         task.add_done_callback(under_way.discard)
+                    else:
+                        self.report.held_back += 1
+                    due += EVERY
                     # What could not be sent in time is not made up for: that would be a burst.
-                    due = max(due + EVERY, time.monotonic() - 0.1)
+                    missed = max(0, int((time.monotonic() - 0.1 - due) / EVERY))
+                    due += missed * EVERY
+                    self.report.late += missed
                     await asyncio.sleep(max(0.0, due - time.monotonic()))
             finally:
                 await asyncio.gather(*self._under_way[True], *self._under_way[False], return_exceptions=True)

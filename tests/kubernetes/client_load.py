@@ -29,10 +29,11 @@ class Sent:
 class Clients:
     """Requests to one URL, each over a connection of its own."""
 
-    def __init__(self, url: str, patience: float = PATIENCE) -> None:
-        """`patience`: seconds after which a client gives up."""
+    def __init__(self, url: str, patience: float = PATIENCE, connect_for: float = 0.0) -> None:
+        """`patience`: seconds after which a client gives up. `connect_for`: see `ask`."""
         self._url = url
         self._patience = patience
+        self._connect_for = connect_for
         self.sent: list[Sent] = []
         self.under_way = 0
 
@@ -63,7 +64,7 @@ class Clients:
         at = time.time()
         self.under_way += 1
         try:
-            outcome = await ask(session, self._url)
+            outcome = await ask(session, self._url, self._connect_for)
         finally:
             self.under_way -= 1
         self.sent.append(Sent(at, outcome))

@@ -16,7 +16,7 @@ _HERE = Path(__file__).parent
 _SECONDS = 300.0
 # Of those that act on an installation: the canary flies beside them until it is asked; then nodes and the control plane
 # fail, which is felt by everybody; and what was allowed and forbidden is known at the end.
-_AT_THE_END = (("test_canary_requests",), ("test_node_loss", "test_faults_", "test_takeover_"), ("test_rights",))
+_AT_THE_END = (("test_canary_requests",), ("test_faults_", "test_takeover_"), ("test_rights",))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

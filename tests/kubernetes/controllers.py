@@ -72,6 +72,16 @@ def pods(cluster: Cluster, component: str, namespace: str = NAMESPACE) -> dict[s
     }
 
 
+def restarted(cluster: Cluster) -> dict[str, int]:
+    """How often the containers of each pod of ours were restarted, of those that are there to stay."""
+    found = json.loads(cluster.kubectl("get", "pods", "-n", NAMESPACE, "-o", "json"))
+    return {
+        pod["metadata"]["name"]: sum(status["restartCount"] for status in pod["status"].get("containerStatuses", []))
+        for pod in found["items"]
+        if "deletionTimestamp" not in pod["metadata"]
+    }
+
+
 async def eventually(condition: Callable[[], Awaitable[Found | None]], seconds: float, what: str) -> Found:
     """The first true answer. Raises AssertionError after so many seconds."""
     until = time.monotonic() + seconds

@@ -20,7 +20,9 @@ def report(cluster: Cluster, installed: Installation) -> dict[str, Any]:
     cycles = sorted(found["cycles"])
     print(
         f"\n{len(cycles)} cycles of {cycles[0]:.1f} to {cycles[-1]:.1f} s (median {cycles[len(cycles) // 2]:.1f}):"
-        f" {found['work']} requests for work, {found['looks']} looks; failed: {found['failed']}"
+        f" {found['work']} requests for work, {found['looks']} looks; failed: {found['failed']}\n"
+        f"{(found['work'] + found['looks']) / sum(cycles):.0f} a second; not sent: {found['held_back']}, for too many"
+        f" were under way, and {found['late']}, for this machine had no time for the canary"
     )
     return found
 

@@ -6,6 +6,8 @@ import asyncio
 import signal
 import time
 
+import pytest
+
 from tests.cluster.cluster import Cluster
 from tests.kubernetes.client_load import Clients
 from tests.kubernetes.controllers import Controllers, eventually, pods
@@ -29,7 +31,8 @@ async def test_all_activators_deleted_at_once_in_a_burst_serve_whom_they_hold_an
         await controllers.settled()
         await service.asleep()
         await asyncio.sleep(2.0)  # until nobody is led to the pod that ends
-        clients = Clients(service.infer)
+        # Whom nobody lets in for a moment has sent nothing yet, and comes again, as clients do.
+        clients = Clients(service.infer, connect_for=30.0)
         async with clients.steadily(every=0.15):
             await holds(controllers, service.name, 10)
             await asyncio.to_thread(
@@ -50,8 +53,9 @@ async def test_all_activators_deleted_at_once_in_a_burst_serve_whom_they_hold_an
         assert clients.lost == {}
 
 
+@pytest.mark.parametrize("dying", [1, 2])
 async def test_activators_that_die_lose_whom_they_hold_and_nobody_else(
-    inside: Cluster, installed: Installation
+    inside: Cluster, installed: Installation, dying: int
 ) -> None:
     controllers = Controllers(inside)
     async with ManagedService(
@@ -66,15 +70,17 @@ async def test_activators_that_die_lose_whom_they_hold_and_nobody_else(
             group.create_task(before.burst(HELD))
             await holds(controllers, service.name, HELD)
             died = time.time()
-            for pod in (await asyncio.to_thread(pods, inside, ACTIVATOR)).values():
+            there = (await asyncio.to_thread(pods, inside, ACTIVATOR)).values()
+            for pod in list(there)[:dying]:
                 pod.signal(PROGRAM, signal.SIGKILL)
         closed = await until_open(service, died)
         async with after.steadily(every=0.05):
             await asyncio.sleep(8.0)
         await controllers.settled()
-        print(f"\nheld by both as they died: {before}\nreached again after {closed:.1f} s; from then on: {after}")
+        print(f"\nheld by two as {dying} died: {before}\nreached again after {closed:.1f} s; from then on: {after}")
         assert len(before.lost) == 1, "each ended with the connection, and none was answered wrongly"
-        assert sum(before.lost.values()) == HELD
+        lost = sum(before.lost.values())
+        assert lost == HELD if dying == 2 else 0 < lost < HELD
         assert after.lost == {}
 
 

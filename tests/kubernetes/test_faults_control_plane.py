@@ -18,8 +18,8 @@ import pytest
 from tests.cluster.audit import AuditEvent
 from tests.cluster.cluster import Cluster
 from tests.kubernetes.client_load import Clients
-from tests.kubernetes.controllers import Controllers, eventually
-from tests.kubernetes.installation import NAMESPACE, Installation
+from tests.kubernetes.controllers import Controllers, eventually, restarted
+from tests.kubernetes.installation import CONTROLLER, Installation
 from tests.kubernetes.managed_service import ManagedService, inference_service
 
 MODEL = ("--service-seconds=0.1", "--slots=4", "--load-seconds=0.3")
@@ -137,6 +137,8 @@ async def test_an_api_server_that_is_away_for_a_minute_and_has_forgotten_the_pas
         assert woken.lost == {}
         assert put_to_sleep(controllers, serves, mark) == []
         assert restarted(inside) == restarts, "nothing of ours was restarted"
+        # It answered watches that had been under way that it has forgotten what happened since.
+        assert "listing anew" in installed.logs(CONTROLLER, 1000)
         # One for each watch of each of the two controllers, and one more where the server was not ready for it.
         assert sum(lists.values()) <= 2 * 2 * WATCHES
         await sleeps.asleep()
@@ -174,12 +176,3 @@ def compact_etcd() -> None:
     header = call("range", {"key": "Y29tcGFjdGVk"})["header"]
     assert isinstance(header, dict)
     call("compaction", {"revision": str(header["revision"])})
-
-
-def restarted(cluster: Cluster) -> dict[str, int]:
-    """How often each container of ours was restarted."""
-    found = json.loads(cluster.kubectl("get", "pods", "-n", NAMESPACE, "-o", "json"))
-    return {
-        pod["metadata"]["name"]: sum(status["restartCount"] for status in pod["status"].get("containerStatuses", []))
-        for pod in found["items"]
-    }

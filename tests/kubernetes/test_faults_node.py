@@ -1,4 +1,7 @@
-"""A node is lost with the controller that leads and an activator on it: how long each is missed."""
+"""A node is lost under load with the controller that leads, an activator and a model's replica on it.
+
+What was in flight on it is lost, told as such, and nothing else; how long each is missed is printed.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,8 @@ from tests.kubernetes.controllers import Controllers, Pod, eventually, pods
 from tests.kubernetes.installation import ACTIVATOR, CONTROLLER, NAMESPACE, Installation
 from tests.kubernetes.managed_service import ManagedService, inference_service
 
-MODEL = ("--service-seconds=0.1", "--slots=4", "--load-seconds=0.3")
+LIMIT = 4
+MODEL = ("--service-seconds=0.1", f"--slots={LIMIT}", "--load-seconds=0.3")
 POLICY = {"stable-window": "6s", "scale-to-zero-grace-period": "1s", "target-burst-capacity": "0"}
 # Pods of models that are lost with a node are lost to Kubernetes' own ways; here it is about ours.
 ELSEWHERE = {"nodeSelector": {"kubernetes.io/hostname": "node-1"}}
@@ -22,17 +26,24 @@ LOST = 2
 CONNECT_SECONDS = 1.0
 
 
-async def test_a_lost_node_takes_leader_and_activator_along_and_both_are_followed(
+async def test_a_lost_node_takes_along_what_was_in_flight_on_it_and_leader_and_activator_are_followed(
     inside: Cluster, installed: Installation
 ) -> None:
     controllers = Controllers(inside)
     up = inference_service("up-elsewhere", policy=POLICY, predictor=ELSEWHERE, arguments=MODEL)
     down = inference_service("down-elsewhere", policy=POLICY, predictor=ELSEWHERE, arguments=MODEL)
-    async with ManagedService(installed, up) as serves, ManagedService(installed, down) as sleeps:
+    both = inference_service("on-both", policy=POLICY, predictor=on_both_nodes("on-both"), arguments=MODEL)
+    async with (
+        ManagedService(installed, up) as serves,
+        ManagedService(installed, down) as sleeps,
+        ManagedService(installed, both) as halved,
+    ):
         await sleeps.awake(1)
         await serves.awake(1)
+        await halved.awake(2)
         steady, woken = Clients(serves.infer), Clients(sleeps.infer)
-        async with steady.steadily(every=0.2):
+        hit = Clients(halved.infer, connect_for=30.0)
+        async with steady.steadily(every=0.2), hit.steadily(every=0.05):
             await spread(inside, controllers)
             other = await leading_on(controllers, LOST)
             dead = next(a for a in (await asyncio.to_thread(pods, inside, ACTIVATOR)).values() if a.node == LOST)
@@ -49,14 +60,29 @@ async def test_a_lost_node_takes_leader_and_activator_along_and_both_are_followe
             finally:
                 await asyncio.to_thread(inside.start_node, LOST)
             await controllers.settled()
+            await halved.awake(2)
         print(f"\nthe other controller led after {leads.result():.1f} s; the lost activator was named for")
         print(f"{dropped.result():.1f} s, and the last connection failed after {closed.result():.1f} s")
-        print(f"woken then: {woken}\nawake all the while: {steady}")
+        print(f"woken then: {woken}\nawake all the while: {steady}\nwith a replica on the lost node: {hit}")
         assert leads.result() < 7.5
         assert dropped.result() < 12.0
         assert woken.lost == {}
         assert steady.lost == {}
+        # In flight on its replica, and on its activator, which has as many at the other replica.
+        assert sum(hit.lost.values()) <= 2 * LIMIT
+        assert {sent.outcome.status for sent in hit.sent} <= {200, 502, 0}
         assert [event for event in controllers.scales(serves.name, mark) if event.replicas == 0] == []
+
+
+def on_both_nodes(name: str) -> dict[str, object]:
+    """A predictor with a replica on each node."""
+    spread = {
+        "maxSkew": 1,
+        "topologyKey": "kubernetes.io/hostname",
+        "whenUnsatisfiable": "ScheduleAnyway",
+        "labelSelector": {"matchLabels": {"serving.kserve.io/inferenceservice": name}},
+    }
+    return {"minReplicas": 2, "maxReplicas": 2, "topologySpreadConstraints": [spread]}
 
 
 async def spread(cluster: Cluster, controllers: Controllers) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import shutil
 import signal
 import socket
+import time
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -21,14 +22,20 @@ from tests.integration.controller.controller_process import eventually
 
 
 class Exporter:
-    """`/metrics` with these lines; an exporter that is not `well` answers 500."""
+    """`/metrics` with these lines; an exporter that is not `well` answers 500.
+
+    Of one whose numbers are `late` each says that it was measured so many seconds ago.
+    """
 
     def __init__(self) -> None:
         self.lines: list[str] = []
         self.well = True
+        self.late = 0.0
 
     async def page(self, request: web.Request) -> web.Response:
-        return web.Response(text="\n".join([*self.lines, ""]), status=200 if self.well else 500)
+        stamp = f" {(time.time() - self.late) * 1000:.0f}" if self.late else ""
+        lines = [line if line.startswith("#") else f"{line}{stamp}" for line in self.lines]
+        return web.Response(text="\n".join([*lines, ""]), status=200 if self.well else 500)
 
 
 def line(name: str, value: float | str, **labels: str) -> str:
@@ -51,7 +58,7 @@ async def exporting(count: int) -> AsyncIterator[list[tuple[Exporter, str]]]:
 class Prometheus:
     """The server's process. It may be stopped and started again on the same port, with the data it had."""
 
-    def __init__(self, folder: Path, jobs: Sequence[dict[str, object]]) -> None:
+    def __init__(self, folder: Path, jobs: Sequence[dict[str, object]], host: str = "127.0.0.1") -> None:
         found = shutil.which("prometheus")
         if found is None:
             pytest.skip("prometheus is not there: apt-get install prometheus")
@@ -62,19 +69,19 @@ class Prometheus:
             yaml.safe_dump({"global": {"scrape_interval": "1s", "scrape_timeout": "1s"}, "scrape_configs": list(jobs)})
         )
         with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+            free.bind((host, 0))
+            self.address = f"{host}:{free.getsockname()[1]}"
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.address}"
 
     async def start(self) -> None:
         self._process = await asyncio.create_subprocess_exec(
             self._program,
             f"--config.file={self._folder}/prometheus.yml",
             f"--storage.tsdb.path={self._folder}/data",
-            f"--web.listen-address=127.0.0.1:{self.port}",
+            f"--web.listen-address={self.address}",
             stdout=DEVNULL,
             stderr=DEVNULL,
         )
@@ -94,8 +101,10 @@ class Prometheus:
 
 
 @asynccontextmanager
-async def scraped_by_prometheus(folder: Path, jobs: Sequence[dict[str, object]]) -> AsyncIterator[Prometheus]:
-    server = Prometheus(folder, jobs)
+async def scraped_by_prometheus(
+    folder: Path, jobs: Sequence[dict[str, object]], host: str = "127.0.0.1"
+) -> AsyncIterator[Prometheus]:
+    server = Prometheus(folder, jobs, host)
     try:
         await server.start()
         yield server
