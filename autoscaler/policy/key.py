@@ -13,6 +13,7 @@ from autoscaler.policy.values import Kind
 
 SEMANTICS = "semantics"
 PANIC_WINDOW_SECONDS = "panic_window_seconds"
+OUR_DOMAIN = "pilotlight.dev/"
 
 
 class Vocabulary(IntEnum):
@@ -59,3 +60,8 @@ class Key:
     def path(self) -> tuple[str, ...]:
         """Where a spec field stands in the object."""
         return tuple(self.name.split("."))
+
+
+def our_key(name: str, kind: Kind, field: str, default: str, help_: str, *, unit: str = "", otherwise: str = "") -> Key:
+    """An annotation of our own, named without our domain."""
+    return Key(OUR_DOMAIN + name, Vocabulary.PILOTLIGHT, kind, field, default, help_, unit, otherwise=otherwise)

@@ -6,8 +6,10 @@ import difflib
 from collections.abc import Iterable
 
 from autoscaler.policy import keys_knative, keys_kserve, keys_pilotlight
+from autoscaler.policy.amounts import Number
 from autoscaler.policy.key import Key
-from autoscaler.policy.values import Boolean, Kind, Number
+from autoscaler.policy.values import Kind
+from autoscaler.policy.words import Boolean
 
 ANNOTATIONS: tuple[Key, ...] = keys_pilotlight.KEYS + keys_knative.KEYS + keys_kserve.ANNOTATIONS
 FIELDS: tuple[Key, ...] = keys_kserve.FIELDS

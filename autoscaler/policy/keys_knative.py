@@ -7,10 +7,12 @@ the cluster has to permit.
 
 from __future__ import annotations
 
+from autoscaler.policy.amounts import Duration, Number, Percentage, WholeNumber
 from autoscaler.policy.key import Key, Vocabulary
 from autoscaler.policy.keys_pilotlight import METRIC, MOST_REPLICAS, OTHERWISE_TARGET
 from autoscaler.policy.scaling_policy import Aggregation
-from autoscaler.policy.values import Choice, Duration, Kind, Number, Percentage, WholeNumber
+from autoscaler.policy.values import Kind
+from autoscaler.policy.words import Choice
 
 DOMAIN = "autoscaling.knative.dev/"
 

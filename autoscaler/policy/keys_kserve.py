@@ -6,9 +6,10 @@ are the first choice for what changes often. Annotations of KServe that are not 
 
 from __future__ import annotations
 
+from autoscaler.policy.amounts import Percentage, WholeNumber
 from autoscaler.policy.key import Key, Vocabulary
 from autoscaler.policy.keys_pilotlight import METRIC, MOST_REPLICAS, OTHERWISE_TARGET
-from autoscaler.policy.values import Choice, Percentage, WholeNumber
+from autoscaler.policy.words import Choice
 
 DOMAIN = "serving.kserve.io/"
 

@@ -1,23 +1,14 @@
-"""The table, first part: our own annotations, `pilotlight.dev/*`."""
+"""The table, first part: our own annotations, `pilotlight.dev/*`; those for requests are in `keys_requests`."""
 
 from __future__ import annotations
 
-from autoscaler.policy.key import PANIC_WINDOW_SECONDS, SEMANTICS, Key, Vocabulary
-from autoscaler.policy.scaling_policy import Aggregation, Metric, ScalingMode, Switch
-from autoscaler.policy.values import (
-    PROFILE_NAME,
-    Boolean,
-    Choice,
-    Duration,
-    Fraction,
-    HeaderName,
-    Kind,
-    Number,
-    Quantity,
-    WholeNumber,
-)
+from autoscaler.policy.amounts import Duration, Fraction, Number, WholeNumber
+from autoscaler.policy.key import OUR_DOMAIN, PANIC_WINDOW_SECONDS, SEMANTICS, our_key
+from autoscaler.policy.keys_requests import REQUESTS
+from autoscaler.policy.scaling_policy import Aggregation, Metric, ScalingMode
+from autoscaler.policy.words import PROFILE_NAME, Boolean, Choice
 
-DOMAIN = "pilotlight.dev/"
+DOMAIN = OUR_DOMAIN
 
 MOST_REPLICAS = 2**31 - 1  # an int32, as Kubernetes counts replicas
 _DAY = 24 * 3600.0
@@ -29,24 +20,20 @@ OTHERWISE_TARGET = "`containerConcurrency`, else 100; for rps 200"
 _OTHERWISE_IMPROVED = "true; false under Knative's semantics"
 
 
-def _key(name: str, kind: Kind, field: str, default: str, help_: str, *, unit: str = "", otherwise: str = "") -> Key:
-    return Key(DOMAIN + name, Vocabulary.PILOTLIGHT, kind, field, default, help_, unit, otherwise=otherwise)
-
-
 METRIC = Choice(
     words=tuple(metric.value for metric in Metric),
     refused={"cpu": _NO_METRIC, "memory": _NO_METRIC},
 )
 
 _WHAT = (
-    _key(
+    our_key(
         "scaling",
         Choice(tuple(mode.value for mode in ScalingMode)),
         "mode",
         "on",
         "`on` acts; `shadow` decides and records but leaves replicas alone; `off` does not look.",
     ),
-    _key(
+    our_key(
         "profile",
         PROFILE_NAME,
         "",
@@ -54,14 +41,14 @@ _WHAT = (
         "A named set of settings that counts where the object itself says nothing.",
         otherwise="none",
     ),
-    _key(
+    our_key(
         "metric",
         METRIC,
         "metric",
         "concurrency",
         "What a replica is given a target of: requests at a time, or a second.",
     ),
-    _key(
+    our_key(
         "target",
         Number(0.01, 1e9),
         "target",
@@ -70,14 +57,14 @@ _WHAT = (
         unit="requests, or requests per second",
         otherwise=OTHERWISE_TARGET,
     ),
-    _key(
+    our_key(
         "target-utilization",
         Fraction(0.01, 1),
         "target_utilization",
         "0.7",
         "The part of the target at which a replica counts as full, so that there is room while another starts.",
     ),
-    _key(
+    our_key(
         "semantics",
         Choice(("pilotlight", "knative")),
         SEMANTICS,
@@ -85,7 +72,7 @@ _WHAT = (
         "`pilotlight` switches the three improvements below on, `knative` off.",
         otherwise="knative if an `autoscaling.knative.dev` annotation is used, else pilotlight",
     ),
-    _key(
+    our_key(
         "count-starting-replicas",
         Boolean(),
         "improvements.starting_replicas_count",
@@ -93,7 +80,7 @@ _WHAT = (
         "Replicas on their way are capacity: what they will take is not asked for twice.",
         otherwise=_OTHERWISE_IMPROVED,
     ),
-    _key(
+    our_key(
         "backlog-sizing",
         Boolean(),
         "improvements.backlog_sizing",
@@ -101,7 +88,7 @@ _WHAT = (
         "From zero, order what drains the held requests within `backlog-drain-objective`.",
         otherwise=_OTHERWISE_IMPROVED,
     ),
-    _key(
+    our_key(
         "one-before-zero",
         Boolean(),
         "improvements.one_before_zero",
@@ -112,9 +99,9 @@ _WHAT = (
 )
 
 _REPLICAS = (
-    _key("min-replicas", WholeNumber(0, MOST_REPLICAS), "min_replicas", "0", "Never fewer replicas than this."),
-    _key("max-replicas", WholeNumber(0, MOST_REPLICAS), "max_replicas", "0", "Never more than this; 0: no maximum."),
-    _key(
+    our_key("min-replicas", WholeNumber(0, MOST_REPLICAS), "min_replicas", "0", "Never fewer replicas than this."),
+    our_key("max-replicas", WholeNumber(0, MOST_REPLICAS), "max_replicas", "0", "Never more than this; 0: no maximum."),
+    our_key(
         "initial-scale",
         WholeNumber(0, MOST_REPLICAS),
         "initial_scale",
@@ -123,7 +110,7 @@ _REPLICAS = (
         "ready once and sleeps when it is idle, unless 0 is said here by name; then it is taken away at once.",
         otherwise="1 under Knative's semantics",
     ),
-    _key(
+    our_key(
         "activation-scale",
         WholeNumber(1, MOST_REPLICAS),
         "activation_scale",
@@ -133,14 +120,14 @@ _REPLICAS = (
 )
 
 _RATES = (
-    _key(
+    our_key(
         "stable-window",
         Duration(1, 3600, whole=True),
         "stable_window_seconds",
         "60s",
         "Load is averaged over this time. It is also the idle time after which a service may go to zero.",
     ),
-    _key(
+    our_key(
         "panic-window",
         Duration(1, 3600, whole=True),
         PANIC_WINDOW_SECONDS,
@@ -148,28 +135,28 @@ _RATES = (
         "The short window that notices a burst.",
         otherwise="a tenth of the stable window",
     ),
-    _key(
+    our_key(
         "panic-threshold",
         Fraction(1.1, 10),
         "panic_threshold",
         "2",
         "Panic when the panic window alone asks for this many times the replicas that are ready.",
     ),
-    _key(
+    our_key(
         "max-scale-up-rate",
         Number(1, 1e9, exclusive=True),
         "max_scale_up_rate",
         "1000",
         "Order at most this many times the ready replicas in one evaluation.",
     ),
-    _key(
+    our_key(
         "max-scale-down-rate",
         Number(1, 1e9, exclusive=True),
         "max_scale_down_rate",
         "2",
         "Keep at least the ready replicas divided by this in one evaluation.",
     ),
-    _key(
+    our_key(
         "scale-down-delay",
         Duration(0, 3600, whole=True),
         "scale_down_delay_seconds",
@@ -179,14 +166,14 @@ _RATES = (
         "semantics.",
         otherwise="0s under Knative's semantics",
     ),
-    _key(
+    our_key(
         "window-aggregation",
         Choice(tuple(aggregation.value for aggregation in Aggregation)),
         "aggregation",
         "linear",
         "How a window averages its seconds: all alike, or recent ones more.",
     ),
-    _key(
+    our_key(
         "target-burst-capacity",
         Number(0, 1e9, special=-1),
         "target_burst_capacity",
@@ -194,7 +181,7 @@ _RATES = (
         "Spare room for a burst below which the activator stays in the path; 0: only at zero; -1: always.",
         unit="requests",
     ),
-    _key(
+    our_key(
         "stale-after",
         Duration(2, 600),
         "stale_after_seconds",
@@ -204,29 +191,31 @@ _RATES = (
 )
 
 _ZERO = (
-    _key("scale-to-zero", Boolean(), "scale_to_zero", "true", "Whether zero replicas are allowed; `false` keeps one."),
-    _key(
+    our_key(
+        "scale-to-zero", Boolean(), "scale_to_zero", "true", "Whether zero replicas are allowed; `false` keeps one."
+    ),
+    our_key(
         "scale-to-zero-grace-period",
         Duration(0, 3600),
         "scale_to_zero_grace_seconds",
         "30s",
         "How long the activator must be in the path before the last replica goes.",
     ),
-    _key(
+    our_key(
         "scale-to-zero-retention",
         Duration(0, _DAY),
         "scale_to_zero_retention_seconds",
         "0s",
         "The last replica stays at least this long after a service became idle.",
     ),
-    _key(
+    our_key(
         "progress-deadline",
         Duration(1, _DAY),
         "progress_deadline_seconds",
         "10m",
         "How long a wake may take before it is given up.",
     ),
-    _key(
+    our_key(
         "backlog-drain-objective",
         Duration(0.1, _DAY),
         "backlog_drain_seconds",
@@ -236,7 +225,7 @@ _ZERO = (
 )
 
 _GPUS = (
-    _key(
+    our_key(
         "gpu-busy",
         Fraction(0, 1),
         "gpu_busy",
@@ -245,7 +234,7 @@ _GPUS = (
         "neither scaled down nor put to sleep: for work that no request shows. Nor is it while that share is not "
         "known. 0: GPUs are not looked at.",
     ),
-    _key(
+    our_key(
         "gpu-utilization-target",
         Fraction(0, 1),
         "gpu_utilization_target",
@@ -256,85 +245,13 @@ _GPUS = (
     ),
 )
 
-_REQUESTS = (
-    _key(
-        "hold-requests",
-        WholeNumber(1, 10**6),
-        "hold.requests",
-        "10000",
-        "How many requests may wait in the activator; more are answered 503 or 429.",
-    ),
-    _key(
-        "hold-bytes", Quantity(2**10, 2**40), "hold.bytes", "256Mi", "How much memory bodies of held requests may take."
-    ),
-    _key(
-        "hold-no-endpoint",
-        Duration(0.01, _DAY),
-        "hold.no_endpoint_seconds",
-        "10m",
-        "How long a request may wait while no replica is ready; then it is answered 503 with Retry-After.",
-    ),
-    _key(
-        "hold-full",
-        Duration(0.01, _DAY),
-        "hold.full_seconds",
-        "5m",
-        "How long a request may wait while replicas are ready and full; then it is answered 429.",
-    ),
-    _key(
-        "priority-header",
-        Choice(tuple(switch.value for switch in Switch)),
-        "hold.priority_header",
-        "off",
-        "Whether a request's header `pilotlight-priority` (`high`, `normal`, `low`) decides who goes first; all of one "
-        "priority go before any of the next. Only for services that strangers cannot reach.",
-    ),
-    _key(
-        "tenant-header",
-        HeaderName(),
-        "hold.tenant_header",
-        "",
-        "The request header that names a tenant: tenants take turns, so that none can starve another. It should be set "
-        "or checked by a gateway.",
-        otherwise="none: first come, first served",
-    ),
-    _key(
-        "queue-requests",
-        WholeNumber(0, 10**6),
-        "queue.requests",
-        "10000",
-        "How many requests that came directly to a replica may queue there beyond its `containerConcurrency`, with "
-        "64 MiB of bodies together; 0: ten times `containerConcurrency`.",
-        otherwise="0 under Knative's semantics",
-    ),
-    _key(
-        "queue-seconds",
-        Duration(0, _DAY),
-        "queue.seconds",
-        "5m",
-        "How long one may queue there; then it is answered 429; 0: no bound.",
-        otherwise="0 under Knative's semantics",
-    ),
-    _key(
-        "timeout", Duration(0, _DAY), "timeouts.total", "0s", "How long a request may take once forwarded; 0: no bound."
-    ),
-    _key(
-        "response-start-timeout",
-        Duration(0, _DAY),
-        "timeouts.response_start",
-        "0s",
-        "How long a replica may take to the first byte of its answer; 0: no bound.",
-    ),
-    _key("idle-timeout", Duration(0, _DAY), "timeouts.idle", "0s", "How long a connection may be silent; 0: no bound."),
-)
-
 SECTIONS = (
     ("What is scaled, and by what", _WHAT),
     ("How many replicas", _REPLICAS),
     ("How fast", _RATES),
     ("To zero and back", _ZERO),
     ("GPUs", _GPUS),
-    ("Requests", _REQUESTS),
+    ("Requests", REQUESTS),
 )
 
 KEYS = tuple(key for _, keys in SECTIONS for key in keys)

@@ -24,7 +24,7 @@ from autoscaler.policy.errors import PolicyError, Source, SourceMap, shown
 from autoscaler.policy.key import PANIC_WINDOW_SECONDS, Key
 from autoscaler.policy.notation import NotAllowedError
 from autoscaler.policy.setting import Setting
-from autoscaler.policy.values import PROFILE_NAME
+from autoscaler.policy.words import PROFILE_NAME
 from autoscaler.policy.yaml_nodes import MapNode, Node, ScalarNode, YamlError, read_nodes
 
 NAMESPACE = "pilotlight-system"

@@ -16,7 +16,8 @@ from autoscaler.policy.key import Key
 from autoscaler.policy.notation import NotAllowedError
 from autoscaler.policy.profiles import NO_PROFILES, PROFILE, Profiles, joined
 from autoscaler.policy.setting import Setting
-from autoscaler.policy.values import Choice, Value
+from autoscaler.policy.values import Value
+from autoscaler.policy.words import Choice
 
 _ON_THE_OBJECT: KeyPath = ("metadata", "annotations")
 _ON_THE_PREDICTOR: KeyPath = ("spec", "predictor", "annotations")

@@ -9,22 +9,12 @@ from operator import attrgetter
 import pytest
 
 from autoscaler.policy import keys
+from autoscaler.policy.amounts import Duration, Fraction, Number, Percentage, Quantity, WholeNumber
 from autoscaler.policy.key import PANIC_WINDOW_SECONDS, SEMANTICS, Key, Vocabulary
 from autoscaler.policy.parse import read_policy
 from autoscaler.policy.profiles import PROFILE
 from autoscaler.policy.scaling_policy import Aggregation, Metric, ScalingMode, ScalingPolicy, Switch
-from autoscaler.policy.values import (
-    Boolean,
-    Choice,
-    Duration,
-    Fraction,
-    HeaderName,
-    Name,
-    Number,
-    Percentage,
-    Quantity,
-    WholeNumber,
-)
+from autoscaler.policy.words import Boolean, Choice, HeaderName, Name
 from tests.unit.policy.services import KNATIVE, KSERVE, OURS, error_of, saying, service
 
 # key, a text, the ScalingPolicy field and its value

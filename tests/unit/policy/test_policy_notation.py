@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from autoscaler.policy.amounts import Number, Quantity
 from autoscaler.policy.notation import (
     NotAllowedError,
     read_bytes,
@@ -16,7 +17,6 @@ from autoscaler.policy.notation import (
     write_number,
     write_seconds,
 )
-from autoscaler.policy.values import Number, Quantity
 
 
 @pytest.mark.parametrize(
