@@ -56,14 +56,12 @@ async def burst(url: str, requests: int) -> list[Outcome]:
         return await asyncio.gather(*(ask(session, url) for _ in range(requests)))
 
 
-async def steady(
-    url: str, every: float, until: asyncio.Event, session: aiohttp.ClientSession, connect_for: float = 0.0
-) -> list[Outcome]:
+async def steady(url: str, every: float, until: asyncio.Event, session: aiohttp.ClientSession) -> list[Outcome]:
     """A request every so many seconds until told to end; each is waited for. See `ask`."""
     tasks: list[asyncio.Task[Outcome]] = []
     due = time.monotonic()
     while not until.is_set():
-        tasks.append(asyncio.create_task(ask(session, url, connect_for)))
+        tasks.append(asyncio.create_task(ask(session, url)))
         due += every
         await asyncio.sleep(max(0.0, due - time.monotonic()))
     return await asyncio.gather(*tasks)
