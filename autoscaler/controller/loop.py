@@ -1,9 +1,7 @@
 """The loop: observe, decide, act, for every service, each on its own.
 
 Three things feed it: the cluster's views, the scrapes of replicas, the pushes of activators. Each is put where it
-belongs at once. Each service has one task that decides (every two seconds, and at once when somebody waits for a
-service that sleeps) and two that place orders, so that a service which fails, or whose orders are not taken,
-disturbs no other. Nothing is decided on what is not known yet: see `warmup`.
+belongs at once; what comes of it is decided and done by each service's own tasks (`running`).
 
 `run` may be cancelled at any time and leaves nothing behind: whoever leads runs it, whoever does not, does not.
 """
@@ -13,48 +11,29 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
-import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from time import perf_counter
 
 from activator.messages import StatsPush
 from autoscaler.cluster.interface import Cluster, ServiceView
-from autoscaler.controller.actor import Actor, Order, PathOrder
 from autoscaler.controller.clock import Clock
 from autoscaler.controller.exposition import service_samples
 from autoscaler.controller.faults import FaultKind
 from autoscaler.controller.gpu_metrics import GpuMetrics
 from autoscaler.controller.intake import Intake
 from autoscaler.controller.metrics import Metrics, Sample
-from autoscaler.controller.news import of_order, of_policy, of_refusals
+from autoscaler.controller.news import of_policy, of_refusals
 from autoscaler.controller.recorder import Recorder
 from autoscaler.controller.routes import RoutingTable
+from autoscaler.controller.running import Running, Surroundings
 from autoscaler.controller.scrape import Scraper
-from autoscaler.controller.service import Evaluation, ServiceControl
+from autoscaler.controller.service import ServiceControl
 from autoscaler.controller.settings import Cadence
 from autoscaler.controller.warmup import ActivatorsHeard
-from autoscaler.decide.records import record_line
 from queue_proxy.messages import Stats
 
 _log = logging.getLogger(__name__)
 
-_WARM_UP_LOOK = 0.1
 _WATCH_PAUSE = 0.5
-# By as much at most, as the event loop counts in milliseconds. Who then waited for the rest would spin.
-_TIMERS_ARE_EARLY = 0.001
-
-
-@dataclass(eq=False, slots=True)
-class _Running:
-    """One service and its tasks."""
-
-    control: ServiceControl
-    actor: Actor[Order]
-    path: Actor[PathOrder]
-    urgent: asyncio.Event = field(default_factory=asyncio.Event)
-    news: asyncio.Event = field(default_factory=asyncio.Event)
-    tasks: tuple[asyncio.Task[None], ...] = ()
 
 
 class Controller:
@@ -73,13 +52,14 @@ class Controller:
         self._recorder = recorder
         self._clock = clock
         self._cadence = cadence
-        self._running: dict[str, _Running] = {}
+        self._running: dict[str, Running] = {}
         self._table = RoutingTable(epoch)
         self._published = -1
         self._heard = ActivatorsHeard(cadence, clock())
         self._scraper = Scraper(self, cadence)
         self.intake = Intake(self)
         self._metrics = Metrics(self._samples)
+        self._around = Surroundings(cluster, clock, cadence, recorder, self._metrics, self._heard)
         self._gpus = gpus
         self.seen_cluster = False
         self._messages_refused = 0
@@ -177,7 +157,7 @@ class Controller:
                 self._cluster.tell(view.service, news)
             self._metrics.measured(view.service, measured.starts, measured.wakes)
             self._table.put(running.control.route())
-            self._lead_connections(running)
+            running.lead_connections()
 
     def _publish(self) -> None:
         """Tell the activators what is new. An empty table is told too, but none before the cluster was seen: it
@@ -186,107 +166,15 @@ class Controller:
             self._published = self._table.version
             self.intake.publish(self._table.routes())
 
-    def _begin(self, view: ServiceView) -> _Running:
+    def _begin(self, view: ServiceView) -> Running:
         control = ServiceControl(view, self._cadence, self._clock(), self._gpus)
         _log.info("%s: seen with %d replicas wanted, %d listed", view.service, view.wanted, len(view.replicas))
-
-        def placed(order: Order) -> None:
-            _log.info("%s: ordered %d replicas", order.service, order.replicas)
-            if order.decision is not None:
-                self._cluster.tell(order.service, of_order(order.decision))
-            control.order_placed(order.replicas, self._clock())
-
-        def failed(order: Order, why: str) -> None:
-            control.order_failed(order.replicas, why, self._clock())
-
-        def path_placed(order: PathOrder) -> None:
-            control.path_placed(order.in_path, self._clock())
-
-        def path_failed(order: PathOrder, why: str) -> None:
-            control.path_failed(order.in_path, why, self._clock())
-
-        running = _Running(
-            control, Actor(self._cluster, placed, failed), Actor(self._cluster, path_placed, path_failed)
-        )
-        running.tasks = (
-            asyncio.create_task(self._decide_for_ever(running), name=f"decide {view.service}"),
-            asyncio.create_task(running.actor.run(), name=f"act {view.service}"),
-            asyncio.create_task(running.path.run(), name=f"lead {view.service}"),
-        )
-        self._running[view.service] = running
+        running = self._running[view.service] = Running(control, self._around)
         return running
 
     def _end(self, name: str) -> None:
-        running = self._running.pop(name)
-        for task in running.tasks:
-            task.cancel()
+        self._running.pop(name).end()
         self._scraper.follow(name, ())
-
-    # Deciding
-
-    async def _decide_for_ever(self, running: _Running) -> None:
-        clock = asyncio.get_running_loop().time
-        while not self._warm(running.control):
-            running.news.clear()
-            await _within(running.news, _WARM_UP_LOOK)
-        period = self._cadence.evaluation
-        self._evaluate(running)
-        # Services that begin together are spread over the period, so that they do not all want the processor at once.
-        due = clock() + period * (0.5 + 0.5 * zlib.crc32(running.control.view.service.encode()) / 2**32)
-        again = clock()  # when the next urgent push may be evaluated
-        while True:
-            urgent = await _within(running.urgent, due - clock())
-            if urgent:
-                # What has come since the last one is worth an evaluation, but not one for each request.
-                await asyncio.sleep(max(0.0, min(again, due) - clock()))
-                running.urgent.clear()
-                again = clock() + self._cadence.urgent_gap
-            if clock() >= due - _TIMERS_ARE_EARLY:
-                # Periods that were missed, because the machine slept, are not made up for.
-                due += period * (1 + max(0.0, clock() - due) // period)
-            if urgent or not running.control.slumber.lasts(self._clock()):
-                self._evaluate(running)
-
-    def _warm(self, control: ServiceControl) -> bool:
-        now = self._clock()
-        return self._heard.enough(control.activators_heard, now) and control.warm(now)
-
-    def _evaluate(self, running: _Running) -> None:
-        began = perf_counter()
-        control = running.control
-        with control.faults.contained(self._clock, FaultKind.EVALUATION):
-            evaluation = control.evaluate(self._clock())
-            if evaluation is None:
-                running.actor.withdraw()
-            else:
-                self._carry_out(running, evaluation)
-            self._lead_connections(running)
-            self._metrics.started(control.view.service, control.starts.take())
-        self._metrics.evaluated(perf_counter() - began)
-
-    def _carry_out(self, running: _Running, evaluation: Evaluation) -> None:
-        # Written down first: a recording must hold every decision that had an effect.
-        if self._recorder is not None:
-            with running.control.faults.contained(self._clock, FaultKind.RECORDING):
-                self._recorder.write(*map(record_line, evaluation.records))
-                if self._recorder.problem is None:
-                    running.control.faults.clear(FaultKind.RECORDING)
-                else:  # a log that nobody reads is not enough: who asked for a recording counts on having it
-                    running.control.faults.add(FaultKind.RECORDING, self._recorder.problem, self._clock())
-        if evaluation.order is not None:
-            running.actor.order(evaluation.order)
-        else:
-            running.actor.withdraw()
-        if evaluation.changed:
-            made = evaluation.decision
-            _log.info("%s: %s, %d replicas: %s", made.service, made.reason.value, made.desired, made.explanation)
-
-    def _lead_connections(self, running: _Running) -> None:
-        order = running.control.path_order(self._clock())
-        if order is None:
-            running.path.withdraw()
-        else:
-            running.path.order(order)
 
     # Replicas' numbers
 
@@ -296,7 +184,7 @@ class Controller:
         if running is not None:
             with running.control.faults.contained(self._clock, FaultKind.NUMBERS):
                 running.control.scraped(replica, stats, self._clock())
-            running.news.set()
+            running.heard()
 
     def scrape_failed(self, service: str, replica: str, why: str) -> None:
         """See ScrapeListener."""
@@ -321,9 +209,7 @@ class Controller:
             if running is None:
                 continue  # it has not heard yet that the service is gone
             with running.control.faults.contained(self._clock, FaultKind.NUMBERS):
-                if running.control.pushed(activator, stats, now, urgent=push.urgent):
-                    running.urgent.set()
-                running.news.set()
+                running.heard(urgent=running.control.pushed(activator, stats, now, urgent=push.urgent))
 
     def activator_disconnected(self, activator: str, *, left: bool) -> None:
         """Its numbers stay, older and older: whom it holds is unknown then, not nobody; unless it said goodbye."""
@@ -340,13 +226,3 @@ class Controller:
         """See IntakeListener."""
         self._messages_refused += 1
         _log.warning("activator %s sent a message that is refused: %s", activator, why)
-
-
-async def _within(event: asyncio.Event, seconds: float) -> bool:
-    """True when the event is set within so many seconds."""
-    try:
-        async with asyncio.timeout(max(0.0, seconds)):
-            await event.wait()
-    except TimeoutError:
-        return False
-    return True

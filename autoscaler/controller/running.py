@@ -1,0 +1,171 @@
+"""One service and its tasks: one that decides, and two that place orders.
+
+It decides every two seconds, and at once when somebody waits for a service that sleeps, each service on its own: one
+that fails, or whose orders are not taken, disturbs no other. Nothing is decided on what is not known yet: see `warmup`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import zlib
+from dataclasses import dataclass
+from time import perf_counter
+
+from autoscaler.cluster.interface import Cluster
+from autoscaler.controller.actor import Actor, Order, PathOrder
+from autoscaler.controller.clock import Clock
+from autoscaler.controller.faults import FaultKind
+from autoscaler.controller.metrics import Metrics
+from autoscaler.controller.news import of_order
+from autoscaler.controller.recorder import Recorder
+from autoscaler.controller.service import Evaluation, ServiceControl
+from autoscaler.controller.settings import Cadence
+from autoscaler.controller.warmup import ActivatorsHeard
+from autoscaler.decide.records import record_line
+
+_log = logging.getLogger(__name__)
+
+_WARM_UP_LOOK = 0.1
+# By as much at most, as the event loop counts in milliseconds. Who then waited for the rest would spin.
+_TIMERS_ARE_EARLY = 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What services have in common. `heard`: whether activators have said whom they hold."""
+
+    cluster: Cluster
+    clock: Clock
+    cadence: Cadence
+    recorder: Recorder | None
+    metrics: Metrics
+    heard: ActivatorsHeard
+
+
+class Running:
+    """Runs from the moment it is made until it is ended; to be made within an event loop."""
+
+    def __init__(self, control: ServiceControl, around: Surroundings) -> None:
+        """`control` has been shown the service once."""
+        self.control = control
+        self._around = around
+        self._actor: Actor[Order] = Actor(around.cluster, self._placed, self._failed)
+        self._path: Actor[PathOrder] = Actor(around.cluster, self._path_placed, self._path_failed)
+        self._urgent = asyncio.Event()
+        self._news = asyncio.Event()
+        service = control.view.service
+        self._tasks = (
+            asyncio.create_task(self._decide_for_ever(), name=f"decide {service}"),
+            asyncio.create_task(self._actor.run(), name=f"act {service}"),
+            asyncio.create_task(self._path.run(), name=f"lead {service}"),
+        )
+
+    def end(self) -> None:
+        """Decide and order nothing more."""
+        for task in self._tasks:
+            task.cancel()
+
+    def heard(self, *, urgent: bool = False) -> None:
+        """A source has told of it; `urgent`: somebody waits, and it sleeps."""
+        if urgent:
+            self._urgent.set()
+        self._news.set()
+
+    def lead_connections(self) -> None:
+        """Have connections led as the control says now."""
+        order = self.control.path_order(self._around.clock())
+        if order is None:
+            self._path.withdraw()
+        else:
+            self._path.order(order)
+
+    # Orders
+
+    def _placed(self, order: Order) -> None:
+        _log.info("%s: ordered %d replicas", order.service, order.replicas)
+        if order.decision is not None:
+            self._around.cluster.tell(order.service, of_order(order.decision))
+        self.control.order_placed(order.replicas, self._around.clock())
+
+    def _failed(self, order: Order, why: str) -> None:
+        self.control.order_failed(order.replicas, why, self._around.clock())
+
+    def _path_placed(self, order: PathOrder) -> None:
+        self.control.path_placed(order.in_path, self._around.clock())
+
+    def _path_failed(self, order: PathOrder, why: str) -> None:
+        self.control.path_failed(order.in_path, why, self._around.clock())
+
+    # Deciding
+
+    async def _decide_for_ever(self) -> None:
+        clock = asyncio.get_running_loop().time
+        while not self._warm():
+            self._news.clear()
+            await _within(self._news, _WARM_UP_LOOK)
+        period = self._around.cadence.evaluation
+        self._evaluate()
+        # Services that begin together are spread over the period, so that they do not all want the processor at once.
+        due = clock() + period * (0.5 + 0.5 * zlib.crc32(self.control.view.service.encode()) / 2**32)
+        again = clock()  # when the next urgent push may be evaluated
+        while True:
+            urgent = await _within(self._urgent, due - clock())
+            if urgent:
+                # What has come since the last one is worth an evaluation, but not one for each request.
+                await asyncio.sleep(max(0.0, min(again, due) - clock()))
+                self._urgent.clear()
+                again = clock() + self._around.cadence.urgent_gap
+            if clock() >= due - _TIMERS_ARE_EARLY:
+                # Periods that were missed, because the machine slept, are not made up for.
+                due += period * (1 + max(0.0, clock() - due) // period)
+            if urgent or not self.control.slumber.lasts(self._around.clock()):
+                self._evaluate()
+
+    def _warm(self) -> bool:
+        now = self._around.clock()
+        return self._around.heard.enough(self.control.activators_heard, now) and self.control.warm(now)
+
+    def _evaluate(self) -> None:
+        began = perf_counter()
+        control, metrics = self.control, self._around.metrics
+        with control.faults.contained(self._around.clock, FaultKind.EVALUATION):
+            evaluation = control.evaluate(self._around.clock())
+            if evaluation is None:
+                self._actor.withdraw()
+            else:
+                self._carry_out(evaluation)
+            self.lead_connections()
+            metrics.started(control.view.service, control.starts.take())
+        metrics.evaluated(perf_counter() - began)
+
+    def _carry_out(self, evaluation: Evaluation) -> None:
+        # Written down first: a recording must hold every decision that had an effect.
+        if self._around.recorder is not None:
+            self._write_down(evaluation, self._around.recorder)
+        if evaluation.order is not None:
+            self._actor.order(evaluation.order)
+        else:
+            self._actor.withdraw()
+        if evaluation.changed:
+            made = evaluation.decision
+            _log.info("%s: %s, %d replicas: %s", made.service, made.reason.value, made.desired, made.explanation)
+
+    def _write_down(self, evaluation: Evaluation, recorder: Recorder) -> None:
+        faults, clock = self.control.faults, self._around.clock
+        with faults.contained(clock, FaultKind.RECORDING):
+            recorder.write(*map(record_line, evaluation.records))
+            if recorder.problem is None:
+                faults.clear(FaultKind.RECORDING)
+            else:  # a log that nobody reads is not enough: who asked for a recording counts on having it
+                faults.add(FaultKind.RECORDING, recorder.problem, clock())
+
+
+async def _within(event: asyncio.Event, seconds: float) -> bool:
+    """True when the event is set within so many seconds."""
+    try:
+        async with asyncio.timeout(max(0.0, seconds)):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True
