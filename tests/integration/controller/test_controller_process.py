@@ -66,6 +66,7 @@ async def test_it_follows_the_load_up_and_down_to_zero_and_replays_to_the_same_b
     isvc = inference_service(
         predictor={"containerConcurrency": 4, "maxReplicas": 3},
         stable_window="6s",
+        scale_down_delay="0s",
         scale_to_zero_grace_period="1s",
     )
     agent.show(view(isvc=isvc))
