@@ -6,21 +6,22 @@ decided and what to order. Whatever is wrong with the service ends here, as a fa
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from dataclasses import dataclass, replace
 
 from activator.messages import Route
-from autoscaler.cluster.interface import Replica, ReplicaPhase, ServiceView
+from autoscaler.cluster.interface import ReplicaPhase, ServiceView
 from autoscaler.controller.actor import Order, PathOrder
 from autoscaler.controller.faults import FaultKind, Faults
 from autoscaler.controller.gpu_metrics import GpuMetrics
 from autoscaler.controller.history import DecisionHistory
 from autoscaler.controller.phases import StartLog
+from autoscaler.controller.placed import PlacedPath, PlacedReplicas
 from autoscaler.controller.policy_in_force import PolicyInForce
 from autoscaler.controller.routes import route_for
 from autoscaler.controller.settings import Cadence
 from autoscaler.controller.slumber import Slumber
+from autoscaler.controller.sparing import Heard, go_first, heard
 from autoscaler.controller.wakes import Measured, WakeLog
 from autoscaler.controller.warmup import ReplicasHeard
 from autoscaler.decide.decide import phase_of
@@ -33,13 +34,6 @@ from autoscaler.signals.gpu import NO_GPU_READINGS, GpuReadings
 from autoscaler.signals.observation import Observation, ReplicaCounts
 from autoscaler.signals.present import LiveSources
 from queue_proxy.messages import Stats
-
-# How long an order that was taken may be ahead of the cluster's view of it, before it is placed again.
-_ORDER_SHOWS_WITHIN = 2.0
-# Excess burst capacity goes up and down with the load, and with it the wish for the activator.
-_IN_PATH_AT_LEAST = 10.0
-# Of two replicas, the one that goes first is of the phase named first; one that is ready is worth the most.
-_GOES_FIRST = (ReplicaPhase.FAILED, ReplicaPhase.PENDING, ReplicaPhase.STARTING, ReplicaPhase.READY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +49,6 @@ class Evaluation:
     records: tuple[Record, ...]
     changed: bool
     order: Order | None
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """The last numbers of one source, and when they came."""
-
-    stats: Stats
-    at: float
 
 
 class ServiceControl:
@@ -84,8 +70,8 @@ class ServiceControl:
         self._decider: Decider | None = None
         self._policy_records: list[Record] = []
         self._ever_ready = False
-        self._placed: tuple[int, float] | None = None
-        self._path_placed: tuple[bool, float] | None = None
+        self._placed = PlacedReplicas()
+        self._path = PlacedPath()
         self._replicas_warm = ReplicasHeard(cadence, set(_able_to_serve(view)), now)
         self.slumber = Slumber(cadence.asleep)
 
@@ -106,9 +92,8 @@ class ServiceControl:
         self._ever_ready = self._ever_ready or view.ever_ready or ready_now
         self._replicas_warm.keep(names)
         self.faults.keep_subjects(FaultKind.SCRAPE, names)
-        self.replicas_heard = {name: heard for name, heard in self.replicas_heard.items() if name in names}
-        if self._placed is not None and self._placed[0] == view.wanted:
-            self._placed = None
+        self.replicas_heard = {name: last for name, last in self.replicas_heard.items() if name in names}
+        self._placed.seen(view.wanted)
         self.starts.viewed(view.replicas, now)
         return self.wakes.replicas(self.starts.corrected(replica) for replica in view.replicas)
 
@@ -116,7 +101,7 @@ class ServiceControl:
         """A replica's queue proxy answered."""
         self.slumber.disturb()
         self._collector.receive(stats, now)
-        self.replicas_heard[replica] = Heard(_without_history(stats), now)
+        self.replicas_heard[replica] = heard(stats, now)
         self._replicas_warm.scraped(replica)
         self.faults.clear(FaultKind.SCRAPE, replica)
         # The proxy's clock is its own: only how long ago it was can be told here.
@@ -138,10 +123,10 @@ class ServiceControl:
         if stats.source != source:
             stats = replace(stats, source=source)
         waits = urgent and stats.waiting > 0 and not any(r.phase is ReplicaPhase.READY for r in self.view.replicas)
-        heard = self.activators_heard.get(activator)
-        self.slumber.hear(None if heard is None else heard.stats, stats)
+        before = self.activators_heard.get(activator)
+        self.slumber.hear(None if before is None else before.stats, stats)
         self._collector.receive(stats, now, urgent=waits)
-        self.activators_heard[activator] = Heard(_without_history(stats), now)
+        self.activators_heard[activator] = heard(stats, now)
         return waits
 
     def activator_left(self, activator: str) -> None:
@@ -152,7 +137,7 @@ class ServiceControl:
 
     def order_placed(self, replicas: int, now: float) -> None:
         """The cluster took an order."""
-        self._placed = None if self.view.wanted == replicas else (replicas, now)
+        self._placed.taken(replicas, self.view.wanted, now)
         self.faults.clear(FaultKind.ORDER)
 
     def order_failed(self, replicas: int, why: str, now: float) -> None:
@@ -161,7 +146,7 @@ class ServiceControl:
 
     def path_placed(self, in_path: bool, now: float) -> None:
         """The cluster took it that the activator shall be in the path, or out of it."""
-        self._path_placed = (in_path, now)
+        self._path.taken(in_path, now)
         self.faults.clear(FaultKind.PATH)
 
     def path_failed(self, in_path: bool, why: str, now: float) -> None:
@@ -174,7 +159,7 @@ class ServiceControl:
     @property
     def wanted(self) -> int:
         """Replicas last ordered, whether or not the cluster shows it yet."""
-        return self.view.wanted if self._placed is None else self._placed[0]
+        return self._placed.wanted(self.view.wanted)
 
     @property
     def counts(self) -> ReplicaCounts:
@@ -222,8 +207,7 @@ class ServiceControl:
 
     def evaluate(self, now: float) -> Evaluation | None:
         """Decide; None when this service is not to be decided on. May raise whatever deciding raises."""
-        if self._placed is not None and now - self._placed[1] > _ORDER_SHOWS_WITHIN:
-            self._placed = None  # taken, and not to be seen: what the cluster shows counts
+        self._placed.settle(now)
         collected = self._collector.collect(now, ready=_able_to_serve(self.view), present=_listed(self.view))
         observation = collected.observation(
             self.counts,
@@ -265,10 +249,10 @@ class ServiceControl:
         """Where the activator shall be, as long as the cluster was not told.
 
         In the path as soon as nothing is ready, decided or not: until it is, connections are refused. Otherwise as the
-        last decision says; but not out again at once, because each way costs writes and moves every client.
+        last decision says.
         """
         if self._decider is None or self.policy.mode is not ScalingMode.ON or self.view.refused:
-            self._path_placed = None
+            self._path.forget()
             return None
         decision = self.history.latest
         if not _able_to_serve(self.view):
@@ -277,33 +261,15 @@ class ServiceControl:
             in_path = decision.activator_in_path
         else:
             return None
-        if self._path_placed is not None:
-            placed, since = self._path_placed
-            if in_path is placed or (placed and now - since < _IN_PATH_AT_LEAST):
-                return None
-        return PathOrder(self.view.service, in_path)
+        return PathOrder(self.view.service, in_path) if self._path.due(in_path, now) else None
 
     def route(self) -> Route:
         """How activators shall serve it."""
         return route_for(self.view, self.policy.to_serve_by, self.wakes.expected_seconds())
 
     def go_first(self) -> tuple[str, ...]:
-        """All replicas, those that can best be spared first: not ready, then the idlest, then the youngest."""
-
-        def spared(replica: Replica) -> tuple[int, float, float, str]:
-            return (
-                _GOES_FIRST.index(replica.phase),
-                self.in_flight(replica.name),
-                -replica.created_at,
-                replica.name,
-            )
-
-        return tuple(r.name for r in sorted((r for r in self.view.replicas if r.phase in _GOES_FIRST), key=spared))
-
-    def in_flight(self, replica: str) -> float:
-        """Requests running or waiting in it when it was last heard; infinite when it never was: it may be full."""
-        heard = self.replicas_heard.get(replica)
-        return math.inf if heard is None else heard.stats.running + heard.stats.waiting
+        """All replicas, those that can best be spared first."""
+        return go_first(self.view.replicas, self.replicas_heard)
 
     def _take_policy(self, now: float) -> None:
         before = self.policy
@@ -330,7 +296,3 @@ def _able_to_serve(view: ServiceView) -> tuple[str, ...]:
 
 def _listed(view: ServiceView) -> tuple[str, ...]:
     return tuple(replica.name for replica in view.replicas)
-
-
-def _without_history(stats: Stats) -> Stats:
-    return replace(stats, seconds=()) if stats.seconds else stats

@@ -8,7 +8,8 @@ from dataclasses import asdict
 
 from autoscaler.cluster.interface import Replica, ReplicaPhase, ServiceView
 from autoscaler.controller.faults import Fault
-from autoscaler.controller.service import Heard, ServiceControl
+from autoscaler.controller.service import ServiceControl
+from autoscaler.controller.sparing import Heard
 from autoscaler.controller.wakes import Wake
 from autoscaler.decide.decision_json import decision_to_json
 from autoscaler.decide.observation_json import observation_to_json
