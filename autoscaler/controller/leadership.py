@@ -24,9 +24,12 @@ class Authenticator(Protocol):
 class ReplicaDoor(Protocol):
     """Where replicas may tell where they are, before the cluster does."""
 
-    async def take(self, authorization: str, namespace: str, pod: str, address: str, peer: str) -> None:
-        """Who sends this Authorization header from `peer` says that `pod` is at `address`. Raises
-        NotAuthenticatedError when that cannot be believed."""
+    async def take(self, authorization: str, namespace: str, pod: str, address: str, peer: str) -> bool:
+        """Who sends this Authorization header from `peer` says that `pod` is at `address`.
+
+        Returns whether that is news. Raises NotAuthenticatedError when it cannot be believed, with 404 when there is no
+        such pod, perhaps not yet.
+        """
         ...
 
 

@@ -23,7 +23,6 @@ from autoscaler.controller.service import ServiceControl
 _log = logging.getLogger(__name__)
 
 _FAREWELL_SECONDS = 0.5
-_NOT_FOUND = 404
 
 
 class Office:
@@ -45,7 +44,7 @@ class Office:
         self._controller: Controller | None = None
         self._terms = 0
         self._refused = 0
-        self._addresses = {"taken": 0, "late": 0, "refused": 0}
+        self._addresses = {"news": 0, "known": 0, "refused": 0}
         self.synced = False
 
     async def lead(self) -> None:
@@ -97,17 +96,14 @@ class Office:
             return self._ask_the_leader()
         named, peer = request.match_info, request.remote or ""
         try:
-            await door.take(
+            news = await door.take(
                 request.headers.get("Authorization", ""), named["namespace"], named["pod"], named["address"], peer
             )
         except NotAuthenticatedError as error:
-            # Kubelet was faster, or our copies are slower: no fault, and no harm.
-            late = error.status == _NOT_FOUND
-            self._addresses["late" if late else "refused"] += 1
-            if not late:
-                _log.warning("pod %.80r of %.80r from %s: %s", named["pod"], named["namespace"], peer, error)
+            self._addresses["refused"] += 1
+            _log.warning("pod %.80r of %.80r from %s: %s", named["pod"], named["namespace"], peer, error)
             return web.json_response({"error": str(error)}, status=error.status)
-        self._addresses["taken"] += 1
+        self._addresses["news" if news else "known"] += 1
         return web.Response(status=204)
 
     def _ask_the_leader(self) -> web.Response:

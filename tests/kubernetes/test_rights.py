@@ -55,12 +55,12 @@ def test_pods_say_where_they_are_and_none_is_refused(installed: Installation, re
     if "test_end_to_end.py" not in {item.path.name for item in request.session.items}:
         pytest.skip("no pods were started for anybody; run test_end_to_end.py as well")
     counts = installed.metrics(CONTROLLER)
-    taken, late, refused = (
-        counts[f'pilotlight_told_addresses_total{{outcome="{outcome}"}}'] for outcome in ("taken", "late", "refused")
+    news, known, refused = (
+        counts[f'pilotlight_told_addresses_total{{outcome="{outcome}"}}'] for outcome in ("news", "known", "refused")
     )
-    print(f"\naddresses of pods: {taken:g} taken, {late:g} late")
+    print(f"\naddresses of pods: {news:g} that were news, {known:g} that the API server knew")
     assert refused == 0, installed.logs(CONTROLLER)
-    assert taken + late > 0
+    assert news + known > 0
 
 
 def _granted(account: str) -> set[tuple[str, str]]:

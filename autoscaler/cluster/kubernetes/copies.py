@@ -151,18 +151,17 @@ class Copies:
             kserve=tuple(self._kserve.facts.values()),
         )
 
-    def without_address(self, namespace: str, pod: str) -> str | None:
-        """The UID of a pod of which no address is known yet; None when there is no such pod, or one is known."""
-        facts = self._pod_copies.facts.get(f"{namespace}/{pod}")
-        waits = facts is not None and not facts.ip and not facts.deleted and facts.uid not in self._told_addresses
-        return facts.uid if facts is not None and waits else None
+    def pod(self, namespace: str, name: str) -> PodFacts | None:
+        """A pod that is not about to end, with its address as far as anybody has told it; None without one."""
+        facts = self._pod_copies.facts.get(f"{namespace}/{name}")
+        return None if facts is None or facts.deleted else self._with_address(facts)
 
     def address_told(self, namespace: str, pod: str, uid: str, address: str) -> bool:
         """Take this for the pod's address until its object has one. False when nobody waits for it any more."""
-        if self.without_address(namespace, pod) != uid:
+        facts = self.pod(namespace, pod)
+        if facts is None or facts.uid != uid or facts.ip:
             return False
         self._told_addresses[uid] = address
-        facts = self._pod_copies.facts[f"{namespace}/{pod}"]
         self._touched(f"{facts.namespace}/{facts.inference_service}")
         return True
 

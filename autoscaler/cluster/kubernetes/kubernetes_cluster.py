@@ -17,6 +17,7 @@ from autoscaler.cluster.interface import ClusterError, News, Refusal, ReplicaPha
 from autoscaler.cluster.kubernetes.activation import Activation
 from autoscaler.cluster.kubernetes.copies import Copies, Objects
 from autoscaler.cluster.kubernetes.events import EventRecorder
+from autoscaler.cluster.kubernetes.facts import PodFacts
 from autoscaler.cluster.kubernetes.ownership import refusals
 from autoscaler.cluster.kubernetes.path_state import Subject
 from autoscaler.cluster.kubernetes.scaling import Scaling, goes_first
@@ -144,9 +145,9 @@ class KubernetesCluster:
             self._clear_costs(service, objects)
         return view
 
-    def without_address(self, namespace: str, pod: str) -> str | None:
-        """See Copies.without_address."""
-        return self._copies.without_address(namespace, pod)
+    def pod(self, namespace: str, name: str) -> PodFacts | None:
+        """See Copies.pod."""
+        return self._copies.pod(namespace, name)
 
     def address_told(self, namespace: str, pod: str, uid: str, address: str) -> bool:
         """See Copies.address_told."""

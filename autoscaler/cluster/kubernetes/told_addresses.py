@@ -5,7 +5,7 @@ proxy knows at once, and tells us. What it says leads requests there, so it is b
 
 - from the very address that it names: nobody can have requests led to somebody else;
 - with a token that the API server has made for just this pod, by name and UID: nobody speaks for another's pod;
-- for a pod of a predictor that is on its way and has no address yet: nobody redirects what is served already.
+- for a pod of a predictor of which no address is known yet: nobody redirects what is served already.
 
 Whoever else asks costs nothing: only for such a pod is the API server asked whose token it is.
 """
@@ -16,14 +16,15 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Protocol
 
 from autoscaler.cluster.interface import NotAuthenticatedError
+from autoscaler.cluster.kubernetes.facts import PodFacts
 from autoscaler.cluster.kubernetes.token_review import TokenReviewer
 
 
 class Pods(Protocol):
     """Knows the pods of predictors. See Copies."""
 
-    def without_address(self, namespace: str, pod: str) -> str | None:
-        """The UID of a pod of which no address is known yet; None when there is no such pod, or one is known."""
+    def pod(self, namespace: str, name: str) -> PodFacts | None:
+        """A pod that is not about to end, with its address as far as anybody has told it; None without one."""
         ...
 
     def address_told(self, namespace: str, pod: str, uid: str, address: str) -> bool:
@@ -38,22 +39,24 @@ class ToldAddresses:
         self._reviewer = reviewer
         self._pods = pods
 
-    async def take(self, authorization: str, namespace: str, pod: str, address: str, peer: str) -> None:
-        """Who sends this Authorization header from `peer` says that `pod` is at `address`. Raises
-        NotAuthenticatedError when that cannot be believed."""
+    async def take(self, authorization: str, namespace: str, pod: str, address: str, peer: str) -> bool:
+        """See ReplicaDoor.take."""
         said, came_from = _parsed(address), _parsed(peer)
         if said is None or said != came_from:
             raise NotAuthenticatedError(403, f"it says that it is at {address!r:.80}, and comes from {peer!r:.80}")
-        uid = self._pods.without_address(namespace, pod)
-        if uid is None:
-            raise NotAuthenticatedError(404, "no pod of that name waits for its address")
+        facts = self._pods.pod(namespace, pod)
+        if facts is None:
+            raise NotAuthenticatedError(404, "no such pod is known here")
+        if facts.ip:
+            if _parsed(facts.ip) == said:
+                return False
+            raise NotAuthenticatedError(403, f"it is known to be at {facts.ip}")
         owner = await self._reviewer.owner(authorization)
         in_namespace = owner.user.startswith(f"system:serviceaccount:{namespace}:")
-        if not in_namespace or (owner.pod, owner.pod_uid) != (pod, uid):
+        if not in_namespace or (owner.pod, owner.pod_uid) != (pod, facts.uid):
             whose = f"pod {owner.pod} ({owner.pod_uid or 'of no UID'})" if owner.pod else "no pod"
             raise NotAuthenticatedError(403, f"the token is made for {whose} of {owner.user:.200}")
-        if not self._pods.address_told(namespace, pod, uid, str(said)):
-            raise NotAuthenticatedError(404, "it does not wait for its address any more")
+        return self._pods.address_told(namespace, pod, facts.uid, str(said))
 
 
 def _parsed(address: str) -> IPv4Address | IPv6Address | None:

@@ -49,8 +49,8 @@ class Door:
         )
         self._told = ToldAddresses(TokenReviewer(self.reviews, asyncio.get_running_loop().time), seen.cluster)
 
-    async def take(self, token: str = "own", pod: str = POD, address: str = HERE, peer: str = HERE) -> None:
-        await self._told.take(f"Bearer {token}", "default", pod, address, peer)
+    async def take(self, token: str = "own", pod: str = POD, address: str = HERE, peer: str = HERE) -> bool:
+        return await self._told.take(f"Bearer {token}", "default", pod, address, peer)
 
 
 async def test_a_pod_that_says_where_it_is_is_shown_there_before_the_api_server_knows() -> None:
@@ -69,22 +69,23 @@ async def test_what_the_api_server_says_of_a_pod_counts_more_than_its_own_word()
     async with shown(api) as seen:
         await seen.until(lambda views: bool(views[CHAT].replicas))
         door = Door(seen)
-        await door.take()
+        assert await door.take()
         api.put(PODS.path, starting(ip="10.0.0.9"))
         await seen.until(lambda views: views[CHAT].replicas[0].host == "10.0.0.9")
         with pytest.raises(NotAuthenticatedError) as refused:
             await door.take()
-        assert refused.value.status == 404
+        assert refused.value.status == 403
 
 
 async def test_a_pod_is_believed_once() -> None:
     async with shown(waiting_for_a_pod()) as seen:
         await seen.until(lambda views: bool(views[CHAT].replicas))
         door = Door(seen)
-        await door.take()
+        assert await door.take()
+        assert not await door.take()
         with pytest.raises(NotAuthenticatedError) as refused:
             await door.take(address="10.0.0.8", peer="10.0.0.8")
-        assert refused.value.status == 404
+        assert refused.value.status == 403
 
 
 async def test_a_pod_of_the_same_name_that_comes_later_has_to_say_for_itself_where_it_is() -> None:
@@ -111,7 +112,9 @@ async def test_nobody_speaks_for_anothers_pod(token: str) -> None:
             await Door(seen).take(token)
         assert refused.value.status == 403
         assert token not in str(refused.value)
-        assert seen.cluster.without_address("default", POD) == UID
+        facts = seen.cluster.pod("default", POD)
+        assert facts is not None
+        assert facts.ip == ""
 
 
 @pytest.mark.parametrize(("address", "peer"), [(HERE, "10.0.0.8"), ("10.0.0.8", HERE), ("chat.evil", HERE), (HERE, "")])
@@ -132,12 +135,12 @@ async def test_an_ipv4_address_that_came_over_an_ipv6_socket_is_the_same() -> No
         assert (await seen.until(lambda views: views[CHAT].replicas[0].host is not None))[CHAT].replicas[0].host == HERE
 
 
-async def test_who_names_a_pod_that_nobody_waits_for_costs_the_api_server_nothing() -> None:
+async def test_what_is_known_or_of_nobody_costs_the_api_server_nothing() -> None:
     async with shown(with_chat()) as seen:
         await seen.until(lambda views: bool(views[CHAT].replicas))
         door = Door(seen)
-        for pod in (POD, "no-such-pod"):
-            with pytest.raises(NotAuthenticatedError) as refused:
-                await door.take(pod=pod)
-            assert refused.value.status == 404
+        assert not await door.take(address="10.0.0.1", peer="10.0.0.1")
+        with pytest.raises(NotAuthenticatedError) as refused:
+            await door.take(pod="no-such-pod")
+        assert refused.value.status == 404
         assert door.reviews.asked == []
