@@ -32,6 +32,7 @@ from autoscaler.cluster.kubernetes.credentials import (
     load_configuration,
 )
 from autoscaler.cluster.kubernetes.json_object import JsonObject, inner, text
+from autoscaler.cluster.kubernetes.whole_lines import whole_lines
 
 MERGE_PATCH = "application/merge-patch+json"
 
@@ -294,16 +295,8 @@ def _described(error: Exception) -> str:
 
 
 async def _lines(call: Call, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-    """Whole lines as they come; what stands behind the last newline is half an event and is dropped."""
-    rest = bytearray()
     try:
-        async for chunk in response.content.iter_any():
-            *whole, tail = chunk.split(b"\n")
-            for part in whole:
-                line = bytes(rest) + part
-                rest.clear()
-                if line:
-                    yield line
-            rest += tail
+        async for line in whole_lines(response.content.iter_any()):
+            yield line
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         raise ApiError(0, "", f"{call}: the stream broke off: {_described(error)}") from error
