@@ -34,9 +34,10 @@ class MalformedError(Exception):
 
 
 class _Name:
-    """What is known of a valid name. `room` is how many more of its fields are remembered, `literal` how one begins."""
+    """What is known of a valid name. `room` is how many more of its fields are remembered, `literal` how one begins.
+    `plain`: its fields are forwarded and mean nothing, so that only their values are to be checked."""
 
-    __slots__ = ("forwarded", "literal", "noted", "room")
+    __slots__ = ("forwarded", "literal", "noted", "plain", "room")
 
     def __init__(self, name: bytes) -> None:
         self.forwarded = is_forwarded(name) and name != b"host"
@@ -47,6 +48,7 @@ class _Name:
         is_short = len(name) <= LONGEST_NAME_REMEMBERED
         is_remembered = is_short and self.forwarded and not own_rules and not SECRET_OR_UNIQUE(name)
         self.room = VALUES_PER_NAME if is_remembered else 0
+        self.plain = self.forwarded and not self.noted and not own_rules and name != b"te"
 
 
 _names: dict[bytes, _Name] = {}
@@ -66,24 +68,32 @@ class RequestFields:
     def __init__(self, pairs: list[Pair], secret: frozenset[bytes]) -> None:
         """`secret`: names that are never indexed. Raises MalformedError."""
         self._secret = secret
-        self.forwarded: list[Pair] = []
         self.encoded: list[bytes] = []
         self.noted: dict[bytes, Field] = {}
         self.content_length: int | None = None
         self.host: bytes | None = None
         self.recur = True
-        recall = _known.get
+        dropped: list[Pair] = []
+        add = self.encoded.append
+        recall, facts_of = _known.get, _names.get
         for pair in pairs:
             known = recall(pair)
             if known is None or (secret and pair[0] in secret):
+                name, value = pair
+                facts = facts_of(name)
+                if facts is not None and facts.plain and not facts.room and not secret and _VALUE(value):
+                    self.recur = False
+                    add(facts.literal + literal_value(value))
+                    continue
                 known = self._read(pair)
                 if known is None:
+                    dropped.append(pair)
                     continue
             encoded, noted = known
-            self.forwarded.append(pair)
-            self.encoded.append(encoded)
+            add(encoded)
             if noted is not None:
                 self.noted.setdefault(noted.name, noted)
+        self.forwarded = [pair for pair in pairs if pair not in dropped] if dropped else pairs
 
     def _read(self, pair: Pair) -> tuple[bytes, Field | None] | None:
         """Check a field; None when it is not forwarded."""
