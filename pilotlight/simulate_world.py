@@ -15,6 +15,7 @@ from autoscaler.policy.scaling_policy import ScalingPolicy
 from pilotlight.errors import CommandError
 from pilotlight.simulate_services import Declared, services_of, with_given
 from pilotlight.trace_arguments import opened_trace, remarks
+from queue_proxy.settings import DEPTH_PER_SLOT
 from simulations.census import Census, census
 from simulations.figures import seconds_shown
 from simulations.model_notation import ChosenModel, ModelError, default_model, parse_model, short_time
@@ -182,7 +183,7 @@ def _scenario(
                 gpus=gpus,
                 clients=clients,
                 hold=hold,
-                queue_requests=policy.queue.requests,
+                queue_requests=policy.queue.requests or DEPTH_PER_SLOT * policy.container_concurrency,
                 objective=objective,
                 initial=initial,
             )
