@@ -20,15 +20,31 @@ def check_writable(path: Path, flag: str) -> None:
         raise CommandError(f"{flag} {path}: may not be written")
 
 
-def write_whole(path: Path, content: str, flag: str) -> None:
-    """Write the file whole or not at all. Raises CommandError."""
+def check_replaceable(path: Path, flag: str) -> None:
+    """The same for `write_whole`, which puts a new file in the place of the old one: of a device nothing would be left.
+
+    A file is made and gone again, for permissions alone do not say it: not of what is no real directory, nor to root.
+    """
+    check_writable(path, flag)
+    if path.exists() and not path.is_file():
+        raise CommandError(f"{flag} {path}: is not a regular file")
     try:
-        descriptor, temporary = tempfile.mkstemp(dir=path.absolute().parent, prefix=f".{path.name}.")
+        with tempfile.TemporaryFile(dir=path.resolve().parent):
+            pass
+    except OSError as error:
+        raise CommandError(f"{flag} {path}: cannot be written: {error.strerror}") from error
+
+
+def write_whole(path: Path, content: str, flag: str) -> None:
+    """Write the file whole or not at all; of a link, what it points to. Raises CommandError."""
+    try:
+        place = path.resolve()
+        descriptor, temporary = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
                 file.write(content)
             Path(temporary).chmod(0o644)
-            Path(temporary).replace(path)
+            Path(temporary).replace(place)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise

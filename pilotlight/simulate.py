@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import gzip
 import os
 import sys
+import zlib
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import TextIO
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pilotlight import interrupts
 from pilotlight.errors import CommandError
-from pilotlight.output_file import check_writable, write_whole
+from pilotlight.output_file import check_replaceable, write_whole
 from pilotlight.simulate_output import console, print_assumptions, print_study
 from pilotlight.simulate_services import declared
 from pilotlight.simulate_world import LONG_TRACE, World, world
@@ -29,13 +32,14 @@ from simulations.replay import ReplayError
 from simulations.report.page import page
 from simulations.scenario import ScenarioError
 from simulations.study import Study, swept_policies
-from simulations.sweep import SweepError, parse_sweep
+from simulations.sweep import Sweep, SweepError, parse_sweep
 from simulations.traces.trace import TraceError
 
 _USUAL = (OWN, "kpa", "peak")
 _RECORDED = "recorded"
 _STDOUT = Path("-")
 _MOST_RUNS = 100_000
+_GZIP_MAGIC = b"\x1f\x8b"
 
 
 def run_simulate(given: argparse.Namespace) -> int:
@@ -43,15 +47,18 @@ def run_simulate(given: argparse.Namespace) -> int:
     interrupts.unwind()
     texts = _texts(given)
     _check_outputs(given)
+    sweeps = _sweeps(given)
+    _check_policies(given)
     recording = None if given.from_recording is None else _recording(given.from_recording)
     known = declared(given.files)
     worlds = [world(given, text, known, recording) for text in texts]
     contenders = [_contenders(given, each) for each in worlds]
     seeds = _seeds(given, worlds)
     try:
-        sweeps = [parse_sweep(text) for text in given.sweep]
         experiment = plan([each.setup for each in worlds], contenders, seeds, sweeps)
-    except (SweepError, PolicyError, TraceError, ScenarioError) as error:
+    except SweepError as error:
+        raise CommandError(f"--sweep {error}") from error
+    except (PolicyError, TraceError, ScenarioError) as error:
         raise CommandError(str(error)) from error
     runs = len(experiment.cells())
     if runs > _MOST_RUNS:
@@ -82,13 +89,33 @@ def _texts(given: argparse.Namespace) -> list[str]:
     return list(given.traces)
 
 
+def _sweeps(given: argparse.Namespace) -> list[Sweep]:
+    try:
+        sweeps = [parse_sweep(text) for text in given.sweep]
+    except SweepError as error:
+        raise CommandError(f"--sweep {error}") from error
+    names = [sweep.axis.name for sweep in sweeps]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise CommandError(f"--sweep {twice} is given twice: put all its values into one")
+    return sweeps
+
+
+def _check_policies(given: argparse.Namespace) -> None:
+    """Their names, before a long trace is read; what can be set is known with the services."""
+    try:
+        distinct([contender(text, {}) for text in given.policy])
+    except PolicyError as error:
+        raise CommandError(f"--policy {error}") from error
+
+
 def _check_outputs(given: argparse.Namespace) -> None:
     named = [(flag, path) for flag, path in _outputs(given) if path is not None]
     if sum(path == _STDOUT for _, path in named) > 1:
         raise CommandError("--json - and --csv -: stdout can take one of them")
     for flag, path in named:
         if path != _STDOUT:
-            check_writable(path, flag)
+            check_replaceable(path, flag)
     files = [path.absolute() for _, path in named if path != _STDOUT]
     if len(set(files)) < len(files):
         raise CommandError("two outputs have the same name")
@@ -101,17 +128,26 @@ def _outputs(given: argparse.Namespace) -> list[tuple[str, Path | None]]:
 def _recording(path: Path) -> Recording:
     """What was recorded, decided again: if that differs, nothing that follows is about what was deployed."""
     try:
-        with path.open(encoding="utf-8") as lines:
+        with _text(path) as lines:
             recording = read_recording(lines, str(path))
     except ReplayError as error:
         raise CommandError(str(error)) from error
+    except (EOFError, zlib.error) as error:
+        raise CommandError(f"{path}: the gzip file is damaged or cut off: {error}") from error
     except UnicodeDecodeError as error:
         raise CommandError(f"{path}: is not a recording: not UTF-8 at byte {error.start}") from error
     except OSError as error:
-        raise CommandError(f"{path}: {error.strerror}") from error
+        raise CommandError(f"{path}: {error.strerror or error}") from error
     if not recording.decisions:
         raise CommandError(f"{path}: there is no decision in it")
     return recording
+
+
+def _text(path: Path) -> TextIO:
+    """A text file, packed with gzip or not."""
+    with path.open("rb") as file:
+        packed = file.read(2) == _GZIP_MAGIC
+    return gzip.open(path, "rt", encoding="utf-8") if packed else path.open(encoding="utf-8")
 
 
 def _contenders(given: argparse.Namespace, each: World) -> tuple[Contender, ...]:

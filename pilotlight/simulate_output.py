@@ -11,6 +11,7 @@ from rich.text import Text
 
 from simulations.comparison import Comparison, Entry
 from simulations.figures import BY_KEY, CLAIRVOYANT, Unit, shown
+from simulations.statistics import Method
 from simulations.study import Study
 
 _COLUMNS = (
@@ -50,8 +51,10 @@ def _print_comparison(comparison: Comparison, out: Console) -> None:
         out.print()
         for against in comparison.against:
             out.print(Text(f"{against.sentence}.", style="bold"))
-        methods = sorted({against.usd.method.value for against in comparison.against})
-        out.print(Text(f"differences are paired, with 95 % intervals {', '.join(methods)}", style="dim"))
+        methods = {against.usd.method for against in comparison.against} - {Method.NONE}
+        if methods:
+            said = ", ".join(sorted(method.value for method in methods))
+            out.print(Text(f"differences are paired, with 95 % intervals {said}", style="dim"))
     out.print()
 
 

@@ -123,5 +123,5 @@ def distinct(contenders: Sequence[Contender]) -> tuple[Contender, ...]:
     labels = [each.label for each in contenders]
     twice = sorted({label for label in labels if labels.count(label) > 1})
     if twice:
-        raise PolicyError(f"policy {twice[0]} is asked for twice")
+        raise PolicyError(f"{twice[0]} is asked for twice")
     return tuple(contenders)

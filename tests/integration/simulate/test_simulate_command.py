@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 import subprocess
 import sys
@@ -28,8 +29,8 @@ def simulate(*arguments: str, folder: Path | None = None) -> subprocess.Complete
 
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("recorded") / "run.jsonl"
-    path.write_text("\n".join(simulated_recording(OURS)) + "\n")
+    path = tmp_path_factory.mktemp("recorded") / "run.jsonl.gz"
+    path.write_bytes(gzip.compress(("\n".join(simulated_recording(OURS)) + "\n").encode()))
     return path
 
 
@@ -97,6 +98,8 @@ def test_a_recording_is_decided_again_and_then_run_by_another_policy(recording: 
         ((TRACE, "--slo", "speed=3"), "there are latency and ttft"),
         ((TRACE, "--profile", "vison"), "there is no profile 'vison'; there are vision"),
         ((TRACE, "--sweep", "speed=1..2"), "'speed' cannot be varied; there are startup"),
+        ((TRACE, "--sweep", "load=1,2", "--sweep", "load=4"), "--sweep load is given twice"),
+        (("missing.csv", "--sweep", "load=2..1"), "--sweep load: 2..1 does not go upwards"),
         ((TRACE, "--price", "free"), "is not a price"),
         ((TRACE, "--warm-up", "2h"), "launch has"),
         ((TRACE, "--report", "/nowhere/out.html"), "there is no directory /nowhere"),
@@ -104,7 +107,7 @@ def test_a_recording_is_decided_again_and_then_run_by_another_policy(recording: 
         ((TRACE, "-f", "missing.yaml"), "does not exist"),
         (("poisson:rate=1,span=1m",), "--model exponential:0.5s"),
         ((TRACE, "--from-recording", "run.jsonl"), "leave TRACE out"),
-        (("--from-recording", TRACE), "is not a recording"),
+        (("--from-recording", TRACE), "launch.csv.gz:1: not JSON"),
         ((TRACE, "--seeds", "10000", "--sweep", "load=0.1..4/100"), "runs; 100000 are allowed"),
         ((TRACE, TRACE), "a TRACE is given twice"),
     ],
