@@ -8,6 +8,8 @@ from functools import cache, lru_cache
 from queue_proxy.http.contract import Answer
 from queue_proxy.http.response_head import NOT_DELIVERED
 
+# What a start waits for is answered with these; to make the standard library's table takes longer than most modules do.
+_USUAL_REASONS = {200: b"OK", 503: b"Service Unavailable"}
 _LONGEST_QUOTED_BODY = 4_096
 _ANSWERS_REMEMBERED = 16
 _LONGEST_REMEMBERED = 1_024
@@ -51,10 +53,11 @@ def _write(answer: Answer, for_head: bool, closing: bool) -> bytes:
 
 @cache
 def _reason(status: int) -> bytes:
-    # Not with the module: so many members take longer to make than most of our modules, and a start may be awaited.
+    if status in _USUAL_REASONS:
+        return _USUAL_REASONS[status]
     from http import HTTPStatus
 
-    return HTTPStatus(status).phrase.encode() if status in HTTPStatus.__members__.values() else b""
+    return next((known.phrase.encode() for known in HTTPStatus if known == status), b"")
 
 
 # Who is refused and tries again at once is refused in the same words thousands of times a second.
