@@ -39,6 +39,7 @@ class Decider:
         self._policy = policy
         self._state: State | None = None
         self._last_busy: float | None = None
+        self._told = -1  # the newest second that there was a sample of
         self._measures(policy)
 
     @property
@@ -75,7 +76,7 @@ class Decider:
         """Up to when the decision just made on this observation can only repeat: see `repeats`."""
         if self._state is None:
             return None
-        return repeats_until(self._policy, self._state, observation, decision, self._stable.most())
+        return repeats_until(self._policy, self._state, observation, decision, self._stable.most(), self._told)
 
     def repeat(self, observation: Observation, at: float) -> None:
         """Take it that the last decision was made again, up to `at`; only within what `repeats_until` said."""
@@ -106,17 +107,34 @@ class Decider:
     def _record(self, observation: Observation, backlog: Backlog) -> None:
         by_rps = self._policy.metric is Metric.RPS
         stable, panic, arrivals = self._stable.record, self._panic.record, self._arrivals.record
+        first, last = 0, -1  # seconds that the windows hold as silent and that are not written yet
         for sample in observation.samples:
-            second = sample.second
-            load = sample.rps if by_rps else sample.concurrency
-            if (load > 0.0 or sample.rps) and not by_rps and backlog.holds(second):
+            second, rate, concurrency = sample.second, sample.rps, sample.concurrency
+            if concurrency > 0.0 and (self._last_busy is None or second + 1 > self._last_busy):
+                self._last_busy = second + 1.0
+            load = rate if by_rps else concurrency
+            if (load > 0.0 or rate) and not by_rps and backlog.holds(second):
                 self._backlog_load.add(sample)
                 load = 0.0  # it was measured; what it counts is said by `_correct`
+            if load == 0.0 and rate == 0.0:
+                if second != last + 1:
+                    self._record_silence(first, last)
+                    first = second
+                last = second
+                continue
+            self._record_silence(first, last)
+            first, last = 0, -1
             stable(second, load)
             panic(second, load)
-            arrivals(second, sample.rps)
-            if sample.concurrency > 0.0 and (self._last_busy is None or second + 1 > self._last_busy):
-                self._last_busy = second + 1.0
+            arrivals(second, rate)
+        self._record_silence(first, last)
+        if observation.samples:
+            self._told = max(self._told, observation.samples[-1].second)
+
+    def _record_silence(self, first: int, last: int) -> None:
+        if first <= last:
+            for window in (self._stable, self._panic, self._arrivals):
+                window.record_silence(first, last)
 
     def _correct(self, observation: Observation, backlog: Backlog, now: int) -> None:
         """Let the seconds of a backlog count what they would have been without the start that it waited for."""

@@ -25,19 +25,18 @@ from autoscaler.policy.scaling_policy import Metric, ScalingPolicy
 from autoscaler.signals.observation import Observation, ReplicaCounts
 from autoscaler.signals.windows import round_six
 
-# So late may a second be told whose readings are still taken for known.
-_LATEST_SECONDS = 8
 _NONE = ReplicaCounts(0, 0)
 _ONE_READY = ReplicaCounts(1, 1)
 _ONE_STARTING = ReplicaCounts(1, 0, starting=1)
 
 
 def repeats_until(
-    policy: ScalingPolicy, state: State, observation: Observation, decision: Decision, most_load: float
+    policy: ScalingPolicy, state: State, observation: Observation, decision: Decision, most_load: float, told: int
 ) -> float | None:
     """The time before which no further decision differs, math.inf for never; None where that is not known.
 
-    `state` is that after `decision`, `most_load` the largest second that the stable window holds.
+    `state` is that after `decision`, `most_load` the largest second that the stable window holds, `told` the newest
+    second that was told.
     """
     replicas = observation.replicas
     if decision.desired != replicas.wanted or not load_is_known(observation) or state.panic.since is not None:
@@ -58,11 +57,12 @@ def repeats_until(
     backlog = state.backlog
     if replicas != _ONE_READY or backlog.draining or backlog.most or not _path_is_settled(policy, target):
         return None
-    if backlog.last is not None and backlog.last >= math.floor(observation.at) - _LATEST_SECONDS:
-        return None  # what its seconds count is put right as the last of them are told, by what is remembered then
-    if load > 0.0:
-        return math.inf if state.activity is Activity.ACTIVE else None
-    return _idles_until(policy, state, most_load)
+    until = _works_until(state) if load > 0.0 else _idles_until(policy, state, most_load)
+    if until is None or backlog.last is None or told >= backlog.last:
+        return until
+    # What its seconds count is put right for the last time once it is over and all of them are told, by what is
+    # measured then. Until it is over that can be done at any time, for nothing new is measured while nothing happens.
+    return min(until, float(backlog.last))
 
 
 def repeated(state: State, observation: Observation, at: float) -> State:
@@ -108,6 +108,10 @@ def _path_is_settled(policy: ScalingPolicy, target: float) -> bool:
         return True
     spare = total_target(policy) - burst
     return spare < 0.0 or spare - target >= 0.0
+
+
+def _works_until(state: State) -> float | None:
+    return math.inf if state.activity is Activity.ACTIVE else None
 
 
 def _idles_until(policy: ScalingPolicy, state: State, most_load: float) -> float | None:

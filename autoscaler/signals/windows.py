@@ -51,6 +51,10 @@ class Window(Protocol):
         """Add `value` to what happened in `second`. Values of one second add up."""
         ...
 
+    def record_silence(self, first: int, last: int) -> None:
+        """As `record` of 0 for each second from `first` to `last`, both included."""
+        ...
+
     def average(self, now: int) -> float:
         """The average as seen in second `now`; 0 when nothing was written in the window."""
         ...
@@ -168,6 +172,17 @@ class LinearWindow(_Ring):
         self._buckets[second % self.seconds] += value
         self._total += value
 
+    def record_silence(self, first: int, last: int) -> None:
+        """See Window.record_silence."""
+        newest = self._last
+        if newest is None or first < newest or self.seconds == 1:
+            for second in range(first, last + 1):
+                self.record(second, 0.0)
+            return
+        self.record(first, 0.0)
+        if last > first:
+            self._advance(first, last)
+
     def average(self, now: int) -> float:
         """See Window.average."""
         last = self._last
@@ -198,13 +213,15 @@ class LinearWindow(_Ring):
     def _advance(self, last: int, second: int) -> None:
         """Everything between the last write and this one is zero now, and what was a window ago is gone."""
         size, buckets = self.seconds, self._buckets
+        self._last = second
+        if self._total == 0.0 and not any(buckets):
+            return
         for passed in range(last + 1, second + 1):
             index = passed % size
             self._total -= buckets[index]
             buckets[index] = 0.0
             if index == 0:
                 self._total = math.fsum(buckets)
-        self._last = second
 
 
 class ExponentialWindow(_Ring):
@@ -238,6 +255,11 @@ class ExponentialWindow(_Ring):
         after = self._buckets[index] = before + value
         self._nonzero += (after != 0.0) - (before != 0.0)
         self._weighted += value * self._alpha * math.pow(1.0 - self._alpha, last - second)
+
+    def record_silence(self, first: int, last: int) -> None:
+        """See Window.record_silence."""
+        for second in range(first, last + 1):
+            self.record(second, 0.0)
 
     def average(self, now: int) -> float:
         """See Window.average. Positive as long as one bucket in the window is, however old it is."""

@@ -213,3 +213,27 @@ def test_a_window_of_zeros_reads_exactly_zero_whatever_was_before(
 def test_a_window_needs_a_second() -> None:
     with pytest.raises(ValueError, match="at least one second"):
         make_window(0, Aggregation.LINEAR)
+
+
+@given(
+    st.integers(1, 8),
+    st.sampled_from(Aggregation),
+    st.lists(st.tuples(st.integers(-6, 30), st.integers(0, 25), st.sampled_from([0.0, 0.1, 1.0, 7.3])), max_size=12),
+)
+@settings(deadline=None)
+def test_a_silence_counts_as_each_of_its_seconds_does(
+    seconds: int, aggregation: Aggregation, written: list[tuple[int, int, float]]
+) -> None:
+    at_once, one_by_one = make_window(seconds, aggregation), make_window(seconds, aggregation)
+    first = START
+    for ahead, silent, value in written:
+        first += ahead
+        at_once.record_silence(first, first + silent)
+        for second in range(first, first + silent + 1):
+            one_by_one.record(second, 0.0)
+        for window in (at_once, one_by_one):
+            window.record(first + silent, value)
+        for now in range(first, first + silent + 10):
+            assert at_once.average(now) == one_by_one.average(now)
+            assert at_once.empty(now) is one_by_one.empty(now)
+        assert at_once.most() == one_by_one.most()
