@@ -98,7 +98,7 @@ def quantile(
     """The value that this share of a distribution does not exceed; 0 ≤ share < 1."""
     match shape:
         case Shape.CONSTANT:
-            return mean.copy()
+            return np.broadcast_to(mean, share.shape).copy()
         case Shape.EXPONENTIAL:
             return np.asarray(-mean * np.log1p(-share))
         case Shape.LOGNORMAL:

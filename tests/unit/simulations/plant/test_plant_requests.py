@@ -6,7 +6,7 @@ import pytest
 
 from activator.messages import HoldBounds
 from simulations.plant.interface import Outcome
-from simulations.scenario import Clients, ContinuousBatching, MeasuredSeconds, Objective
+from simulations.scenario import Clients, ContinuousBatching, DrawnSeconds, MeasuredSeconds, Objective, Shape
 from tests.unit.simulations.plant.plant_worlds import Arrivals, Script, mean_latency, run
 
 
@@ -148,3 +148,9 @@ def test_a_queue_proxy_with_a_bound_refuses() -> None:
     policy = Script(in_path=False)
     results, _ = run(Arrivals([1.5] * 10, [20.0] * 10), policy, limit=1, initial=1, queue_requests=4)
     assert ended(dict(results.outcomes)) == {Outcome.COMPLETED: 5, Outcome.REFUSED_FULL: 5}
+
+
+def test_a_constant_time_is_that_of_every_request_of_a_chunk() -> None:
+    constant = DrawnSeconds(0.25, Shape.CONSTANT)
+    results, _ = run(Arrivals([1.0, 2.0, 3.0]), Script((0.0, 1)), model=constant, initial=1)
+    assert results.latency_sum == pytest.approx(0.75)
