@@ -13,11 +13,11 @@ import numpy as np
 from activator.messages import HoldBounds
 from autoscaler.policy.scaling_policy import ScalingPolicy
 from pilotlight.errors import CommandError
+from pilotlight.simulate_assumptions import Start, assumed, settings_of
 from pilotlight.simulate_services import Declared, services_of, with_given
 from pilotlight.trace_arguments import opened_trace, remarks
 from queue_proxy.settings import DEPTH_PER_SLOT
 from simulations.census import Census, census
-from simulations.figures import seconds_shown
 from simulations.model_notation import ChosenModel, ModelError, default_model, parse_model, short_time
 from simulations.plant.initial import bin_width
 from simulations.profiles.built_in import profile_named
@@ -62,15 +62,6 @@ class World:
     config: Mapping[str, object]
 
 
-@dataclass(frozen=True, slots=True)
-class _Start:
-    """How starts are, what that is called, and the GPU that it was measured on."""
-
-    draws: StartDraws
-    said: str
-    gpu: str | None
-
-
 def world(given: argparse.Namespace, text: str, known: Mapping[str, Declared], recording: Recording | None) -> World:
     """Of one trace. Raises CommandError."""
     opened, trace = opened_trace(given, text)
@@ -90,14 +81,14 @@ def world(given: argparse.Namespace, text: str, known: Mapping[str, Declared], r
     warm_up = _warm_up(given, trace)
     scenario = _scenario(given, trace, model, start, objective, each, settled)
     setup = Setup(trace, scenario, price, warm_up)
-    assumptions = _assumptions(given, setup, counted, model, start, objective_said, gpu_type)
+    assumptions = assumed(given, setup, counted, model, start, objective_said, gpu_type)
     return World(
         setup=setup,
         policies=settled,
         recorded=policies if recording is not None else None,
         assumptions=assumptions,
         remarks=tuple(remarks(opened)),
-        config=_config(setup, counted, model, start, gpu_type),
+        config=settings_of(setup, counted, model, start, gpu_type),
     )
 
 
@@ -107,19 +98,19 @@ def _model(given: argparse.Namespace, counted: Census) -> ChosenModel:
     return ChosenModel(parse_model(given.model, counted), given.model, "")
 
 
-def _start(given: argparse.Namespace, recording: Recording | None) -> _Start:
+def _start(given: argparse.Namespace, recording: Recording | None) -> Start:
     if given.startup is not None:
-        return _Start(StartDraws.of(f"{given.startup:g} s", given.startup), f"{given.startup:g} s, always", None)
+        return Start(StartDraws.of(f"{given.startup:g} s", given.startup), f"{given.startup:g} s, always", None)
     measured = [value for wakes in recording.wakes.values() for value in wakes] if recording else []
     if measured and given.profile is None and given.samples is None:
         draws = StartDraws("measured in the recording", engine=np.array(measured))
         said = f"{len(measured)} values measured in the recording, median {np.median(measured):.3g} s"
-        return _Start(draws, said, None)
+        return Start(draws, said, None)
     profile = profile_named(given.profile or DEFAULT_PROFILE)
     if given.samples is not None:
         profile = read_profile(given.samples, None)
     median = profile.total().quantile(0.5)
-    return _Start(profile.draws(given.failed_starts), f"profile {profile.name}, median {median:.3g} s", profile.gpu)
+    return Start(profile.draws(given.failed_starts), f"profile {profile.name}, median {median:.3g} s", profile.gpu)
 
 
 def _objective(given: argparse.Namespace, model: ChosenModel, counted: Census) -> tuple[Objective, str]:
@@ -158,7 +149,7 @@ def _scenario(
     given: argparse.Namespace,
     trace: Trace,
     model: ChosenModel,
-    start: _Start,
+    start: Start,
     objective: Objective,
     each: list[Declared],
     policies: Mapping[str, ScalingPolicy],
@@ -200,7 +191,7 @@ _DRAWS = (
 )  # fmt: skip
 
 
-def _price(given: argparse.Namespace, start: _Start) -> tuple[str, float]:
+def _price(given: argparse.Namespace, start: Start) -> tuple[str, float]:
     named = [text for text in given.price if "=" in text]
     plain = [text for text in given.price if "=" not in text]
     try:
@@ -224,94 +215,3 @@ def _warm_up(given: argparse.Namespace, trace: Trace) -> float:
     width = bin_width(trace.span)
     whole = math.ceil(wanted / width) * width
     return whole if whole < trace.span else 0.0
-
-
-def _assumptions(
-    given: argparse.Namespace,
-    setup: Setup,
-    counted: Census,
-    model: ChosenModel,
-    start: _Start,
-    objective: str,
-    gpu_type: str,
-) -> tuple[tuple[str, str], ...]:
-    trace, services = setup.trace, setup.scenario.services
-    limits = sorted({spec.limit for spec in services})
-    per_replica = ", ".join(str(gpus) for gpus in sorted({spec.gpus for spec in services}))
-    several = "service" if len(services) == 1 else "services"
-    patience = f"give up after {seconds_shown(given.client_timeout)}" if given.client_timeout else "never give up"
-    gpus = f"{given.gpus} in all" if given.gpus else "any number"
-    failing = f", {given.failed_starts:g} of them fail" if given.failed_starts else ""
-    return (
-        (
-            "trace",
-            f"{trace.name}, {counted.requests:,} requests of {len(services)} {several} in {_span(trace.span)}, "
-            f"sha256 {trace.digest[:16]}…",
-        ),
-        ("a request takes", model.text + (f" ({model.why}; --model)" if model.why else "")),
-        ("limit of a replica", ", ".join("none" if limit == 0 else str(limit) for limit in limits)),
-        ("a start takes", start.said + failing),
-        ("objective", objective),
-        ("clients", f"{patience}, {given.retries} retries"),
-        ("metrics", f"{given.metric_delay:g} s old, {given.metric_loss:g} lost"),
-        ("GPUs", f"{gpus}, {per_replica} a replica, {gpu_type} at {setup.price:g} USD an hour"),
-        (
-            "begins with",
-            f"one replica a service, as a Deployment does; the first {_span(setup.warm_up)} are not counted",
-        ),
-    )
-
-
-def _config(setup: Setup, counted: Census, model: ChosenModel, start: _Start, gpu_type: str) -> dict[str, object]:
-    trace, scenario = setup.trace, setup.scenario
-    return {
-        "trace": {
-            "name": trace.name,
-            "digest": trace.digest,
-            "span_seconds": trace.span,
-            "requests": counted.requests,
-        },
-        "model": model.text,
-        "start": {"name": start.draws.name, "mean_seconds": _mean_start(scenario.services[0])},
-        "services": {
-            spec.name: {
-                "limit": spec.limit,
-                "gpus": spec.gpus,
-                "initial": spec.initial,
-                "slo_latency": _finite(spec.objective.latency),
-                "slo_ttft": _finite(spec.objective.ttft),
-                "failed_starts": spec.start.failure,
-                "hold_requests": spec.hold.requests,
-                "hold_no_endpoint_seconds": spec.hold.no_endpoint_seconds,
-                "hold_full_seconds": spec.hold.full_seconds,
-            }
-            for spec in scenario.services
-        },
-        "clients": {
-            "timeout": scenario.services[0].clients.timeout,
-            "retries": scenario.services[0].clients.retries,
-            "backoff": scenario.services[0].clients.backoff,
-        },
-        "gpus": scenario.cluster.gpus_per_node * scenario.cluster.nodes or None,
-        "gpu_type": gpu_type,
-        "usd_per_gpu_hour": setup.price,
-        "metric_delay": scenario.metrics.delay,
-        "metric_loss": scenario.metrics.loss,
-        "warm_up_seconds": setup.warm_up,
-    }
-
-
-def _mean_start(spec: ServiceSpec) -> float:
-    start = spec.start
-    phases = (start.schedule, start.image_cached, start.runtime, start.weights_cached, start.engine)
-    return math.fsum(float(phase.mean()) for phase in phases)
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
-def _span(seconds: float) -> str:
-    if seconds >= 2 * 86_400:
-        return f"{seconds / 86_400:.3g} days"
-    return f"{seconds / 3600:.3g} hours" if seconds >= 7200 else f"{seconds:.4g} s"

@@ -168,6 +168,8 @@ def _sentence(ours: Entry, theirs: Entry, usd: Difference, attainment: Differenc
     if same_cost and (same_good or close):
         return f"{ours.label} is not distinguishable from {theirs.label} in cost or attainment"
     cost = _cost(usd, theirs, same=same_cost)
+    if math.isnan(attainment.mean):
+        return f"{ours.label} {cost}; their attainments cannot be compared, for too few requests ended in the trace"
     sure = "" if usd.distinguishable is not None else " (one run: how sure that is cannot be said)"
     good, other_good = share_shown(ours.mean("attainment")), share_shown(theirs.mean("attainment"))
     if close:

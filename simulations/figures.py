@@ -188,7 +188,9 @@ def shown(value: float, unit: Unit) -> str:
 
 
 def share_shown(value: float) -> str:
-    """In per cent, with as many nines as there are; 100 % is all of them."""
+    """In per cent, with as many nines as there are; 100 % is all of them. NaN is –, for nothing to count."""
+    if math.isnan(value):
+        return "–"
     if value >= 1.0 or value <= 0.0:
         return f"{100 * value:.0f} %"
     digits = 1 if value < 0.99 else min(5, max(2, math.ceil(-math.log10(1.0 - value) - 1e-9) - 2))

@@ -125,6 +125,16 @@ def test_csv_has_a_row_for_each_figure() -> None:
     assert [row[2] for row in rows if row[1] == "load" and row[5] == "usd"] == ["0.5", "2.0"]
 
 
+def test_a_trace_that_ends_before_any_answer_is_compared_by_cost_alone() -> None:
+    planned = experiment(
+        seeds=(1, 2), policies=("pilotlight", "fixed:replicas=0"), text="poisson:rate=1,span=4s,seed=3"
+    )
+    done = study(planned, planned.run(1))
+    (against,) = done.comparisons[0].against
+    assert "cannot be compared" in against.sentence
+    assert not re.search(r"\bnan\b", page(done).lower())
+
+
 @pytest.mark.parametrize(
     ("share", "said"),
     [(1.0, "100 %"), (0.99999, "99.999 %"), (0.9996, "99.96 %"), (0.9949, "99.49 %"), (0.5, "50.0 %"), (0.0, "0 %")],
@@ -135,6 +145,7 @@ def test_a_share_is_never_rounded_up_to_all(share: float, said: str) -> None:
 
 def test_what_cannot_be_counted_is_a_dash() -> None:
     assert shown(float("nan"), Unit.USD) == "–"
+    assert share_shown(float("nan")) == "–"
     assert shown(0.0123, Unit.SECONDS) == "12.3 ms"
 
 
