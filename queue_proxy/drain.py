@@ -122,8 +122,24 @@ class Drain:
 
     async def _resume(self) -> None:
         """The model alone ends, and kubelet starts it again."""
-        await self._while(self._model_is_there, _ENDING_SECONDS)
-        if self._model_is_there() and not self._ordered.is_set():
+        # Its successor may be there before the next look: so one is told, and does not only look.
+        readiness = self._dispatcher.readiness
+        ended = asyncio.Event()
+
+        def changed(ready: bool) -> None:
+            if not ready:
+                ended.set()
+
+        def is_there() -> bool:
+            readiness.doubt()
+            return readiness.ready and not ended.is_set()
+
+        readiness.subscribe(changed)
+        try:
+            await self._while(is_there, _ENDING_SECONDS)
+        finally:
+            readiness.unsubscribe(changed)
+        if is_there() and not self._ordered.is_set():
             self._disbelieves_until = self._clock() + _DISBELIEF_SECONDS
             log.warning("/drained was asked and the model has not ended: for an hour it is believed with SIGTERM only")
         self._letting_go = None
@@ -141,11 +157,6 @@ class Drain:
 
     def _model_works(self) -> bool:
         return self._dispatcher.measurement.running > 0 and self._dispatcher.readiness.ready
-
-    def _model_is_there(self) -> bool:
-        readiness = self._dispatcher.readiness
-        readiness.doubt()
-        return readiness.ready
 
     def _connections(self) -> int:
         return self._server.connections_total

@@ -63,3 +63,18 @@ async def test_sigterm_is_believed_whatever_was_asked_before(monkeypatch: pytest
         assert (await hooked).status == 200
         assert (await request(admin, "/ready")).status == 503
         await ended
+
+
+async def test_a_model_whose_successor_is_there_before_the_next_look_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drain, "ORDER_SECONDS", 0.02)
+    monkeypatch.setattr(drain, "_ENDING_SECONDS", 1_000.0)
+    async with proxy_in_process() as (proxy, admin):
+        assert (await request(admin, "/ready?wait=10")).status == 200
+        assert (await request(admin, "/drained")).status == 200
+        for changed in tuple(proxy._readiness._subscribers):
+            changed(False)
+            changed(True)
+        async with asyncio.timeout(10):
+            while (await request(admin, "/ready")).status != 200:
+                await asyncio.sleep(0.01)
+        assert proxy._drain._disbelieves_until == 0.0
