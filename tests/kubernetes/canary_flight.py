@@ -1,4 +1,4 @@
-"""The canary's way through the tests: let go when all is installed, heard when its cycles are over."""
+"""The canary's flight: let go, and heard when its cycles are over."""
 
 from __future__ import annotations
 
@@ -15,18 +15,13 @@ from tests.kubernetes.managed_service import inference_service
 CYCLES = 20
 
 
-def start(cluster: Cluster) -> None:
-    """Let it go, as a process of node 1."""
+def fly(cluster: Cluster, seconds: float) -> dict[str, Any]:
+    """Let it go, as a process of node 1; what it has seen when it is through. Raises ClusterError after `seconds`."""
     cluster.apply(inference_service(canary.NAME, predictor={"containerConcurrency": 0, "maxReplicas": 1}), _ingress())
-    report = cluster.run / "canary.json"
+    report, log = cluster.run / "canary.json", cluster.run / "canary.log"
     command = [sys.executable, "-m", "tests.kubernetes.canary", str(cluster.kubeconfig), str(report)]
-    cluster.start_in_node(1, [*command, str(CYCLES), gateway(cluster)], cluster.run / "canary.log")
-
-
-def report_of(cluster: Cluster, seconds: float) -> dict[str, Any]:
-    """What it has seen, once it is through. Raises ClusterError when that takes longer."""
-    report = cluster.run / "canary.json"
-    wait_until(report.exists, f"{CYCLES} cycles", seconds, cluster.run / "canary.log")
+    cluster.start_in_node(1, [*command, str(CYCLES), gateway(cluster)], log)
+    wait_until(report.exists, f"{CYCLES} cycles", seconds, log)
     cluster.kubectl("delete", f"inferenceservice/{canary.NAME}", f"ingress/{canary.NAME}", "--wait=false")
     decoded: dict[str, Any] = json.loads(report.read_text())
     return decoded

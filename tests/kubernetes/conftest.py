@@ -9,14 +9,13 @@ from tests.cluster import tools
 from tests.cluster.cluster import Cluster
 from tests.cluster.inference_server_image import inference_server_image
 from tests.cluster.product_image import product_image
-from tests.kubernetes import canary_flight
 from tests.kubernetes.installation import Installation
 
 _HERE = Path(__file__).parent
 _SECONDS = 300.0
-# Of those that act on an installation: the canary flies beside them until it is asked; then nodes and the control plane
-# fail, which is felt by everybody; and what was allowed and forbidden is known at the end.
-_AT_THE_END = (("test_canary_requests",), ("test_faults_", "test_takeover_"), ("test_rights",))
+# Of those that act on an installation: nodes and the control plane fail after all else, which is felt by everybody; and
+# what was allowed and forbidden is known at the end.
+_AT_THE_END = (("test_faults_", "test_takeover_"), ("test_rights",))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -62,12 +61,6 @@ def inside(cluster: Cluster) -> Generator[Cluster]:
 
 
 @pytest.fixture(scope="session")
-def installed(cluster: Cluster, request: pytest.FixtureRequest) -> Installation:
-    """Pilotlight and KServe's side of it, installed as the README says; who deletes something leaves it rolled out.
-
-    Where the canary is asked about at the end, it is let go now, and sees all that the tests do meanwhile.
-    """
-    made = Installation(cluster, "overlays/kserve-standard")
-    if any(item.path.name.startswith(_AT_THE_END[0]) for item in request.session.items):
-        canary_flight.start(cluster)
-    return made
+def installed(cluster: Cluster) -> Installation:
+    """Pilotlight and KServe's side of it, installed as the README says; who deletes something leaves it rolled out."""
+    return Installation(cluster, "overlays/kserve-standard")

@@ -1,4 +1,4 @@
-"""Nobody who looks sees a service sleep or wake: a request every 5 ms through 20 cycles, beside all other tests."""
+"""Nobody who looks sees a service sleep or wake: a request every 5 ms through 20 cycles."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.cluster.cluster import Cluster
-from tests.kubernetes.canary_flight import CYCLES, report_of
+from tests.kubernetes.canary_flight import CYCLES, fly
 from tests.kubernetes.installation import Installation
 
 _SECONDS = 600.0
@@ -16,7 +16,7 @@ _SECONDS = 600.0
 @pytest.fixture(scope="module")
 def report(cluster: Cluster, installed: Installation) -> dict[str, Any]:
     """What 20 cycles came to."""
-    found = report_of(cluster, _SECONDS)
+    found = fly(cluster, _SECONDS)
     cycles = sorted(found["cycles"])
     print(
         f"\n{len(cycles)} cycles of {cycles[0]:.1f} to {cycles[-1]:.1f} s (median {cycles[len(cycles) // 2]:.1f}):"
