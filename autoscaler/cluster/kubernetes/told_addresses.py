@@ -50,7 +50,7 @@ class ToldAddresses:
         if facts.ip:
             if _parsed(facts.ip) == said:
                 return False
-            raise NotAuthenticatedError(403, f"it is known to be at {facts.ip}")
+            raise NotAuthenticatedError(403, "it is known to be at another address")
         owner = await self._reviewer.owner(authorization)
         in_namespace = owner.user.startswith(f"system:serviceaccount:{namespace}:")
         if not in_namespace or (owner.pod, owner.pod_uid) != (pod, facts.uid):
