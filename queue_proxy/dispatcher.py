@@ -31,6 +31,7 @@ from queue_proxy.messages import EngineStats, Stats
 from queue_proxy.probe_requests import Purpose, purpose
 from queue_proxy.readiness import Readiness
 from queue_proxy.refusals import Refusal, Refusals
+from queue_proxy.scrapes import Scrapes
 from queue_proxy.shared_slots import ActivatorConnection, SharedSlots
 from queue_proxy.slot_messages import SLOT_HEADER
 
@@ -84,24 +85,6 @@ class Admission(Ticket):
             self.dispatcher.end(self, outcome)
 
 
-SCRAPES_AT_ONCE = 8
-"""Scrapes that may be at the model at a time. Anybody can look like a scrape from outside, so what passes without a
-slot must stay little; a Prometheus pair, a kubelet and a gateway's health check together ask for half as much."""
-
-
-class _Scrapes:
-    """The Lease of scrapes: they have no slot in the limiter, but there are only a few of them at once."""
-
-    __slots__ = ("running",)
-
-    def __init__(self) -> None:
-        self.running = 0
-
-    def release(self, outcome: Outcome) -> None:
-        """One of them is done."""
-        self.running -= 1
-
-
 class QueueDispatcher:
     """Implements `queue_proxy.http.Dispatcher` for one model."""
 
@@ -125,7 +108,7 @@ class QueueDispatcher:
         self.refusals = Refusals(self.limiter, limit, measurement, lambda: readiness.why_not)
         self.durations = Durations(*(Histogram(DURATION_BOUNDS) for _ in range(3)))
         self.draining = False
-        self._scrapes = _Scrapes()
+        self._scrapes = Scrapes()
         self._for_restart: dict[Admission, None] = {}
         self._limit = limit
         self._clock = clock
@@ -248,19 +231,12 @@ class QueueDispatcher:
         """Answer a probe; let a scrape pass without a slot."""
         ready = self.readiness.ready and not self.draining
         if what is Purpose.SCRAPE and self.readiness.ready:
-            self._scrape(exchange)
+            self._scrapes.forward(exchange, self.upstream)
         elif ready:
             exchange.answer(Answer(200, ((b"content-type", b"text/plain"),), b"ready\n"))
         else:
             why = "this replica drains" if self.draining else f"the model is not ready: {self.readiness.why_not}"
             exchange.answer(error_answer(503, why))
-
-    def _scrape(self, exchange: Exchange) -> None:
-        if self._scrapes.running >= SCRAPES_AT_ONCE:
-            exchange.answer(error_answer(503, f"{SCRAPES_AT_ONCE} scrapes are at the model already", retry_after=1))
-            return
-        self._scrapes.running += 1
-        exchange.forward(self.upstream, self._scrapes)
 
     def _forward(self, admission: Admission, now: float) -> None:
         self.measurement.start(now)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from typing import TYPE_CHECKING
 
 from queue_proxy.http.answers import answer_bytes, error_answer
@@ -15,7 +14,7 @@ from queue_proxy.http.body import BodyError
 from queue_proxy.http.client_flow import ClientFlow
 from queue_proxy.http.deadlines import NEVER
 from queue_proxy.http.exchange import Http1Exchange
-from queue_proxy.http.head import parse_request
+from queue_proxy.http.head import check_beginning, parse_request
 from queue_proxy.http.lease_holder import DONE
 from queue_proxy.http.lines import HeadError
 from queue_proxy.http.transports import end_if_quiet, peer_has_closed, reset
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\n"
-_BARE_LINE_FEED = re.compile(rb"(?<!\r)\n").search
-_START_OF_REQUEST = re.compile(rb"\r$|(?:\r\n)?(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]|\Z|\r$)").match
 _REQUESTS_PER_TURN = 32
 
 
@@ -231,7 +228,10 @@ class ClientConnection(ClientFlow):
                 head = parse_request(data[:end], limits.header_lines)
             except HeadError as error:
                 if self._fresh and server.http2 is not None and data.startswith(_HTTP2_PREFACE):
-                    self._become_http2(server.http2(server), data)
+                    # It speaks HTTP/2 from the first byte on.
+                    protocol = server.http2(server)
+                    self._give_transport_to(protocol)
+                    protocol.data_received(data)
                 else:
                     self._refuse(error.status, error.why)
                 break
@@ -269,36 +269,27 @@ class ClientConnection(ClientFlow):
     def hand_over(self, protocol: asyncio.Protocol, first: bytes) -> None:
         """Send `first` and give the transport to another protocol; this one ends. What the client sent beyond its
         request is thrown away: it had to wait for the answer."""
-        transport = self.transport
         self.exchange = None
         self._ahead = b""
-        self._lingers_until = NEVER
-        self.server.closed(self)
-        if not transport.is_closing():
-            transport.write(first)
-        transport.set_protocol(protocol)
-        protocol.connection_made(transport)
+        self.write(first)
+        self._give_transport_to(protocol)
 
-    def _become_http2(self, protocol: asyncio.Protocol, data: bytes) -> None:
-        """The client speaks HTTP/2 from the first byte on: the transport gets another protocol, and this one ends."""
-        transport = self.transport
+    def _give_transport_to(self, protocol: asyncio.Protocol) -> None:
+        """The transport gets another protocol, and this one ends."""
         self._lingers_until = NEVER
         self.server.closed(self)
-        transport.set_protocol(protocol)
-        protocol.connection_made(transport)
-        protocol.data_received(data)
+        self.transport.set_protocol(protocol)
+        protocol.connection_made(self.transport)
 
     def _receive_part_of_head(self, data: bytes) -> None:
         """Keep a head that is not whole yet, unless it can be seen already that it will not be accepted."""
         if len(data) > self.limits.head_bytes:
             self._refuse(431, f"the head is longer than {self.limits.head_bytes} bytes")
             return
-        start = max(0, len(self._ahead) - 1)
-        if _BARE_LINE_FEED(data, start) is not None:
-            self._refuse(400, "a line ends with LF instead of CR LF")
-            return
-        if _START_OF_REQUEST(data) is None:
-            self._refuse(400, "the request line is not METHOD TARGET HTTP/1.1")
+        try:
+            check_beginning(data, len(self._ahead))
+        except HeadError as error:
+            self._refuse(error.status, error.why)
             return
         self._ahead = data
         if self._head_since is None:

@@ -33,6 +33,8 @@ REQUEST_FIELDS: FieldTable[RequestHead] = FieldTable(
 )
 _REQUEST_LINE = re.compile(rb"(" + TOKEN + rb") ([!\"$-~]+) (HTTP/1\.[01])").fullmatch
 _ABSOLUTE = re.compile(rb"[Hh][Tt][Tt][Pp]://([^/?]+)(.*)", re.DOTALL).fullmatch
+_BARE_LINE_FEED = re.compile(rb"(?<!\r)\n").search
+_START_OF_REQUEST = re.compile(rb"\r$|(?:\r\n)?(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]|\Z|\r$)").match
 _request_lines: dict[bytes, tuple[bytes, bytes, bytes]] = {}
 
 
@@ -163,6 +165,17 @@ def parse_request(raw: bytes, header_lines: int, table: FieldTable[RequestHead] 
     if rememberable and first is not None:
         table.remember(raw, head)
     return head
+
+
+def check_beginning(data: bytes, seen: int) -> None:
+    """See whether a head that is not whole yet may still become one; `seen` bytes of it were looked at before.
+
+    Raises HeadError.
+    """
+    if _BARE_LINE_FEED(data, max(0, seen - 1)) is not None:
+        raise HeadError(400, "a line ends with LF instead of CR LF")
+    if _START_OF_REQUEST(data) is None:
+        raise HeadError(400, "the request line is not METHOD TARGET HTTP/1.1")
 
 
 def _read_request_line(line: bytes) -> tuple[bytes, bytes, bytes]:

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from queue_proxy.dispatcher import SCRAPES_AT_ONCE
+from queue_proxy.scrapes import SCRAPES_AT_ONCE
 from tests.integration.queue_proxy.queue_proxy_harness import (
     Call,
     Reply,
