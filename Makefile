@@ -19,7 +19,7 @@ LONG := $(wildcard $(patsubst %,tests/kubernetes/test_%*.py,faults_ takeover_ do
 help:
 	@echo "make demo   three example services from zero through a burst and back, with a report"
 	@echo "make test   lint, types, import contracts and all tests"
-	@echo "make test-long  what a real cluster does when its parts fail, twenty wakes and sleeps: a quarter of an hour more"
+	@echo "make test-long  what a real cluster does when its parts fail, twenty wakes and sleeps: half an hour more"
 	@echo "make test-kserve  what a real cluster does under KServe's own controller, where PILOTLIGHT_KSERVE says where that is"
 	@echo "make lint   the first three of these alone"
 	@echo "make cluster  a real Kubernetes cluster of two nodes on this machine, with the image, until Ctrl-C"
@@ -47,7 +47,7 @@ else
 	$(BIN)/python -m pytest $(TESTS)
 endif
 
-# A quarter of an hour; needs what `make cluster` needs.
+# Half an hour; needs what `make cluster` needs.
 test-long: $(VENV)/.dev
 	$(BIN)/python -m pytest $(LONG)
 
