@@ -81,12 +81,15 @@ class CompiledCore:
 
     def __init__(self) -> None:
         self._entries = _compiled_entries()
+        self._advance, self._tell = self._entries["advance"], self._entries["tell"]
         self._seen: State | None = None
         self._table = np.zeros(len(State._fields), np.int64)
         self._address = self._table.ctypes.data
+        self._out: Numbers = []
+        self._out_address = 0
 
     def advance(self, p: State, until: float) -> int:
-        return int(self._entries["advance"](self._at(p), until))
+        return int(self._advance(self._at(p), until))
 
     def order(self, p: State, s: int, wanted: int) -> None:
         self._entries["order_at"](self._at(p), s, wanted)
@@ -98,7 +101,9 @@ class CompiledCore:
         self._entries["look_at_all"](self._at(p))
 
     def tell(self, p: State, s: int, after: int, heard: int, out: Numbers) -> int:
-        return int(self._entries["tell"](self._at(p), s, after, heard, address_of(out)))
+        if out is not self._out:
+            self._out, self._out_address = out, address_of(out)
+        return int(self._tell(self._at(p), s, after, heard, self._out_address))
 
     def _at(self, p: State) -> int:
         """Where compiled code finds the collections. They are kept alive by the State that is remembered."""

@@ -125,18 +125,22 @@ class Observer:
         return self._counts
 
     def _samples(self, out: Sequence[float], count: int, heard: int) -> list[Sample]:
-        samples = []
-        announced = self._announced
-        for k in range(HEAD, HEAD + 4 * count, 4):
-            second, load, arrived, waiting = out[k : k + 4]
-            if announced and second in announced:
-                held, arrivals = announced.pop(int(second))
-                counted_already = min(load, held)
-                load, waiting = load - counted_already, max(0.0, waiting - counted_already)
-                arrived -= arrivals
-            samples.append(Sample(int(second), load, arrived, waiting))
         self.told = max(self.told, heard)
+        seconds, loads, arrived, waiting = (out[HEAD + column : HEAD + 4 * count : 4] for column in range(4))
+        samples = list(map(Sample, map(int, seconds), loads, arrived, waiting))
+        if self._announced:
+            return [self._less_announced(sample) for sample in samples]
         return samples
+
+    def _less_announced(self, sample: Sample) -> Sample:
+        """Without what was announced of that second."""
+        announced = self._announced.pop(sample.second, None)
+        if announced is None:
+            return sample
+        held, arrivals = announced
+        already = min(sample.concurrency, held)
+        waiting = max(0.0, sample.waiting - already)
+        return Sample(sample.second, sample.concurrency - already, sample.rps - arrivals, waiting)
 
     def _announce(self, out: Sequence[float]) -> list[Sample]:
         """Who waits counts as if it had been held all second; what is then measured is reduced by it."""
