@@ -12,6 +12,7 @@ from simulations.model_notation import KINDS
 from simulations.policies.registry import POLICIES
 from simulations.profiles.built_in import PROFILES
 from simulations.profiles.prices import PRICES
+from simulations.scenario import MOST_RECLAIMS
 from simulations.sweep import AXES
 from simulations.traces.notation import seconds
 from simulations.traces.trace import TraceError
@@ -111,6 +112,14 @@ def _cluster(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--failed-starts", type=arguments.between(0, 0.99, "a share"), default=0.0, metavar="P",
         help="share of starts that fail (%(default)s)",
+    )  # fmt: skip
+    group.add_argument(
+        "--reclaims", type=arguments.between(0, MOST_RECLAIMS, "a number"), default=0.0, metavar="N",
+        help="times an hour that a replica's node is taken back, as spot nodes are (never)",
+    )  # fmt: skip
+    group.add_argument(
+        "--reclaim-notice", type=_time, default=30.0, metavar="TIME",
+        help="between being told and being gone; what is not finished then fails (%(default)g s)",
     )  # fmt: skip
 
 

@@ -40,6 +40,7 @@ def assumed(
     patience = f"give up after {seconds_shown(given.client_timeout)}" if given.client_timeout else "never give up"
     gpus = f"{given.gpus} in all" if given.gpus else "any number"
     failing = f", {given.failed_starts:g} of them fail" if given.failed_starts else ""
+    taken = f"{given.reclaims:g} times an hour, {given.reclaim_notice:g} s after it was told" if given.reclaims else ""
     return (
         (
             "trace",
@@ -53,6 +54,7 @@ def assumed(
         ("clients", f"{patience}, {given.retries} retries"),
         ("metrics", f"{given.metric_delay:g} s old, {given.metric_loss:g} lost"),
         ("GPUs", f"{gpus}, {per_replica} a replica, {gpu_type} at {setup.price:g} USD an hour"),
+        *((("a node is taken", taken),) if taken else ()),
         (
             "begins with",
             f"one replica a service, as a Deployment does; the first {_span(setup.warm_up)} are not counted",
@@ -80,6 +82,8 @@ def settings_of(setup: Setup, counted: Census, model: ChosenModel, start: Start,
                 "slo_latency": _finite(spec.objective.latency),
                 "slo_ttft": _finite(spec.objective.ttft),
                 "failed_starts": spec.start.failure,
+                "reclaims": spec.reclaims,
+                "reclaim_notice_seconds": spec.reclaim_notice,
                 "hold_requests": spec.hold.requests,
                 "hold_no_endpoint_seconds": spec.hold.no_endpoint_seconds,
                 "hold_full_seconds": spec.hold.full_seconds,

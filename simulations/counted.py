@@ -70,6 +70,7 @@ class Counted:
     phase_seconds: Mapping[StartPhase, float]
     starts: int
     failed_starts: int
+    reclaimed: int
     raised: int
     lowered: int
     reversals: int
@@ -124,6 +125,7 @@ def _of_service(one: ServiceResults, spec: ServiceSpec, warm_up: float, hours: f
         phase_seconds=one.phase_seconds,
         starts=one.starts,
         failed_starts=one.failed_starts,
+        reclaimed=one.reclaimed,
         raised=one.raised,
         lowered=one.lowered,
         reversals=one.reversals,
@@ -166,6 +168,7 @@ def _together(each: Sequence[Counted], worst_window: float) -> Counted:
         phase_seconds={phase: math.fsum(one.phase_seconds[phase] for one in each) for phase in StartPhase},
         starts=total("starts"),
         failed_starts=total("failed_starts"),
+        reclaimed=total("reclaimed"),
         raised=total("raised"),
         lowered=total("lowered"),
         reversals=total("reversals"),

@@ -117,6 +117,7 @@ FIGURES: tuple[Figure, ...] = (
     Figure("waited_share", "share of them", Unit.SHARE, _L, _STARTS, lambda c: ratio(c.cold, c.requests)),
     Figure("starts", "cold starts", Unit.COUNT, _L, _STARTS, lambda c: float(c.starts)),
     Figure("failed_starts", "starts that failed", Unit.COUNT, _L, _STARTS, lambda c: float(c.failed_starts)),
+    Figure("reclaimed", "replicas whose node was taken back", Unit.COUNT, _N, _STARTS, lambda c: float(c.reclaimed)),
     *(
         Figure(
             f"start_{phase.value}", f"{phase.value}, mean of a start", Unit.SECONDS, _L, _STARTS, _phase(phase)

@@ -150,6 +150,9 @@ class ContinuousBatching:
     output_tokens: int = 128
 
 
+# An hour; more often than each minute nothing would become ready any more.
+MOST_RECLAIMS = 60.0
+
 ServiceModel = MeasuredSeconds | DrawnSeconds | ContinuousBatching
 
 
@@ -189,6 +192,9 @@ class ServiceSpec:
     drain_seconds  a replica that is drained is killed after so long, with what it still has; 0: never
     stop_seconds   from having nothing more to do, or being told to go while it starts, until its process has ended:
                    so long it holds its GPUs without a use
+    reclaims       times an hour that a ready replica's node is taken back, as spot nodes are; 0: never. How long the
+                   n-th start lives is exponential, and a function of seed, service and n alone
+    reclaim_notice seconds between being told and being gone, in which a replica finishes what it can
     initial        replicas that are ready when the trace begins
     """
 
@@ -203,6 +209,8 @@ class ServiceSpec:
     objective: Objective = Objective()
     drain_seconds: float = 0.0
     stop_seconds: float = 0.0
+    reclaims: float = 0.0
+    reclaim_notice: float = 30.0
     initial: int = 0
 
 
@@ -276,6 +284,10 @@ def uniform(names: Sequence[str], spec: ServiceSpec) -> tuple[ServiceSpec, ...]:
 def _check(service: ServiceSpec, cluster: ClusterSpec) -> None:
     if service.gpus < 0 or service.limit < 0 or service.initial < 0 or service.queue_requests < 0:
         raise ScenarioError(f"service {service.name}: gpus, limit, initial and queue_requests are not negative")
+    if not (0.0 <= service.reclaims <= MOST_RECLAIMS and 0.0 <= service.reclaim_notice < math.inf):
+        raise ScenarioError(
+            f"service {service.name}: reclaims are 0 to {MOST_RECLAIMS:g} an hour, with a notice of 0 s or more"
+        )
     if 0 < cluster.gpus_per_node < service.gpus:
         raise ScenarioError(
             f"service {service.name}: a replica needs {service.gpus} GPUs and a node has {cluster.gpus_per_node}"

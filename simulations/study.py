@@ -12,7 +12,9 @@ from simulations.statistics import interval
 
 # What a reader must not expect: said in every report, because a simulator is believed beyond what it knows.
 NOT_MODELLED = (
-    "reclaimed spot nodes and other failures of nodes; of failures there are only starts that fail",
+    "failures but for starts that fail and nodes that are taken back; for one of those another can be had at once",
+    "readings of single replicas that are lost: a scrape is told whole or not at all",
+    "clients that wait for as long as Retry-After says; they come again after pauses of their own",
     "prefix caching, preemption and chunked prefill of engines; KV memory counts as a bound on sequences alone",
     "time on the network and in proxies, some milliseconds of each request",
     "priorities and tenants in the hold: requests wait in the order in which they came",

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 from simulations.contender import Contender
 from simulations.policies.settings import PolicyError
-from simulations.scenario import PHASE_FIELDS, ClusterSpec, Scenario, StartDraws
+from simulations.scenario import MOST_RECLAIMS, PHASE_FIELDS, ClusterSpec, Scenario, StartDraws
 from simulations.traces import notation, transforms
 from simulations.traces.trace import Trace, TraceError
 
@@ -101,6 +101,11 @@ def _failed(setup: Setup, share: float) -> Setup:
     return replace(setup, scenario=replace(setup.scenario, services=services))
 
 
+def _reclaimed(setup: Setup, an_hour: float) -> Setup:
+    services = tuple(replace(service, reclaims=an_hour) for service in setup.scenario.services)
+    return replace(setup, scenario=replace(setup.scenario, services=services))
+
+
 def _delay(setup: Setup, seconds: float) -> Setup:
     scenario = setup.scenario
     return replace(setup, scenario=replace(scenario, metrics=replace(scenario.metrics, delay=seconds)))
@@ -131,6 +136,7 @@ AXES: Mapping[str, Axis] = {
         Axis("metric-loss", "share of scrapes that are lost", 0.0, 0.99, setup=_loss),
         Axis("gpus", "GPUs that there are", 1, 1_000_000, whole=True, setup=_gpus),
         Axis("failed-starts", "share of starts that fail", 0.0, 0.99, setup=_failed),
+        Axis("reclaims", "times an hour that a replica's node is taken back", 0.0, MOST_RECLAIMS, setup=_reclaimed),
         Axis("target", "what one replica should have", 0.01, 1e6, geometric=True, keys=("target",), own="target"),
         Axis(
             "keep-alive", "how long a replica stays that nobody uses", 0.0, 86_400.0, times=True,

@@ -39,6 +39,7 @@ def since(now: ServiceResults, then: ServiceResults) -> ServiceResults:
         phase_seconds=_each_less(now.phase_seconds, then.phase_seconds),
         starts=now.starts - then.starts,
         failed_starts=now.failed_starts - then.failed_starts,
+        reclaimed=now.reclaimed - then.reclaimed,
         raised=now.raised - then.raised,
         lowered=now.lowered - then.lowered,
         reversals=now.reversals - then.reversals,

@@ -49,7 +49,8 @@ P_RUNTIME: Final = 4
 P_WEIGHTS: Final = 5
 P_WEIGHTS_CACHED: Final = 6
 P_ENGINE: Final = 7
-PHASES: Final = 8
+LIFETIMES: Final = 8  # behind the phases of a service, what its replicas may live
+SAMPLED: Final = 9
 
 # How an attempt ends.
 COMPLETED: Final = 0

@@ -31,6 +31,7 @@ from simulations.scenario import PHASE_FIELDS, ClusterSpec, ContinuousBatching, 
 BIN_LIMIT = 1_440
 _FIRST_REQUESTS = 1_024
 _FIRST_REPLICAS = 64
+_LIFETIMES = 4_096
 _UNBOUNDED_GPUS = 1 << 40
 
 
@@ -114,6 +115,8 @@ def _service(spec: ServiceSpec) -> Service:
         drain_seconds=spec.drain_seconds,
         stop_seconds=spec.stop_seconds,
         failure=spec.start.failure,
+        is_reclaimed=int(spec.reclaims > 0.0),
+        reclaim_notice=spec.reclaim_notice,
         start_backoff=spec.start.backoff,
         longest_backoff=spec.start.longest_backoff,
         starts_in_order=int(spec.start.in_order),
@@ -144,7 +147,7 @@ def _caches(cluster: ClusterSpec, nodes: int, services: int, *, compiled: bool) 
 
 
 def _samples(services: Sequence[ServiceSpec]) -> tuple[np.ndarray, np.ndarray]:
-    """All samples of all phases in one line, and where each begins. Those that are one object are stored once."""
+    """All samples of all phases and lifetimes in one line, and where each begins."""
     parts: list[np.ndarray] = []
     starts: list[int] = []
     at = 0
@@ -154,7 +157,18 @@ def _samples(services: Sequence[ServiceSpec]) -> tuple[np.ndarray, np.ndarray]:
             starts.append(at)
             parts.append(samples)
             at += len(samples)
+        starts.append(at)
+        parts.append(_lifetimes(service.reclaims))
+        at += len(parts[-1])
     return np.concatenate(parts), np.array([*starts, at], dtype=np.int64)
+
+
+def _lifetimes(reclaims: float) -> np.ndarray:
+    """Quantiles of exponential times with this many ends an hour; one that never comes for none."""
+    if reclaims <= 0.0:
+        return np.array([INFINITE])
+    middles = (np.arange(_LIFETIMES) + 0.5) / _LIFETIMES
+    return np.asarray(-np.log1p(-middles) * (3600.0 / reclaims))
 
 
 def _stored(objects: list, *, compiled: bool) -> Sequence:  # type: ignore[type-arg]

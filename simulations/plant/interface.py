@@ -180,7 +180,7 @@ class ServiceResults:
     latency_sum, latency_squares  for means and their errors
     gpu_seconds   sums to what is paid for replicas
     phase_seconds seconds of starts, by phase, of those that became ready
-    starts, failed_starts  that became ready; that failed
+    starts, failed_starts  that became ready; that failed; reclaimed: ready replicas whose node was taken back
     raised, lowered  sum of the changes of the number wanted, up and down; reversals: changes of direction
     """
 
@@ -204,6 +204,7 @@ class ServiceResults:
     phase_seconds: Mapping[StartPhase, float]
     starts: int
     failed_starts: int
+    reclaimed: int
     raised: int
     lowered: int
     reversals: int

@@ -98,6 +98,7 @@ class SimulatedPlant:
             if why == MORE_ROWS:
                 self._load_rows()
             elif why == NO_ROOM:
+                self._make_room(1)
                 self._grow_requests()
             else:
                 world = self._world()

@@ -87,6 +87,8 @@ class Service:
     drain_seconds: float = 0.0
     stop_seconds: float = 0.0
     failure: float = 0.0
+    is_reclaimed: int = 0
+    reclaim_notice: float = 0.0
     start_backoff: float = 0.0
     longest_backoff: float = 0.0
     starts_in_order: int = 0
@@ -158,6 +160,7 @@ class Service:
     worst_window: float = INFINITE
     starts: int = 0
     failed_starts: int = 0
+    reclaimed: int = 0
     raised: int = 0
     lowered: int = 0
     reversals: int = 0

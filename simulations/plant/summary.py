@@ -87,6 +87,7 @@ def _service(
         },
         starts=service.starts,
         failed_starts=service.failed_starts,
+        reclaimed=service.reclaimed,
         raised=service.raised,
         lowered=service.lowered,
         reversals=service.reversals,

@@ -39,6 +39,7 @@ def advance(p: State, until: float) -> int:
         if (
             world.event_room - world.events < world.requests_used + world.replicas_used + 64
             or world.requests_used >= world.request_room
+            or world.free_replica == NONE
         ):
             return NO_ROOM
         if world.cursor >= world.rows and world.trace_over == 0:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from simulations.plant.codes import BUCKETS, EVENT_KINDS, LOWEST_OCTAVE, PER_OCTAVE, PHASES
+from simulations.plant.codes import BUCKETS, EVENT_KINDS, LIFETIMES, LOWEST_OCTAVE, PER_OCTAVE, SAMPLED
 from simulations.plant.records import State
 
 
@@ -82,13 +82,20 @@ def share(bits: int) -> float:
 
 def phase_seconds(p: State, s: int, start: int, phase: int) -> float:
     """What this phase takes in the start with this number."""
-    first = p.sample_from[s * PHASES + phase]
-    count = p.sample_from[s * PHASES + phase + 1] - first
+    first = p.sample_from[s * SAMPLED + phase]
+    count = p.sample_from[s * SAMPLED + phase + 1] - first
     if count == 1:
         return p.samples[first]
     if p.services[s].starts_in_order:
         return p.samples[first + start % count]
     return p.samples[first + counted(p.world[0].seed, s, start, phase) % count]
+
+
+def lifetime(p: State, s: int, start: int) -> float:
+    """Seconds from readiness until the node of the start with this number is taken back."""
+    first = p.sample_from[s * SAMPLED + LIFETIMES]
+    count = p.sample_from[s * SAMPLED + LIFETIMES + 1] - first
+    return p.samples[first + counted(p.world[0].seed, s, start, LIFETIMES) % count]
 
 
 def bucket(seconds: float) -> int:

@@ -2,7 +2,7 @@
 
 A replica takes its GPUs when it is placed and gives them back when it is gone. Transfers from far share what bandwidth
 there is; a node that has started a service keeps its image and weights. A start that fails keeps its node, waits, and
-tries again from its runtime on, as a crashed container does.
+tries again from its runtime on, as a crashed container does. A node that is taken back takes its replica with it.
 """
 
 from __future__ import annotations
@@ -162,6 +162,8 @@ def life_event(p: State, r: int, now: float) -> None:
         service.start_number += 1
         replica.attempt_at = now
         begin_booting(p, r, now)
+    elif replica.state == READY:
+        reclaim(p, r, now)
     elif replica.state == DRAINING:
         stop(p, r, now)
     elif replica.state == STOPPING:
@@ -205,6 +207,22 @@ def remove(p: State, r: int, now: float) -> None:
         end_process(p, r, now)
     else:
         be_gone(p, r, now)
+
+
+def reclaim(p: State, r: int, now: float) -> None:
+    """Its node is taken back: it has the time of the notice to finish what it has. Another is begun in its place at
+    once, as a ReplicaSet does; nobody has to order it."""
+    s = p.replicas[r].service
+    service = p.services[s]
+    changed(p, s, now)
+    service.reclaimed += 1
+    remove(p, r, now)
+    if p.replicas[r].state == DRAINING:
+        notice = service.reclaim_notice
+        if service.drain_seconds > 0.0:
+            notice = min(notice, service.drain_seconds)
+        wake_at(p, r, now, now + notice)
+    begin_replica(p, s, now)
 
 
 def stop(p: State, r: int, now: float) -> None:

@@ -22,7 +22,7 @@ from simulations.plant.codes import (
     WARMING,
 )
 from simulations.plant.core.areas import touch_load
-from simulations.plant.core.heap import phase_seconds, push
+from simulations.plant.core.heap import lifetime, phase_seconds, push
 from simulations.plant.core.hold import changed, regime_changed
 from simulations.plant.core.nodes import begin_transfer, place
 from simulations.plant.core.ready import join
@@ -159,6 +159,8 @@ def be_ready(p: State, r: int, now: float) -> None:
     service.runtime_phase += replica.runtime_phase
     service.weights_phase += replica.weights_phase
     service.engine_phase += replica.engine_phase
+    if service.is_reclaimed == 1:
+        wake_at(p, r, now, now + lifetime(p, s, replica.number))
     join(p, s, r)
     if service.ready == 1:
         regime_changed(p, s, now)

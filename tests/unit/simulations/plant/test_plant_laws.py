@@ -64,6 +64,8 @@ def specs(draw: st.DrawFn, name: str) -> ServiceSpec:
         objective=Objective(latency=5.0),
         drain_seconds=draw(st.sampled_from([0.0, 4.0])),
         stop_seconds=draw(st.sampled_from([0.0, 3.0])),
+        reclaims=draw(st.sampled_from([0.0, 60.0])),
+        reclaim_notice=draw(st.sampled_from([0.0, 5.0])),
         initial=draw(st.integers(0, 2)),
     )
 

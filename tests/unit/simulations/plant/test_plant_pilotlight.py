@@ -45,9 +45,11 @@ class Awake:
         return Order(order.replicas, order.activator_in_path, decision=order.decision)
 
 
-def scenario(metrics: MetricsPath | None = None, *, start: float = 15.0, clients: Clients | None = None) -> Scenario:
+def scenario(
+    metrics: MetricsPath | None = None, *, start: float = 15.0, clients: Clients | None = None, reclaims: float = 0.0
+) -> Scenario:
     draws = StartDraws("a start", runtime=constant(start / 3), engine=constant(2 * start / 3))
-    spec = ServiceSpec("chat", MeasuredSeconds(3.0), draws, limit=1, clients=clients or Clients())
+    spec = ServiceSpec("chat", MeasuredSeconds(3.0), draws, limit=1, clients=clients or Clients(), reclaims=reclaims)
     return Scenario((spec,), metrics=metrics or MetricsPath())
 
 
@@ -63,13 +65,19 @@ REQUESTS = st.lists(
     st.sampled_from([MetricsPath(0.0), MetricsPath(0.5), MetricsPath(3.0), MetricsPath(0.5, loss=0.3)]),
     st.sampled_from([0.0, 15.0, 150.0]),
     st.sampled_from([Clients(), Clients(timeout=20.0, retries=1)]),
+    st.sampled_from([0.0, 20.0]),
 )
 def test_steps_that_are_left_out_change_nothing(
-    requests: list[tuple[float, float]], policy: ScalingPolicy, metrics: MetricsPath, start: float, clients: Clients
+    requests: list[tuple[float, float]],
+    policy: ScalingPolicy,
+    metrics: MetricsPath,
+    start: float,
+    clients: Clients,
+    reclaims: float,
 ) -> None:
     requests.sort()
     trace = Arrivals([at for at, _ in requests], [seconds for _, seconds in requests], span=1000.0)
-    world = scenario(metrics, start=start, clients=clients)
+    world = scenario(metrics, start=start, clients=clients, reclaims=reclaims)
     decided: list[list[str]] = [[], []]
 
     def keep(decisions: list[str], order: Order) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from simulations.plant.interface import GpuUse, Outcome
 from simulations.plant.plant import SimulatedPlant
-from simulations.scenario import ClusterSpec, Scenario, ScenarioError, StartDraws, StartPhase, constant
+from simulations.scenario import Clients, ClusterSpec, Scenario, ScenarioError, StartDraws, StartPhase, constant
 from tests.unit.simulations.plant.plant_worlds import Arrivals, Script, run, service
 
 PHASES = StartDraws(
@@ -94,6 +94,36 @@ def test_a_start_that_fails_is_paid_for_and_tried_again() -> None:
     assert results.failed_starts > 5
     assert results.gpu_seconds[GpuUse.FAILED] >= results.failed_starts * 20.0
     assert results.gpu_seconds[GpuUse.STARTING] == pytest.approx(20 * 10.0)
+
+
+def test_a_node_that_is_taken_back_takes_its_replica_and_another_is_begun_unasked() -> None:
+    policy = Script((0.0, 20))
+    results, _ = run(NOTHING, policy, reclaims=6.0)
+    # 20 replicas for 990 s, six times an hour each: 33, and each of them ten seconds for a start.
+    assert 20 < results.reclaimed < 48
+    assert results.starts == pytest.approx(20 + results.reclaimed, abs=1)
+    assert results.raised == 20
+    assert policy.seen[-1].replicas.wanted == 20
+
+
+def test_what_is_not_finished_within_the_notice_is_cut_off_and_tried_again() -> None:
+    work = Arrivals([float(at) for at in range(0, 900, 3)], [40.0] * 300)
+    told, _ = run(work, Script((0.0, 20)), initial=20, reclaims=20.0, reclaim_notice=60.0)
+    untold, _ = run(work, Script((0.0, 20)), initial=20, reclaims=20.0, reclaim_notice=0.0)
+    assert told.outcomes[Outcome.CUT] == 0
+    assert untold.outcomes[Outcome.CUT] > 10
+    clients = Clients(retries=5)
+    retried, _ = run(work, Script((0.0, 20)), initial=20, reclaims=20.0, reclaim_notice=0.0, clients=clients)
+    assert retried.outcomes[Outcome.CUT] == 0
+    assert retried.attempts > retried.requests
+
+
+def test_the_same_start_lives_as_long_whoever_ordered_it_when() -> None:
+    early, late = Script((0.0, 3)), Script((100.0, 3))
+    run(NOTHING, early, reclaims=30.0)
+    run(NOTHING, late, reclaims=30.0)
+    ready = [[seen.replicas.ready for seen in policy.seen] for policy in (early, late)]
+    assert ready[0][:800] == ready[1][100:900]
 
 
 def test_the_same_start_draws_the_same_time_whenever_it_happens() -> None:
