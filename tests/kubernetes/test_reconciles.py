@@ -14,8 +14,9 @@ from tests.cluster.cluster import Cluster
 from tests.cluster.processes import ClusterError
 from tests.kubernetes import kserve_side
 from tests.kubernetes.installation import ACTIVATOR, CONTROLLER, NAMESPACE, WEBHOOK, Installation
-from tests.kubernetes.managed_service import ManagedService, inference_service
+from tests.kubernetes.managed_service import QUICK, ManagedService, inference_service
 
+_LOADS = 10.0  # seconds
 _REST = 12.0  # seconds without anything happening
 
 
@@ -168,12 +169,16 @@ async def test_what_kserve_makes_anew_is_led_and_scaled_again(
         await service.at_rest()
 
 
-async def test_a_service_that_is_switched_off_asleep_is_handed_back_awake_and_left_alone(
+async def test_one_that_is_asleep_at_first_loads_nothing_and_is_handed_back_awake_when_it_is_switched_off(
     inside: Cluster, installed: Installation
 ) -> None:
-    async with ManagedService(installed, inference_service("handed-back")) as service:
-        await service.awake_once()
-        await service.at_rest()
+    loads = f"--load-seconds={_LOADS}"
+    body = inference_service("handed-back", policy={**QUICK, "initial-scale": "0"}, arguments=[loads])
+    async with ManagedService(installed, body) as service:
+        slept = await service.asleep(_LOADS + 20.0)
+        notes = [one["metadata"].get("annotations", {}) for one in await service.slices()]
+        assert not any("pilotlight.dev/ready-generation" in note for note in notes), "what KServe starts is not awaited"
+        print(f"\nasleep after {slept:.1f} s, before its model was loaded")
         await annotate(service, "pilotlight.dev/scaling=off")
         woken = await service.awake(1)
 
