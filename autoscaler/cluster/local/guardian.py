@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    with suppress(BrokenPipeError):  # The owner may be gone before it heard it; what it left is cleaned up all the same.
+    with suppress(BrokenPipeError):  # The owner may be gone before it heard it; what it left is cleaned up.
         os.write(1, b"ready\n")
     sessions: set[int] = set()
     for line in sys.stdin:
