@@ -25,6 +25,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 
 from autoscaler.signals.observation import Sample
 
@@ -45,11 +46,12 @@ class _Second:
 class BacklogLoad:
     """The seconds of the last backlogs that a window still holds."""
 
-    __slots__ = ("_seconds", "_settled")
+    __slots__ = ("_first", "_seconds", "_settled")
 
     def __init__(self) -> None:
         """No second belongs to a backlog."""
         self._seconds: dict[int, _Second] = {}
+        self._first = 0  # the oldest of them
         self._settled = True
 
     @property
@@ -61,6 +63,8 @@ class BacklogLoad:
         """Take a sample of a second that belongs to a backlog."""
         second = self._seconds.get(sample.second)
         if second is None:
+            if not self._seconds or sample.second < self._first:
+                self._first = sample.second
             second = self._seconds[sample.second] = _Second()
         waiting = min(sample.waiting, sample.concurrency)
         second.running += sample.concurrency - waiting
@@ -72,41 +76,44 @@ class BacklogLoad:
         self, oldest: int, weight: float, service_seconds: float | None, *, over: bool
     ) -> Iterator[tuple[int, float]]:
         """What to add to which second of the windows; seconds before `oldest` are forgotten. `over`: see above."""
-        for second in [second for second in self._seconds if second < oldest]:
-            del self._seconds[second]
-        if self._settled or not self._seconds:
+        rows = self._seconds
+        if rows and self._first < oldest:
+            for second in [second for second in rows if second < oldest]:
+                del rows[second]
+            self._first = min(rows, default=0)
+        if self._settled or not rows:
             return
-        seconds = sorted(self._seconds)
-        present = None if service_seconds is None else self._present(seconds, service_seconds)
-        for index, second in enumerate(seconds):
-            row = self._seconds[second]
+        seconds = sorted(rows)
+        present = None if service_seconds is None else self._present(seconds[-1], service_seconds)
+        for second in seconds:
+            row = rows[second]
             load = row.running + weight * row.waiting
-            if present is not None:
-                load = min(load, present[index])
+            if present is not None and present[second - seconds[0]] < load:
+                load = present[second - seconds[0]]
             load = round(load / _STEP) * _STEP
             if load != row.counted:
                 yield second, load - row.counted
                 row.counted = load
         self._settled = over and service_seconds is not None
 
-    def _present(self, seconds: list[int], service_seconds: float) -> list[float]:
-        """For each second how many would be in service, were each served from the second it arrives in."""
-        first, last = seconds[0], seconds[-1]
-        arrived = [0.0] * (last - first + 1)
-        for second in seconds:
-            arrived[second - first] = self._seconds[second].arrived
-        _cancel_pairs(arrived)
-        whole, part = math.floor(service_seconds), service_seconds - math.floor(service_seconds)
-        until = [0.0]
-        for count in arrived:
-            until.append(until[-1] + count)
-        present = []
-        for second in seconds:
-            at = second - first
-            before = at - whole
-            rest = part * arrived[before] if before >= 0 else 0.0
-            present.append(until[at + 1] - until[max(0, before + 1)] + rest)
-        return present
+    def _present(self, last: int, service_seconds: float) -> list[float]:
+        """For each second from the oldest to `last` how many would be in service, were each served from the second it
+        arrives in."""
+        arrived = [0.0] * (last - self._first + 1)
+        for second, row in self._seconds.items():
+            arrived[second - self._first] = row.arrived
+        if min(arrived) < 0.0:
+            _cancel_pairs(arrived)
+        whole = math.floor(service_seconds)
+        part = service_seconds - whole
+        until = list(accumulate(arrived, initial=0.0))
+        # All that came until the end of a second, without those who came more than `whole` seconds before its end, and
+        # a part of those in the second before.
+        longer_ago = min(whole, len(arrived))
+        begun = until[1 : longer_ago + 1]
+        return begun + [
+            end - ago + part * before for end, ago, before in zip(until[whole + 1 :], until[1:], arrived, strict=False)
+        ]
 
 
 def _cancel_pairs(arrived: list[float]) -> None:
