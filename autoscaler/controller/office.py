@@ -44,7 +44,7 @@ class Office:
         self._controller: Controller | None = None
         self._terms = 0
         self._refused = 0
-        self._addresses = {"news": 0, "known": 0, "refused": 0}
+        self._addresses = {"news": 0, "known": 0, "unknown": 0, "refused": 0}
         self.synced = False
 
     async def lead(self) -> None:
@@ -100,8 +100,11 @@ class Office:
                 request.headers.get("Authorization", ""), named["namespace"], named["pod"], named["address"], peer
             )
         except NotAuthenticatedError as error:
-            self._addresses["refused"] += 1
-            _log.warning("pod %.80r of %.80r from %s: %s", named["pod"], named["namespace"], peer, error)
+            # Of a pod that is none of ours, or ends, or has not been seen yet, nothing is claimed that could be wrong.
+            unknown = error.status == web.HTTPNotFound.status_code
+            self._addresses["unknown" if unknown else "refused"] += 1
+            if not unknown:
+                _log.warning("pod %.80r of %.80r from %s: %s", named["pod"], named["namespace"], peer, error)
             return web.json_response({"error": str(error)}, status=error.status)
         self._addresses["news" if news else "known"] += 1
         return web.Response(status=204)

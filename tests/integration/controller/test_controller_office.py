@@ -64,6 +64,8 @@ class Door:
     async def take(self, authorization: str, namespace: str, pod: str, address: str, peer: str) -> bool:
         if authorization != "Bearer right":
             raise NotAuthenticatedError(403, "somebody else's token")
+        if pod == "unknown":
+            raise NotAuthenticatedError(404, "no such pod")
         self.taken.append((namespace, pod, address, peer))
         return len(self.taken) == 1
 
@@ -217,3 +219,12 @@ async def test_what_is_known_already_is_no_fault() -> None:
         assert [await told(here), await told(here)] == [204, 204]
         assert b'pilotlight_told_addresses_total{outcome="news"} 1.0' in here.office.metrics_text()
         assert b'pilotlight_told_addresses_total{outcome="known"} 1.0' in here.office.metrics_text()
+
+
+async def test_a_pod_that_is_not_known_is_no_stranger(caplog: pytest.LogCaptureFixture) -> None:
+    async with house(replica_door=Door()) as here:
+        await here.crowned()
+        assert await told(here, pod="unknown") == 404
+        assert b'pilotlight_told_addresses_total{outcome="unknown"} 1.0' in here.office.metrics_text()
+        assert b'pilotlight_told_addresses_total{outcome="refused"} 0.0' in here.office.metrics_text()
+        assert "no such pod" not in caplog.text
