@@ -21,6 +21,7 @@ NOT_MODELLED = (
     "parts of GPUs and replicas over several nodes",
     "different prices of nodes, reserved or spot",
     "clients that come less often because answers were slow, beyond timeouts and retries",
+    "how long a process takes to end: a replica that is not wanted gives its GPUs back when its last request is done",
 )
 
 
