@@ -225,6 +225,14 @@ class QueueDispatcher:
         for admitted in self.limiter.release(admission):
             self._admitted(admitted, now)
 
+    def send_away(self) -> None:
+        """Answer everybody in line: this replica ends before it is their turn, and no model has seen a byte of them."""
+        now = self._clock()
+        for admission in self.limiter.line():
+            self.limiter.leave(admission)
+            self.measurement.dequeue(now)
+            admission.exchange.answer(self.refusals.answer(Refusal.ENDING))
+
     # The rest is how.
 
     def _aside(self, exchange: Exchange, what: Purpose) -> None:

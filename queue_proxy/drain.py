@@ -2,7 +2,8 @@
 
 Kubelet tells all containers of a pod at once to end: the model by its preStop hook, which asks us `GET /drained`, and
 us by SIGTERM; either may come first. So both begin the same drain, and the model is let go when it is over. Meanwhile
-new connections are taken until whoever leads clients here has had time to learn of it (`queue_proxy.notice`).
+new connections are taken until whoever leads clients here has had time to learn of it (`queue_proxy.notice`). Who is
+still in line when its time is over is told to come again.
 
 The hook also runs when kubelet restarts the model alone, because its liveness probe fails. Then no SIGTERM comes, and a
 proxy that drained for good would leave a pod that runs and serves nobody. So without SIGTERM the door stays open: the
@@ -35,6 +36,8 @@ _LOOK_SECONDS = 0.02
 # A model that was let go stops to listen soon; until that is seen, nobody should be told that it is ready.
 _ENDING_SECONDS = 10.0
 _DISBELIEF_SECONDS = 3_600.0
+_LAST_WORDS_SECONDS = 1.0
+_LAST_WORDS_SHARE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,11 @@ class Drain:
         await until_nobody_comes(self._times.notice.within(self._left()), self._connections, self._clock)
         await self._close_door()
         self._server.begin_drain(min(_IDLE_PATIENCE_SECONDS, self._left()))
+        # Who is in line then would be cut with the rest, and could not know that it may safely be sent again.
+        last_words = min(_LAST_WORDS_SECONDS, _LAST_WORDS_SHARE * self._left())
+        sending_away = asyncio.get_running_loop().call_later(self._left() - last_words, self._dispatcher.send_away)
         await self._server.wait_closed(self._left())
+        sending_away.cancel()
         self._over.set()
 
     async def let_model_go(self) -> None:

@@ -20,6 +20,7 @@ class Refusal(Enum):
     QUEUE_FULL = "queue_full"
     WAITED_TOO_LONG = "waited_too_long"
     NOT_READY = "not_ready"
+    ENDING = "ending"
 
 
 class Line(Protocol):
@@ -65,6 +66,9 @@ class Refusals:
         if why is Refusal.WAITED_TOO_LONG:
             text = f"the model was busy for the {self._limiter.bounds.seconds:g} s that a request may wait"
             return error_answer(429, text, retry_after=retry_after)
+        if why is Refusal.ENDING:
+            text = "this replica ended before it was this request's turn; another one can take it"
+            return error_answer(503, text, retry_after=1, delivered=False)
         why_not = f"the model is not ready: {self._why_not_ready()}"
         return error_answer(503, why_not, retry_after=retry_after, delivered=False)
 
