@@ -7,11 +7,13 @@ adds to `decide` are the windows, which it keeps as running sums instead of carr
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from autoscaler.decide.backlog import track_backlog, waiting_weight
 from autoscaler.decide.backlog_load import BacklogLoad
 from autoscaler.decide.decide import decide
 from autoscaler.decide.decision import Decision
+from autoscaler.decide.delay import needed_at_first
 from autoscaler.decide.repeats import repeated, repeats_until
 from autoscaler.decide.state import Backlog, Readings, State, initial_state
 from autoscaler.policy.scaling_policy import Improvements, Metric, ScalingPolicy
@@ -51,7 +53,7 @@ class Decider:
         """Decide on one observation. One that is older than the last is taken as of the last one's time."""
         policy, state = self._policy, self._state
         if state is None:
-            state = initial_state(policy, observation)
+            state = replace(initial_state(policy, observation), delay=needed_at_first(policy, observation))
         now = max(state.at, observation.at)
         second = math.floor(now)
         backlog = track_backlog(policy, state.backlog, observation, state.at, now)

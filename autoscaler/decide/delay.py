@@ -8,6 +8,7 @@ from autoscaler.decide.decision import Candidate, Signal
 from autoscaler.decide.state import Readings
 from autoscaler.decide.target import replicas_for, utilized_target
 from autoscaler.policy.scaling_policy import Metric, ScalingPolicy
+from autoscaler.signals.observation import Observation
 from autoscaler.signals.reading import Known
 
 _SLOT_SECONDS = 2.0
@@ -36,6 +37,15 @@ def remembered(policy: ScalingPolicy, readings: Readings, wanted: int, winner: C
     if policy.metric is not Metric.CONCURRENCY or service_seconds is None or not isinstance(rate, Known):
         return lasting
     return min(lasting, replicas_for(rate.value * service_seconds, utilized_target(policy)))
+
+
+def needed_at_first(policy: ScalingPolicy, observation: Observation) -> tuple[tuple[int, int], ...]:
+    """What the delay remembers when nothing is known of before, as after a controller's restart: that what is ready was
+    needed just now. Panic, which begins then, holds it for a stable window only. In Knative nothing else does."""
+    ready = observation.replicas.ready
+    if ready <= 1 or not policy.improvements.one_before_zero:
+        return ()
+    return delayed((), ready, policy.scale_down_delay_seconds, observation.at)[0]
 
 
 def delayed(

@@ -278,3 +278,10 @@ def test_what_outlasts_the_drain_objective_keeps_what_it_asked_for_until_the_win
             service.queued, service.held = Known(float(left)), Known(0.0)
         service.waiting, service.concurrency = float(left), left + 16.0
         assert service.step(1.0).desired == 4, service.decisions[-1].explanation
+
+
+def test_who_has_just_started_keeps_what_there_is_for_the_delay() -> None:
+    service = VirtualService(OURS, wanted=5, concurrency=5.0)
+    assert service.run(OURS.scale_down_delay_seconds - 2.0).desired == 5
+    assert limit_names(service.decisions[-1])[-1] is LimitName.SCALE_DOWN_DELAY
+    assert service.run(10.0).desired < 5
