@@ -34,6 +34,7 @@ class ReviewSettings:
     known, unknown  how long a yes and a no are remembered
     remembered      answers; beyond that the oldest is forgotten
     at_once         reviews under way at the same time
+    in_line         that wait for one, with those under way; who comes then is told that nobody can tell now
     longest_token   bytes; real ones have about one thousand
     """
 
@@ -41,6 +42,7 @@ class ReviewSettings:
     unknown: float = 10.0
     remembered: int = 1_000
     at_once: int = 8
+    in_line: int = 1_000
     longest_token: int = 16_384
 
 
@@ -89,6 +91,8 @@ class TokenReviewer:
             return remembered[1]
         under_way = self._under_way.get(digest)
         if under_way is None:
+            if len(self._under_way) >= self._settings.in_line:
+                raise NotAuthenticatedError(503, "nobody can tell now whose token this is: too many are asked about")
             under_way = self._under_way[digest] = asyncio.create_task(self._ask(token, digest))
             under_way.add_done_callback(lambda _: self._under_way.pop(digest, None))
         try:

@@ -116,3 +116,10 @@ async def test_strangers_with_ever_new_tokens_keep_few_questions_under_way_and_f
     await asyncio.gather(*(refused(one, f"Bearer t{number}") for number in range(100)))
     assert reviews.most_at_once == 4
     assert len(one._reviewer._remembered) == 10
+
+
+async def test_no_more_strangers_wait_for_an_answer_than_are_allowed() -> None:
+    one = reviewer(Reviews({}), ReviewSettings(at_once=1, in_line=3))
+    statuses = [(await error).status for error in [asyncio.create_task(refused(one, f"Bearer t{n}")) for n in range(5)]]
+    assert statuses == [403, 403, 403, 503, 503]
+    assert (await refused(one, "Bearer t5")).status == 403
