@@ -125,7 +125,7 @@ class EventRecorder:
         while True:
             key = await self._queue.get()
             series = self._told.get(key)
-            if series is None:
+            if series is None or not series.waits:  # forgotten, and perhaps told again and written since
                 continue
             series.waits, series.written_at = False, self._clock()
             try:

@@ -182,3 +182,12 @@ async def test_a_note_is_no_longer_than_the_server_takes() -> None:
     body = writes.calls[0][2]
     assert body is not None
     assert len(text(body, "note").encode()) <= 1_024
+
+
+async def test_what_was_forgotten_and_told_again_before_it_was_written_is_written_once() -> None:
+    writes = Writes()
+    async with recording(writes, Budget(remembered=1)) as (recorder, _):
+        for message in ("one", "another", "one"):
+            recorder.tell(about(), news(message))
+        await settled()
+    assert [method for method, _, _ in writes.calls] == ["POST"]
