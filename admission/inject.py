@@ -86,6 +86,7 @@ def inject(
 
     One that has it keeps it as it is, unless an upgrade is asked for. `before` is the object that this one replaces: as
     long as the model is the same, its sidecar is put back as it was, so that no pod restarts because of a newer image.
+    Before another model, for which pods restart anyway, it is made anew.
     """
     try:
         policy = read_policy(inference_service, source_map, settings.profiles)
@@ -266,7 +267,10 @@ def _sidecar(
 
 
 def _reused(before: Mapping[str, object] | None, fresh: dict[str, object], predictor: Predictor) -> dict[str, object]:
-    """The sidecar as it was, as long as the model is the same; else the new one with the image as it was."""
+    """The sidecar as it was, as long as the model is the same; else the new one.
+
+    Never the image of one with the arguments of the other: an image knows the flags of its own version only.
+    """
     containers = _containers(before) if before is not None else []
     index = find_sidecar(containers)
     if index is None:
@@ -274,7 +278,7 @@ def _reused(before: Mapping[str, object] | None, fresh: dict[str, object], predi
     old = containers[index]
     if not predictor.known or same_model(old, fresh):
         return copy.deepcopy(dict(old))
-    return {**fresh, "image": old.get("image", fresh["image"])}
+    return fresh
 
 
 def _grace(policy: ScalingPolicy, before: Mapping[str, object] | None) -> int:

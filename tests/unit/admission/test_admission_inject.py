@@ -331,8 +331,14 @@ def test_a_replaced_object_gets_its_old_sidecar_back() -> None:
     before = injected(custom())
     newer = replace(IMAGE, image="pilotlight:2")
     assert injected(custom(), newer, before) == before
-    moved = injected(custom(ports=[{"containerPort": 9000}]), newer, before)
-    assert (told(moved).upstream_port, sidecar_in(moved)["image"]) == (9000, "pilotlight:1")
+
+
+def test_before_another_model_image_and_arguments_are_of_one_version() -> None:
+    before = injected(custom())
+    sidecar_in(before)["args"].append("--flag-of-version-1")
+    other = custom(ports=[{"containerPort": 9000}])
+    newer = replace(IMAGE, image="pilotlight:2")
+    assert sidecar_in(injected(other, newer, before)) == sidecar_in(injected(other, newer))
 
 
 def test_a_limit_edited_in_a_replaced_object_restarts_nothing() -> None:
