@@ -162,8 +162,8 @@ _RATES = (
         "scale_down_delay_seconds",
         "2m",
         "While there is load, go down only to the most that was asked for during this time: a replica that was taken "
-        "away too early is missed for as long as a start takes. Going to zero waits for it only under Knative's "
-        "semantics.",
+        "away too early is missed for as long as a start takes. Going to zero waits for it only where "
+        "`one-before-zero` is false, as under Knative's semantics.",
         otherwise="0s under Knative's semantics",
     ),
     our_key(
