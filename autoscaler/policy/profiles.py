@@ -54,10 +54,15 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class Profiles:
-    """All profiles by name. `errors` are those that belong to no entry."""
+    """All profiles by name.
+
+    errors  those that belong to no entry
+    unread  why nobody knows yet what the ConfigMap says; empty once it was read, or is known not to be there
+    """
 
     by_name: Mapping[str, Profile] = field(default_factory=dict)
     errors: tuple[PolicyError, ...] = ()
+    unread: str = ""
 
     @property
     def all_errors(self) -> tuple[PolicyError, ...]:
@@ -66,6 +71,8 @@ class Profiles:
 
     def unknown(self, name: str) -> str:
         """Says of a name that is not there what is there instead; reads on from the name."""
+        if self.unread:
+            return f"is a profile, and profiles are not known yet: {self.unread}"
         if not self.by_name:
             return f"is a profile, and there are none: ConfigMap {NAMESPACE}/{CONFIG_MAP} is missing or empty"
         close = difflib.get_close_matches(name, self.by_name, n=1)

@@ -104,7 +104,6 @@ class Copies:
             self._autoscalers,
             self._scaled_objects,
             self._kserve,
-            self._profiles.reflector,
         )
 
     async def run(self) -> None:
@@ -112,11 +111,14 @@ class Copies:
         async with asyncio.TaskGroup() as group:
             for reflector in self._reflectors:
                 group.create_task(reflector.run(), name=f"reflect {reflector.resource.path}")
+            group.create_task(self._profiles.run(), name="follow profiles")
 
     async def synced(self) -> None:
-        """Returns once everything was listed: a service of which some objects are not known yet looks like another."""
+        """Returns once everything was listed: a service of which some objects are not known yet looks like another.
+        Profiles are waited for only for a while, see `profiles_copy`."""
         for reflector in self._reflectors:
             await reflector.synced.wait()
+        await self._profiles.settled.wait()
 
     @property
     def in_trouble(self) -> tuple[str, ...]:

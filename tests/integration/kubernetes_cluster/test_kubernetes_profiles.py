@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import threading
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+import pytest
+
+from autoscaler.cluster.kubernetes import profiles_copy
 from autoscaler.cluster.kubernetes.facts import InferenceServiceFacts
 from autoscaler.cluster.kubernetes.profiles_copy import ProfilesCopy
 from autoscaler.cluster.kubernetes.reduction import inference_service_facts
 from autoscaler.cluster.kubernetes.reflector import Patience
+from autoscaler.policy.profiles import NO_PROFILES, Profiles, read_profiles
 from tests.integration.kubernetes_cluster.stand_in_api_server import Fault, StandInApiServer, serving
 
 CONFIG_MAPS = "/api/v1/namespaces/pilotlight-system/configmaps"
@@ -30,10 +35,10 @@ async def following(server: StandInApiServer) -> AsyncIterator[tuple[ProfilesCop
     changes: list[int] = []
     async with serving(server, CONFIG_MAPS) as connection:
         copy = ProfilesCopy(connection, "pilotlight-system", lambda: changes.append(len(copy.in_force.by_name)), HASTE)
-        running = asyncio.create_task(copy.reflector.run())
+        running = asyncio.create_task(copy.run())
         try:
             async with asyncio.timeout(30.0):
-                await copy.reflector.synced.wait()
+                await copy.settled.wait()
             yield copy, changes
         finally:
             running.cancel()
@@ -54,9 +59,9 @@ async def test_only_the_one_config_map_is_asked_for_and_none_is_fine() -> None:
     server = StandInApiServer()
     async with following(server) as (copy, changes):
         assert server.selected == {f"metadata.name={NAME}"}
-        assert (copy.in_force.by_name, changes, [*copy.in_trouble]) == ({}, [], [])
+        assert (copy.in_force, changes, [*copy.in_trouble]) == (NO_PROFILES, [0], [])
         server.put(NAME, data={"batch": "stable-window: 2m"})
-        await until(lambda: changes == [1])
+        await until(lambda: changes == [0, 1])
         assert window(copy) == [120.0]
 
 
@@ -92,3 +97,29 @@ async def test_one_that_is_deleted_while_the_watch_was_away_stays_in_force_for_w
         server.put(NAME, data={"batch": "stable-window: 4m"})
         await until(lambda: window(copy) == [240.0])
         assert [*copy.in_trouble] == []
+
+
+async def test_a_large_one_is_read_aside_and_the_latest_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    readers: list[object] = []
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow(config_map: Mapping[str, object]) -> Profiles:
+        readers.append(threading.current_thread())
+        begun.set()
+        assert go_on.wait(30.0)
+        return read_profiles(config_map)
+
+    monkeypatch.setattr(profiles_copy, "read_profiles", slow)
+    server = StandInApiServer()
+    async with following(server) as (copy, changes):
+        copy.named_by(None, naming("batch"))
+        server.put(NAME, data={"batch": "stable-window: 2m"})
+        await until(begun.is_set)
+        server.put(NAME, data={"batch": "stable-window: 3m"})
+        server.put(NAME, data={"batch": "stable-window: 4m"})
+        await until(lambda: copy._latest == {"data": {"batch": "stable-window: 4m"}})
+        go_on.set()
+        await until(lambda: len(changes) == 3)
+        assert window(copy) == [240.0]
+        assert len(readers) == 2, "what was overtaken is not read"
+        assert threading.current_thread() not in readers

@@ -13,7 +13,7 @@ from autoscaler.controller.service_report import summary
 from autoscaler.controller.settings import Cadence
 from autoscaler.decide.decision import Phase
 from autoscaler.decide.records import PolicyRecord, ReadingsRecord, StartRecord
-from autoscaler.policy.profiles import following, read_profiles
+from autoscaler.policy.profiles import Profiles, following, read_profiles
 from autoscaler.policy.scaling_policy import ScalingMode
 from autoscaler.signals.reading import Known, Missing
 from tests.unit.controller.controller_builders import inference_service, replica, stats, view
@@ -282,6 +282,18 @@ def test_an_edit_of_its_profile_counts_at_once_and_one_with_a_mistake_is_shown_w
     successor = control_of(replace(names, profiles=wrong))
     assert successor.policy.policy == control.policy.policy
     assert successor.policy.mistakes == control.policy.mistakes
+
+
+def test_who_names_a_profile_that_is_not_known_yet_is_left_alone_until_it_is() -> None:
+    names = view(replica("a"), isvc=inference_service(profile="batch"))
+    control = control_of(replace(names, profiles=Profiles(unread="may not be listed; apply the manifests")))
+    control.scraped("a", stats("a", 1_000.0), 1_000.0)
+    assert control.evaluate(1_000.0) is None
+    assert control.path_order(1_000.0) is None
+    assert "profiles are not known yet: may not be listed; apply the manifests" in control.policy.mistakes[0]
+    control.viewed(replace(names, profiles=read_profiles({"data": {"batch": "target: 7"}})), 1_001.0)
+    assert control.evaluate(1_002.0) is not None
+    assert control.faults.worst is None
 
 
 @pytest.mark.parametrize(

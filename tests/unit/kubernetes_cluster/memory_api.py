@@ -30,11 +30,12 @@ async def _nothing() -> Configuration:
 
 
 class MemoryApi(Connection):
-    """`writes` has each write: its method, its path and its body."""
+    """`writes` has each write: its method, its path and its body. What is in `forbidden` may not be listed."""
 
     def __init__(self) -> None:
         super().__init__(_nothing)
         self.writes: list[tuple[str, str, JsonObject | None]] = []
+        self.forbidden: set[str] = set()
         self._objects: dict[str, dict[str, dict[str, object]]] = {}
         self._watches: dict[str, list[asyncio.Queue[tuple[str, JsonObject]]]] = {}
         self._version = 1
@@ -69,6 +70,8 @@ class MemoryApi(Connection):
     ) -> JsonObject:
         await asyncio.sleep(0)
         if method == "GET" and query is not None:
+            if path in self.forbidden:
+                raise ApiError(403, "Forbidden", f"{method} {path}: 403 forbidden")
             items = (
                 []
                 if "kserve-controller" in query.get("labelSelector", "")

@@ -264,3 +264,22 @@ async def test_an_edit_of_a_profile_touches_those_that_name_one_and_nobody_else(
         api.put(INFERENCE_SERVICES.path, given.inference_service("naming"))
         await seen.until(lambda views: views["default/naming"].profiles.by_name == {})
         assert seen.cluster.trouble == ()
+
+
+async def test_who_may_not_read_profiles_leads_without_them_until_he_may() -> None:
+    api = with_chat()
+    naming = {**given.ON, PROFILE: "batch"}
+    api.put(INFERENCE_SERVICES.path, given.inference_service("naming", annotations=naming))
+    metadata = {"namespace": "pilotlight-system", "name": "pilotlight-profiles"}
+    api.put(PROFILES, {"metadata": metadata, "data": {"batch": "target: 7"}})
+    api.forbidden.add(PROFILES)
+    async with shown(api) as seen:
+        views = await seen.until(lambda views: len(views) == 2)
+        assert (views[CHAT].profiles.unread, views[CHAT].refused) == ("", ())
+        assert "403" in views["default/naming"].profiles.unread
+        [trouble] = seen.cluster.trouble
+        assert "are not scaled" in trouble
+        assert "apply the manifests" in trouble
+        api.forbidden.clear()
+        await seen.until(lambda views: "batch" in views["default/naming"].profiles.by_name)
+        await seen.until(lambda _: seen.cluster.trouble == ())
