@@ -10,11 +10,13 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 
 from aiohttp import web
 
 from autoscaler.cluster.interface import NotAuthenticatedError
+from autoscaler.controller.complaints import Complaints
 from autoscaler.controller.leadership import Authenticator, Leadership, ReplicaDoor
 from autoscaler.controller.loop import Controller
 from autoscaler.controller.metrics import OF_LEADERSHIP, Sample, metrics_page
@@ -44,6 +46,8 @@ class Office:
         self._controller: Controller | None = None
         self._terms = 0
         self._refused = 0
+        self._of_activators = Complaints(_log, time.monotonic)
+        self._of_replicas = Complaints(_log, time.monotonic)
         self._addresses = {"news": 0, "known": 0, "unknown": 0, "refused": 0}
         self.synced = False
 
@@ -82,7 +86,7 @@ class Office:
                 await self._authenticator.authenticate(request.headers.get("Authorization", ""), name)
             except NotAuthenticatedError as error:
                 self._refused += 1
-                _log.warning("activator %.80r from %s: %s", name, request.remote, error)
+                self._of_activators.say("activator %.80r from %s: %s", name, request.remote, error)
                 headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}
                 return web.json_response({"error": str(error)}, status=error.status, headers=headers)
         controller = self._controller
@@ -104,7 +108,7 @@ class Office:
             unknown = error.status == web.HTTPNotFound.status_code
             self._addresses["unknown" if unknown else "refused"] += 1
             if not unknown:
-                _log.warning("pod %.80r of %.80r from %s: %s", named["pod"], named["namespace"], peer, error)
+                self._of_replicas.say("pod %.80r of %.80r from %s: %s", named["pod"], named["namespace"], peer, error)
             return web.json_response({"error": str(error)}, status=error.status)
         self._addresses["news" if news else "known"] += 1
         return web.Response(status=204)

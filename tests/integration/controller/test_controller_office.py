@@ -211,6 +211,10 @@ async def test_a_replica_that_cannot_show_who_it_is_is_refused_counted_and_named
         assert b'pilotlight_told_addresses_total{outcome="refused"} 1.0' in here.office.metrics_text()
         assert "pod 'chat-1' of 'default' from 127.0.0.1: somebody else's token" in caplog.text
         assert "secret" not in caplog.text
+        for _ in range(20):
+            assert await told(here, token="secret") == 403
+        assert caplog.text.count("somebody else's token") == 10, "nobody fills our logs"
+        assert b'pilotlight_told_addresses_total{outcome="refused"} 21.0' in here.office.metrics_text()
 
 
 async def test_what_is_known_already_is_no_fault() -> None:

@@ -1,0 +1,25 @@
+"""Warnings that anybody can cause are few, and what was left out is told."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from autoscaler.controller.complaints import Complaints
+
+
+def test_a_minute_has_ten_and_the_next_one_tells_how_many_were_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    now = 5.0
+    complaints = Complaints(logging.getLogger("door"), lambda: now)
+    for number in range(1_000):
+        complaints.say("refused %d", number)
+    assert [record.getMessage() for record in caplog.records] == [f"refused {number}" for number in range(10)]
+    caplog.clear()
+    now += 60.0
+    complaints.say("refused %s again", "a")
+    complaints.say("refused %s again", "b")
+    assert [record.getMessage() for record in caplog.records] == [
+        "refused a again (990 more before this one were left out)",
+        "refused b again",
+    ]
