@@ -122,7 +122,7 @@ def asleep_from_the_beginning(policy: ScalingPolicy, observation: Observation) -
 
 
 def initial_state(policy: ScalingPolicy, observation: Observation) -> State:
-    """Where a decider begins that knows nothing but this observation.
+    """Where a decider begins that knows nothing but this observation, whose samples tell of what was before.
 
     With more than one ready replica it begins in panic with their number as the maximum: whoever has just started
     has empty windows, and must not take them for a lack of load.
@@ -134,7 +134,7 @@ def initial_state(policy: ScalingPolicy, observation: Observation) -> State:
     initialised = observation.ever_ready or replicas.ready >= least
     if replicas.ready and replicas.ready >= least:
         activity = Activity.ACTIVE
-    elif asleep_from_the_beginning(policy, observation):
+    elif asleep_from_the_beginning(policy, observation) and not _somebody_came(observation):
         activity = Activity.INACTIVE
     elif replicas.wanted or not initialised:
         activity = Activity.ACTIVATING
@@ -150,6 +150,11 @@ def initial_state(policy: ScalingPolicy, observation: Observation) -> State:
         evidence=Evidence(initialised, proxy_since=None, last_work=now),
         excess_burst=_excess_burst_before_numbers(policy),
     )
+
+
+def _somebody_came(observation: Observation) -> bool:
+    """In the history, so that what is there was started for him, or waited for him; he may come again."""
+    return any(sample.concurrency > 0.0 for sample in observation.samples)
 
 
 def _excess_burst_before_numbers(policy: ScalingPolicy) -> int:

@@ -8,7 +8,8 @@ import pytest
 
 from autoscaler.decide.decision import Decision, LimitName, Reason
 from autoscaler.policy.scaling_policy import ScalingPolicy
-from tests.unit.decide.decide_scenarios import VirtualService, knative_policy, limit_names
+from autoscaler.signals.observation import Sample
+from tests.unit.decide.decide_scenarios import VirtualService, knative_policy, limit_names, observation
 
 OURS = ScalingPolicy()
 ASLEEP = replace(OURS, asleep_at_first=True)
@@ -59,6 +60,16 @@ def test_its_first_wake_is_like_any_other() -> None:
     service.run(10.0)
     assert service.wanted == 0
     decision = woken_once(service)
+    assert (decision.desired, limit_names(decision)[-1]) == (1, LimitName.NEVER_READY)
+
+
+@pytest.mark.parametrize("ago", [10, 90, 500])
+def test_a_successor_goes_on_with_the_start_for_somebody_who_may_come_again(ago: int) -> None:
+    service = begun(ASLEEP)
+    now = int(service.now)
+    history = tuple(Sample(second, float(second == now - ago), 0.0) for second in range(now - 600, now))
+    service.decider.step(observation(service.now, samples=history, ready=0, starting=1, ever_ready=False))
+    decision = service.run(100.0)
     assert (decision.desired, limit_names(decision)[-1]) == (1, LimitName.NEVER_READY)
 
 
