@@ -28,13 +28,17 @@ def remembered(policy: ScalingPolicy, readings: Readings, wanted: int, winner: C
 
     A queue that grew while replicas were starting is gone soon after they are ready, and what it took need not stay for
     the whole delay. What goes on is no more than the windows ask for (`of_load`), nor than what arrives times how long
-    it is worked on (Little). All are remembered where GPUs ask for them, and without `backlog_sizing`, as in Knative.
+    it is worked on (Little). Arrivals say nothing of requests that outlast the stable window: none may have come for
+    a long time while many are worked on. All are remembered where GPUs ask for them, and without `backlog_sizing`, as
+    in Knative.
     """
     if not policy.improvements.backlog_sizing or winner.signal is Signal.GPU_UTILIZATION:
         return wanted
     lasting = min(wanted, of_load)
     rate, service_seconds = readings.arrival_rate, readings.observation.service_seconds
     if policy.metric is not Metric.CONCURRENCY or service_seconds is None or not isinstance(rate, Known):
+        return lasting
+    if service_seconds > policy.stable_window_seconds:
         return lasting
     return min(lasting, replicas_for(rate.value * service_seconds, utilized_target(policy)))
 

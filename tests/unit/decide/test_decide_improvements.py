@@ -224,6 +224,16 @@ def test_what_a_queue_took_does_not_stay_for_the_delay() -> None:
     assert service.run(OURS.stable_window_seconds + 10.0).desired == 2
 
 
+def test_requests_that_outlast_the_window_are_remembered_though_none_has_come_of_late() -> None:
+    service = VirtualService(OURS, wanted=5, concurrency=35.0, service_seconds=300.0)
+    service.run(100.0)
+    service.arrivals = 0.0
+    service.run(OURS.scale_down_delay_seconds + 60.0)
+    service.concurrency = 7.0
+    assert service.run(OURS.stable_window_seconds + 30.0).desired == 5
+    assert service.run(2 * OURS.scale_down_delay_seconds).desired == 1
+
+
 def test_zero_waits_for_its_own_timers_and_not_for_the_delay() -> None:
     service = VirtualService(OURS, wanted=5, concurrency=35.0)
     service.run(100.0)
