@@ -24,7 +24,7 @@ from activator.recorder import Recorder
 from activator.slot_link import SlotLink
 from activator.surroundings import Surroundings
 from activator.tickets import Regime
-from queue_proxy.http import HttpLimits, HttpServer, Timeouts, most_body_bytes
+from queue_proxy.http import HttpLimits, HttpServer, ReadAhead, Timeouts, most_body_bytes
 from queue_proxy.http2.server_connection import ServerConnection
 from queue_proxy.measurement import Measurement
 from queue_proxy.messages import Stats
@@ -68,6 +68,7 @@ class ServiceTable:
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._limits = limits
+        self._read_ahead = ReadAhead()
         self._services: dict[str, Service] = {}
         self._leaving: list[Service] = []
         self._followed: dict[str, Route] = {}
@@ -178,6 +179,7 @@ class ServiceTable:
             http2=ServerConnection,
             observer=observer,
             takes_back=True,
+            read_ahead=self._read_ahead,
         )
         listener = ServiceListener(name, self._bind, server)
         service = Service(dispatcher, server, listener, ReadinessWatch(self._clock, dispatcher.proven, self._pace))

@@ -8,6 +8,7 @@ from queue_proxy.http.answers import error_answer
 from queue_proxy.http.contract import Answer, Dispatcher, Exchange, HttpLimits, Lease, Outcome, Timeouts
 from queue_proxy.http.head import RequestHead
 from queue_proxy.http.memory import most_body_bytes, most_waiting_bytes
+from queue_proxy.http.read_ahead import ReadAhead
 from queue_proxy.http.server import HttpServer
 from queue_proxy.http.upstream import Upstream, UpstreamProtocol
 
@@ -19,6 +20,7 @@ __all__ = [
     "HttpServer",
     "Lease",
     "Outcome",
+    "ReadAhead",
     "RequestHead",
     "Timeouts",
     "Upstream",

@@ -59,6 +59,10 @@ class Answering(LeaseHolder):
         """Take bytes that follow the head; returns those that do not belong to this exchange. Raises BodyError."""
         raise NotImplementedError
 
+    def nothing_follows(self) -> None:
+        """What its client has sent behind it was thrown away: its answer is the connection's last."""
+        self._closing = True
+
     @property
     def _chunks_to_client(self) -> bool:
         return self.head.version != b"HTTP/1.0"
@@ -201,6 +205,9 @@ class Answering(LeaseHolder):
         if not self.head.is_upgrade or self._events:
             self._fail(502, "the model's server changed protocols unasked")
             return
+        if self._closing:
+            self._fail(503, "too much was sent ahead of the answer")
+            return
         self.state = TUNNEL
         client = self.client
         self.answered_at = self._heard_at
@@ -247,7 +254,8 @@ class Answering(LeaseHolder):
 
     def _answer_locally(self, answer: Answer) -> None:
         client = self.client
-        closing = answer.close or self.head.closes or client.server.draining or not self.request_ended
+        asked = answer.close or self.head.closes or self._closing
+        closing = asked or client.server.draining or not self.request_ended
         if self._events:
             event = error_event(answer.status, answer.body)
             client.write(chunk(event) + LAST_CHUNK if self._chunks_to_client else event)

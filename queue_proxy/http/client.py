@@ -17,7 +17,8 @@ from queue_proxy.http.exchange import Http1Exchange
 from queue_proxy.http.head import check_beginning, parse_request
 from queue_proxy.http.lease_holder import DONE
 from queue_proxy.http.lines import HeadError
-from queue_proxy.http.transports import end_if_quiet, peer_has_closed, reset
+from queue_proxy.http.read_ahead import USUAL_HEAD_BYTES
+from queue_proxy.http.transports import end_if_quiet, peer_has_closed
 
 if TYPE_CHECKING:
     from queue_proxy.http.server import HttpServer
@@ -31,13 +32,12 @@ _REQUESTS_PER_TURN = 32
 class ClientConnection(ClientFlow):
     """One client's connection."""
 
-    __slots__ = ("_fresh", "_head_since", "_idle_since", "_serving", "exchange")
+    __slots__ = ("_fresh", "_head_since", "_idle_since", "_serving")
 
     exchange_class = Http1Exchange
 
     def __init__(self, server: HttpServer) -> None:
         super().__init__(server)
-        self.exchange: Http1Exchange | None = None
         self._serving = False
         self._fresh = True
         self._idle_since = 0.0
@@ -86,7 +86,7 @@ class ClientConnection(ClientFlow):
     def connection_lost(self, exc: Exception | None) -> None:
         """asyncio: gone."""
         self._lingers_until = NEVER
-        self._ahead = b""
+        self._drop_ahead()
         exchange = self.exchange
         self.exchange = None
         self.server.closed(self)
@@ -116,35 +116,12 @@ class ClientConnection(ClientFlow):
         if self._blocked:
             self.unblock(self.BODY_HELD | self.UPSTREAM_FULL)
         if closing:
-            self._close(linger=linger or bool(self._ahead))
+            self._close(linger=linger or bool(self._ahead) or bool(self._blocked))
         elif self.server.draining and not self._ahead:
             # The answer had begun before the drain and did not say that it is the last: its client may send more.
             self.begin_drain()
         elif self._ahead and not self._serving and not self.full:
             self._serve(self.take_ahead())
-
-    def cut(self, framed: bool) -> None:
-        """End an answer that is not whole, in a way that its client can see.
-
-        Where the framing shows that the end is missing (`framed`), the client still gets what was sent; where
-        the connection's end would be a valid end of the body, the connection is reset.
-        """
-        self.exchange = None
-        if framed:
-            self._close(linger=False)
-            return
-        self._lingers_until = NEVER
-        if self.transport.is_closing():
-            return
-        reset(self.transport)
-
-    def abandon(self) -> None:
-        """Cut the connection and whatever runs on it, as if the client had left."""
-        exchange, self.exchange = self.exchange, None
-        self._lingers_until = NEVER
-        if exchange is not None:
-            exchange.client_left()
-        self.transport.abort()
 
     def begin_drain(self) -> None:
         """The server drains: close this connection once it has been idle for as long as that has patience."""
@@ -236,7 +213,9 @@ class ClientConnection(ClientFlow):
                     self._refuse(error.status, error.why)
                 break
             self._fresh = False
-            self._head_since = None
+            if self._head_since is not None:
+                self._head_since = None
+                self._drop_ahead()
             exchange = self.exchange = self.exchange_class(head, self, self.clock())
             server.requests_total += 1
             rest = data[end + 4 :]
@@ -251,11 +230,14 @@ class ClientConnection(ClientFlow):
                 log.exception("a request could not be dispatched")
                 self.abandon()
             if self._is_occupied():
+                if self._ahead:
+                    self._bound_ahead()
                 break
             turn -= 1
             if not turn and self._ahead:
                 self.block(self.TURN)
                 asyncio.get_running_loop().call_soon(self._next_turn)
+                self._bound_ahead()
                 break
             data = self.take_ahead()
         self._serving = False
@@ -270,13 +252,14 @@ class ClientConnection(ClientFlow):
         """Send `first` and give the transport to another protocol; this one ends. What the client sent beyond its
         request is thrown away: it had to wait for the answer."""
         self.exchange = None
-        self._ahead = b""
         self.write(first)
         self._give_transport_to(protocol)
 
     def _give_transport_to(self, protocol: asyncio.Protocol) -> None:
         """The transport gets another protocol, and this one ends."""
         self._lingers_until = NEVER
+        self._drop_ahead()
+        self.unblock(self._blocked)
         self.server.closed(self)
         self.transport.set_protocol(protocol)
         protocol.connection_made(self.transport)
@@ -291,6 +274,9 @@ class ClientConnection(ClientFlow):
         except HeadError as error:
             self._refuse(error.status, error.why)
             return
+        if len(data) > USUAL_HEAD_BYTES and not self._count(len(data)):
+            self._refuse(503, "too many requests with long heads are under way")
+            return
         self._ahead = data
         if self._head_since is None:
             self._head_since = self.clock()
@@ -300,9 +286,9 @@ class ClientConnection(ClientFlow):
         """Answer what is not a request that we accept, and end the connection."""
         if status == 431:
             self.server.oversize_total += 1
-        elif status != 408:
+        elif status not in (408, 503):
             self.server.malformed_total += 1
         self.exchange = None
-        self._ahead = b""
+        self._drop_ahead()
         self.write(answer_bytes(error_answer(status, why), for_head=False, closing=True))
         self._close(linger=True)

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from queue_proxy.http.contract import HttpLimits
 from queue_proxy.http.head import RequestHead
+from queue_proxy.http.read_ahead import USUAL_HEAD_BYTES
 
 _LARGEST_READ_BYTES = 256 * 1024
-# A head up to this is part of what every waiting request costs, and is bounded by their number; more of it is counted.
-_USUAL_HEAD_BYTES = 4_096
 
 
 def most_body_bytes(limits: HttpLimits) -> int:
@@ -22,7 +21,7 @@ def most_body_bytes(limits: HttpLimits) -> int:
 def most_waiting_bytes(head: RequestHead, body_bytes: int) -> int:
     """What a request with this head can take beyond what every one does; `body_bytes` is what one body may."""
     lines = len(head.raw) if head.raw is not None else sum(map(len, head.lines))
-    size = max(0, lines - _USUAL_HEAD_BYTES)
+    size = max(0, lines - USUAL_HEAD_BYTES)
     if head.chunked:
         return size + body_bytes
     return size + min(head.content_length or 0, body_bytes)

@@ -10,6 +10,7 @@ from queue_proxy.http.client import ClientConnection
 from queue_proxy.http.contract import Connection, Dispatcher, HttpLimits, Timeouts
 from queue_proxy.http.deadlines import TICK, Deadlines
 from queue_proxy.http.observed import ObservedConnection, Observer
+from queue_proxy.http.read_ahead import ReadAhead
 from queue_proxy.http.too_many import OneTooMany
 
 _DEFAULT_LIMITS = HttpLimits()
@@ -33,16 +34,19 @@ class HttpServer:
         http2: Callable[[HttpServer], asyncio.Protocol] | None = None,
         observer: Observer | None = None,
         takes_back: bool = False,
+        read_ahead: ReadAhead | None = None,
     ) -> None:
         """`http2` makes the protocol of a connection that begins with HTTP/2's preface; None: those are refused.
         `observer` is told of every exchange; None: nobody is, and nothing on the path asks.
-        `takes_back`: a request that a queue proxy answers as not delivered goes back to the dispatcher."""
+        `takes_back`: a request that a queue proxy answers as not delivered goes back to the dispatcher.
+        `read_ahead`: shared with other servers of this process; None: this one has a bound of its own."""
         self.dispatcher = dispatcher
         self.limits = limits
         self.clock = clock
         self.http2 = http2
         self.observer = observer
         self.takes_back = takes_back
+        self.read_ahead = ReadAhead() if read_ahead is None else read_ahead
         self._connection_class = ClientConnection if observer is None else ObservedConnection
         self.deadlines = Deadlines()
         self.draining = False

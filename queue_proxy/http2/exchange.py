@@ -32,6 +32,7 @@ _EVENTS_HEAD: Final = encode(
         (b"x-accel-buffering", b"no"),
     )
 )
+_NO_TRAILERS: Final = Trailers((), b"")
 
 
 class StreamExchange(StreamAnswering):
@@ -91,8 +92,11 @@ class StreamExchange(StreamAnswering):
         self._pass_on(connection, stream, data, ended)
 
     def receive_request_trailers(self, trailers: Trailers) -> None:
-        """The end of the request."""
+        """The end of the request. Behind a body whose length was declared trailers are left out, as HTTP/1 has none
+        there either: while it waits, that length is all that is counted for it."""
         self.request_ended = True
+        if self.head.request.content_length is not None:
+            trailers = _NO_TRAILERS
         self._trailers = trailers
         if self._connection is not None and self._stream is not None:
             self._hear()
@@ -102,6 +106,11 @@ class StreamExchange(StreamAnswering):
         """So many bytes of the answer, which had to wait, have left."""
         if self._connection is not None and self._stream is not None:
             self._connection.credit(self._stream, size)
+
+    @property
+    def has_all_of_its_body(self) -> bool:
+        """Whether what is buffered is all that it takes: nothing comes any more, and no trailers have come."""
+        return self.request_ended and self._trailers is None
 
     # What its upstream does
 

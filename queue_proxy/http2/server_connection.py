@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from queue_proxy.http.answers import error_answer
 from queue_proxy.http.deadlines import NEVER, Watched
+from queue_proxy.http.read_ahead import USUAL_HEAD_BYTES
 from queue_proxy.http2.answers import stream_answer
 from queue_proxy.http2.exchange import StreamExchange
 from queue_proxy.http2.frames import MOST_STREAM, ErrorCode, Http2Error, StreamError
@@ -52,6 +53,8 @@ class ServerConnection(Watched, Http2Protocol[StreamExchange, Head]):
         self._idle_since = self.clock()
         self._head_since: float | None = self._idle_since
         self._last_call_since: float | None = None
+        # How much of a header block that is not whole is counted with what all clients have sent ahead.
+        self._counted = 0
         self._closes_at = NEVER
 
     # asyncio
@@ -71,6 +74,8 @@ class ServerConnection(Watched, Http2Protocol[StreamExchange, Head]):
         super().data_received(data)
         if self._arrived:
             self._dispatch()
+        if self._block_stream or self._counted:
+            self._count_block()
         if not self.head_waits:
             self._head_since = None
         elif self._head_since is None:
@@ -80,6 +85,7 @@ class ServerConnection(Watched, Http2Protocol[StreamExchange, Head]):
     def connection_lost(self, exc: Exception | None) -> None:
         """asyncio: gone."""
         self._closes_at = NEVER
+        self.server.read_ahead.exchanges(self._counted, 0)
         self.server.closed(self)
         self._leave_all()
 
@@ -202,6 +208,17 @@ class ServerConnection(Watched, Http2Protocol[StreamExchange, Head]):
 
     # How
 
+    def _count_block(self) -> None:
+        """A header block that is not whole is held: of all connections together, only so much."""
+        size = self._block_bytes if self._block_stream and self._block_bytes > USUAL_HEAD_BYTES else 0
+        if self.failed is not None:
+            size, self._block = 0, []
+        if self.server.read_ahead.exchanges(self._counted, size):
+            self._counted = size
+        else:
+            self.fail(Http2Error(ErrorCode.ENHANCE_YOUR_CALM, "too many long header blocks are under way"))
+            self._count_block()
+
     def _begin(self, stream: Stream[StreamExchange], request: Request, ended: bool) -> None:
         length = request.content_length
         if length is not None:
@@ -222,7 +239,7 @@ class ServerConnection(Watched, Http2Protocol[StreamExchange, Head]):
                 continue
             head = exchange.head
             if head.content_length is None:
-                if exchange.request_ended:
+                if exchange.has_all_of_its_body:
                     head.content_length = exchange.buffered
                 else:
                     head.chunked = True
