@@ -25,7 +25,7 @@ from queue_proxy.http import (
     most_body_bytes,
     most_waiting_bytes,
 )
-from queue_proxy.limiter import Limiter, QueueBounds, Ticket, TicketState
+from queue_proxy.limiter import Limiter, QueueBounds
 from queue_proxy.measurement import Measurement
 from queue_proxy.messages import EngineStats, Stats
 from queue_proxy.probe_requests import Purpose, purpose
@@ -34,6 +34,7 @@ from queue_proxy.refusals import Refusal, Refusals
 from queue_proxy.scrapes import Scrapes
 from queue_proxy.shared_slots import ActivatorConnection, SharedSlots
 from queue_proxy.slot_messages import SLOT_HEADER
+from queue_proxy.tickets import Ticket, TicketState
 
 # Every request passes these; a name of the module costs less than an attribute of the enum.
 _WORK = Purpose.WORK

@@ -21,33 +21,15 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from enum import Enum
 from typing import Generic, TypeVar
 
-Arrival = TypeVar("Arrival", bound="Ticket")
+from queue_proxy.tickets import Ticket, TicketState
+
+Arrival = TypeVar("Arrival", bound=Ticket)
 
 
 class LimiterError(RuntimeError):
     """A ticket was used in a state that does not allow it, such as a slot released twice: a bug in the caller."""
-
-
-class TicketState(Enum):
-    """Where a ticket is. WAITING and RUNNING are followed by one of the others; those are final.
-
-    WAITING   in line
-    RUNNING   holds a slot
-    DONE      gave its slot back
-    REFUSED   the line was full when it came
-    EXPIRED   waited as long as the bounds allow
-    LEFT      went away while it waited
-    """
-
-    WAITING = "waiting"
-    RUNNING = "running"
-    DONE = "done"
-    REFUSED = "refused"
-    EXPIRED = "expired"
-    LEFT = "left"
 
 
 # Every request passes these; a name of the module costs less than an attribute of the enum.
@@ -71,29 +53,6 @@ class QueueBounds:
             raise ValueError(f"a queue cannot hold {self.bytes} bytes")
         if self.seconds is not None and not self.seconds > 0:
             raise ValueError(f"an age bound must be positive, not {self.seconds}")
-
-
-class Ticket:
-    """One arrival. Whoever has something to let in derives a class of his own from it: an object beside each ticket
-    would know its ticket and be known by it, and such pairs stay in memory until the garbage collector comes.
-
-    Written by the limiter; compare `state`, never change it. `arrived_at` is the time from which its wait counts, in
-    seconds of the caller's clock.
-    """
-
-    __slots__ = ("arrived_at", "size", "state")
-
-    arrived_at: float
-    size: int
-    state: TicketState
-
-    def most_bytes(self) -> int:
-        """The most memory that it can take while it waits. Asked once, if it has to wait, and counted as `size`."""
-        return 0
-
-    def __repr__(self) -> str:
-        """For assertion messages."""
-        return f"<{type(self).__name__} {self.state.value}>"
 
 
 class Limiter(Generic[Arrival]):

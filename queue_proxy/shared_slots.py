@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from queue_proxy.limiter import Limiter, Ticket, TicketState
+from queue_proxy.limiter import Limiter
 from queue_proxy.messages import MessageError
 from queue_proxy.sharing import Admit, Announce, Effect, Grant, Recall, Sharing
 from queue_proxy.slot_messages import (
@@ -25,6 +25,7 @@ from queue_proxy.slot_messages import (
     Return,
     parse_from_activator,
 )
+from queue_proxy.tickets import Ticket, TicketState
 
 log = logging.getLogger(__name__)
 

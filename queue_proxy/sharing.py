@@ -33,7 +33,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from queue_proxy.limiter import Limiter, Ticket
+from queue_proxy.limiter import Limiter
+from queue_proxy.tickets import Ticket
 
 Arrival = TypeVar("Arrival", bound=Ticket)
 Peer = TypeVar("Peer")

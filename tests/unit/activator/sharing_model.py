@@ -21,7 +21,7 @@ from activator.lines import Band
 from activator.messages import Endpoint, EndpointState, HoldBounds
 from activator.tickets import Held, Released
 from activator.tickets import Ticket as HoldTicket
-from queue_proxy.limiter import Limiter, QueueBounds, Ticket, TicketState
+from queue_proxy.limiter import Limiter, QueueBounds
 from queue_proxy.sharing import Admit, Announce, Effect, Grant, Recall, Sharing
 from queue_proxy.slot_messages import (
     Activators,
@@ -33,6 +33,7 @@ from queue_proxy.slot_messages import (
     parse_from_activator,
     parse_from_queue_proxy,
 )
+from queue_proxy.tickets import Ticket, TicketState
 
 BOUNDS = HoldBounds(requests=10**6, bytes=10**9, no_endpoint_seconds=1e6, full_seconds=1e6)
 

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from activator.lines import Band
-from queue_proxy.limiter import Limiter, QueueBounds, Ticket
+from queue_proxy.limiter import Limiter, QueueBounds
 from queue_proxy.sharing import LEASE_SECONDS, LONGEST_SHUN_SECONDS, Grant, Sharing
+from queue_proxy.tickets import Ticket
 from tests.unit.activator.sharing_model import ModelActivator, Request, Running, SharingModel
 
 

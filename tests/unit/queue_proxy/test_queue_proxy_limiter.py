@@ -9,7 +9,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from queue_proxy.limiter import Limiter, LimiterError, QueueBounds, Ticket, TicketState
+from queue_proxy.limiter import Limiter, LimiterError, QueueBounds
+from queue_proxy.tickets import Ticket, TicketState
 
 
 class Named(Ticket):
