@@ -7,7 +7,6 @@ and so did not wait.
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import resource
 import signal
@@ -17,10 +16,9 @@ from typing import Protocol
 
 import uvloop
 
+from queue_proxy.collector import look_less_often
+
 _AT_ONCE = 128 + signal.SIGTERM
-_YOUNG_OBJECTS = 10_000
-"""Objects more than there were, before the collector looks. The path makes no cycles, so with the usual 700 it would
-look over and over at the same few hundred requests that are under way, and find nothing."""
 
 
 class StartError(Exception):
@@ -59,11 +57,7 @@ async def _serve(make: Callable[[], Server]) -> int:
     orders = _Orders()
     server = make()
     watching = await server.start()
-    # What is there now stays for good: the collector need not look at it again each time. Nor now: that takes 15 ms, in
-    # which nobody is told that the model is ready, and finds some hundred objects.
-    gc.freeze()
-    gc.set_threshold(_YOUNG_OBJECTS, 10, 10)
-    gc.enable()
+    look_less_often()
     at_once = False
     try:
         waited_for = [orders.to_drain] if watching is None else [watching, orders.to_drain]

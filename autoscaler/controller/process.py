@@ -37,6 +37,7 @@ from autoscaler.controller.settings import (
     UnixAddress,
     config_from,
 )
+from queue_proxy.collector import look_less_often
 
 _log = logging.getLogger(__name__)
 
@@ -90,6 +91,7 @@ async def run(config: Config) -> None:
 async def _govern(office: Office, member: Membership) -> None:
     """Lead whenever it is our turn, once we know what there is to lead."""
     await member.synced()
+    look_less_often()  # at what was listed, too
     office.synced = True
     await member.leadership.run(office.lead)
 

@@ -14,6 +14,10 @@ Two rules follow, each one of the named improvements:
 - starting_replicas_count: while replicas are on their way, a queue that grows for want of them is not a reason to
   order more, beyond what arrives (Little: rate·S) and what is needed to drain the queue.
 
+D is what the user says, else the time of a wake, at most 30 s: those who came while a replica started waited that long
+already, replicas that start together are ready together, and one that would be of use for less time than its start
+takes costs more than it brings (as in renting skis: what is paid for the start bounds what is paid for the use).
+
 Without a measured S a request is taken to need a place of its own, as one does that takes longer than D: p for each
 replica.
 """
@@ -33,6 +37,16 @@ from autoscaler.signals.reading import Known
 from autoscaler.signals.windows import arrivals_window_seconds
 
 _LEAST_SERVICE_SECONDS = 1e-3  # faster is not measured
+_MOST_DRAIN_SECONDS = 30.0
+_LEAST_DRAIN_SECONDS = 1.0  # decisions and readings are not closer
+
+
+def drain_seconds(policy: ScalingPolicy, observation: Observation) -> float:
+    """D: within how many seconds of the first readiness what is held should be served."""
+    if policy.backlog_drain_seconds > 0.0:
+        return policy.backlog_drain_seconds
+    wake = observation.wake_seconds
+    return _MOST_DRAIN_SECONDS if wake is None else min(_MOST_DRAIN_SECONDS, max(_LEAST_DRAIN_SECONDS, wake))
 
 
 def track_backlog(
@@ -41,7 +55,7 @@ def track_backlog(
     """Whether waiting requests are a backlog, as of this observation; `before` is the time of the one before it.
 
     They become one when nothing is ready. They stop being one when a replica is ready and nothing waits, or
-    `backlog_drain_seconds` after the last replica ordered meanwhile became ready. If something still waits then (fewer
+    `drain_seconds` after the last replica ordered meanwhile became ready. If something still waits then (fewer
     replicas came than were asked for, or they are slower), it counts as load from now on, but the windows do not hold
     it yet: so what was asked for stays until they do, or until nothing waits.
     """
@@ -61,7 +75,7 @@ def track_backlog(
     served_since = now if backlog.served_since is None else backlog.served_since
     if replicas_on_their_way(replicas):
         return replace(backlog, until=None, served_since=served_since)
-    until = now + policy.backlog_drain_seconds if backlog.until is None else backlog.until
+    until = now + drain_seconds(policy, observation) if backlog.until is None else backlog.until
     if now >= until:
         return Backlog(first=backlog.first, last=math.floor(now), most=backlog.most)
     return replace(backlog, until=until, served_since=served_since)
@@ -69,16 +83,16 @@ def track_backlog(
 
 def _drained(policy: ScalingPolicy, backlog: Backlog, observation: Observation, now: float) -> Backlog:
     """Nothing waits any more; what was let out of the queue last is still worked on for a service time."""
-    working = min(observation.service_seconds or 0.0, policy.backlog_drain_seconds)
+    working = min(observation.service_seconds or 0.0, drain_seconds(policy, observation))
     return Backlog(first=backlog.first, last=math.floor(now + working))
 
 
-def waiting_weight(policy: ScalingPolicy, service_seconds: float | None) -> float:
+def waiting_weight(policy: ScalingPolicy, observation: Observation) -> float:
     """How much of a running request one counts that waits in a backlog.
 
     Such that the windows, divided by the target, ask for the same number as the backlog's own candidate.
     """
-    return min(1.0, utilized_target(policy) / _drained_by_one(policy, service_seconds))
+    return min(1.0, utilized_target(policy) / _drained_by_one(policy, observation))
 
 
 def backlog_candidate(policy: ScalingPolicy, readings: Readings) -> Candidate | None:
@@ -99,9 +113,9 @@ def backlog_candidate(policy: ScalingPolicy, readings: Readings) -> Candidate | 
         if held.value < 1.0:
             return None
     if policy.metric is Metric.RPS:
-        drained_by_one = max(utilized_target(policy), total_target(policy) * policy.backlog_drain_seconds)
+        drained_by_one = max(utilized_target(policy), total_target(policy) * drain_seconds(policy, observation))
     else:
-        drained_by_one = max(utilized_target(policy), _drained_by_one(policy, observation.service_seconds))
+        drained_by_one = max(utilized_target(policy), _drained_by_one(policy, observation))
     if not backlog.draining:
         return Candidate(Signal.BACKLOG, held, drained_by_one, backlog.most)
     asked = replicas_for(held.value + _arriving(policy, readings), drained_by_one)
@@ -115,7 +129,7 @@ def _arriving(policy: ScalingPolicy, readings: Readings) -> float:
         return 0.0
     window = arrivals_window_seconds(policy.stable_window_seconds, policy.panic_window_fraction)
     seen_enough = readings.observation.at - since > window
-    return rate.value * policy.backlog_drain_seconds if seen_enough else 0.0
+    return rate.value * drain_seconds(policy, readings.observation) if seen_enough else 0.0
 
 
 def keep_most(backlog: Backlog, candidates: Iterable[Candidate]) -> Backlog:
@@ -148,7 +162,7 @@ def enough_with_starting(policy: ScalingPolicy, readings: Readings) -> int | Non
         return None
     running = max(0.0, in_flight.value - queued.value)
     lasting = max(running, readings.arrival_rate.value * service_seconds)
-    draining = waiting * min(1.0, service_seconds / policy.backlog_drain_seconds)
+    draining = waiting * min(1.0, service_seconds / drain_seconds(policy, observation))
     return max(replicas.wanted, replicas_for(lasting + draining, utilized_target(policy)))
 
 
@@ -158,9 +172,9 @@ def waiting_now(observation: Observation) -> float | None:
     return held.value + queued.value if isinstance(held, Known) and isinstance(queued, Known) else None
 
 
-def _drained_by_one(policy: ScalingPolicy, service_seconds: float | None) -> float:
-    """How many waiting requests one replica works off in `backlog_drain_seconds`; at least those it takes at once."""
-    if service_seconds is None:
+def _drained_by_one(policy: ScalingPolicy, observation: Observation) -> float:
+    """How many waiting requests one replica works off in `drain_seconds`; at least those it takes at once."""
+    if observation.service_seconds is None:
         return parallelism(policy)
-    rounds = policy.backlog_drain_seconds / max(service_seconds, _LEAST_SERVICE_SECONDS)
+    rounds = drain_seconds(policy, observation) / max(observation.service_seconds, _LEAST_SERVICE_SECONDS)
     return parallelism(policy) * max(1.0, rounds)

@@ -142,7 +142,7 @@ class Decider:
         """Let the seconds of a backlog count what they would have been without the start that it waited for."""
         service_seconds = observation.service_seconds
         over = backlog.last is not None and backlog.last < now
-        weight = waiting_weight(self._policy, service_seconds)
+        weight = waiting_weight(self._policy, observation)
         oldest = now - self._stable.seconds
         for second, load in self._backlog_load.corrections(oldest, weight, service_seconds, over=over):
             self._stable.record(second, load)

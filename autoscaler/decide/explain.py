@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 
+from autoscaler.decide.backlog import drain_seconds
 from autoscaler.decide.candidates import Proposal
 from autoscaler.decide.decision import Candidate, Limit, LimitName, Reason, Signal
 from autoscaler.decide.limits import Tally, load_is_known, work_in_flight
@@ -96,7 +97,7 @@ def _asks(policy: ScalingPolicy, readings: Readings, candidate: Candidate, *, ch
 
 def _backlog(policy: ScalingPolicy, readings: Readings, candidate: Candidate, *, changed: bool) -> str:
     value = 0.0 if isinstance(candidate.reading, Missing) else candidate.reading.value
-    within, replicas = _seconds(policy.backlog_drain_seconds), candidate.replicas or 0
+    within, replicas = _seconds(drain_seconds(policy, readings.observation)), candidate.replicas or 0
     waits = f"{_requests(value)} {'waits' if value == 1.0 else 'wait'}"
     if replicas == readings.backlog.most and replicas > math.ceil(value / candidate.target):
         still = "still waits" if value == 1.0 else "still wait"

@@ -47,7 +47,7 @@ class Improvements:
     used, unless switched by name: who writes in Knative's terms gets Knative's meaning.
 
     starting_replicas_count  replicas on their way are capacity: load they will answer is not asked for twice
-    backlog_sizing           from zero, order what drains the held requests within `backlog_drain_seconds`
+    backlog_sizing           from zero, order what drains the held requests in time: see decide.backlog
     one_before_zero          N → 1 → 0: never to zero from more than one replica
     """
 
@@ -104,6 +104,7 @@ class ScalingPolicy:
     activation_scale         at least this many whenever there is load (1: no effect)
     scale_down_delay_seconds while there is load, no fewer than were asked for in this time; see decide.delay of zero
     target_burst_capacity    −1: activator always in the path, 0: only at zero, else spare requests wanted
+    backlog_drain_seconds    once replicas are ready, what is held is served within this; 0: as long as a wake takes
     stale_after_seconds      a reading older than this is Stale
     queue                    bounds of each queue proxy's own queue; 0 requests: ten times container_concurrency
     gpu_busy                 share of time at work above which nothing is taken away (0..1, the mean over the GPUs of
@@ -133,7 +134,7 @@ class ScalingPolicy:
     progress_deadline_seconds: float = 600.0
     target_burst_capacity: float = 211.0
     aggregation: Aggregation = Aggregation.LINEAR
-    backlog_drain_seconds: float = 30.0
+    backlog_drain_seconds: float = 0.0
     stale_after_seconds: float = 5.0
     queue: Bounds = field(default_factory=lambda: Bounds(requests=10_000, seconds=300.0))
     hold: HoldPolicy = HoldPolicy()

@@ -33,6 +33,7 @@ def observation(
     starting: int = 0,
     pending: int = 0,
     service_seconds: float | None = None,
+    wake_seconds: float | None = None,
     activator_confirmed: bool = True,
     ever_ready: bool = True,
 ) -> Observation:
@@ -48,7 +49,7 @@ def observation(
         kv_cache_usage=NOT_REPORTED,
         replicas=ReplicaCounts(wanted=wanted, ready=ready, starting=starting, pending=pending),
         service_seconds=service_seconds,
-        wake_seconds=None,
+        wake_seconds=wake_seconds,
         activator_confirmed=activator_confirmed,
         ever_ready=ever_ready,
     )
@@ -72,6 +73,7 @@ class VirtualService:
     queued: Reading = NONE
     in_flight: Reading | None = None
     service_seconds: float | None = None
+    wake_seconds: float | None = None
     activator_confirmed: bool = True
     measured: bool = True
     now: float = float(START)
@@ -109,6 +111,7 @@ class VirtualService:
                 ready=self.ready,
                 starting=len(self._ready_at),
                 service_seconds=self.service_seconds,
+                wake_seconds=self.wake_seconds,
                 activator_confirmed=self.activator_confirmed,
                 ever_ready=self.ever_ready,
             )

@@ -44,6 +44,25 @@ def test_from_zero_what_is_held_is_drained_in_time(
     assert (decision.desired, decision.winner, decision.reason) == (desired, Signal.BACKLOG, Reason.WAKE)
 
 
+@pytest.mark.parametrize(
+    ("settings", "wake_seconds", "desired"),
+    [
+        pytest.param({}, None, 2, id="unknown: 1000 requests of 50 ms, one at a time, in 30 s"),
+        pytest.param({}, 90.0, 2, id="a long wake: in 30 s"),
+        pytest.param({}, 2.0, 25, id="a short wake: as long as it took again"),
+        pytest.param({}, 0.2, 50, id="a wake too short to see: in 1 s"),
+        pytest.param({"backlog_drain_seconds": 30.0}, 2.0, 2, id="what the user says"),
+    ],
+)
+def test_who_waited_for_a_short_wake_does_not_wait_much_longer(
+    settings: dict[str, object], wake_seconds: float | None, desired: int
+) -> None:
+    policy: ScalingPolicy = replace(OURS, container_concurrency=1, target=1.0, **settings)  # type: ignore[arg-type]
+    service = waking(policy, 1000.0, service_seconds=0.05, load_seconds=60.0)
+    service.wake_seconds = wake_seconds
+    assert service.step().desired == desired
+
+
 def test_the_backlog_of_a_long_wake_is_not_taken_for_load_afterwards() -> None:
     policy = replace(OURS, container_concurrency=4)
     service = waking(policy, 1000.0, service_seconds=1.0, load_seconds=40.0)
