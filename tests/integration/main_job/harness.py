@@ -196,9 +196,12 @@ class Up:
 
 
 def alive(pid: int) -> bool:
-    """Whether the process runs; one that only waits to be reaped does not."""
+    """Whether anything of the process runs; one that only waits to be reaped does not.
+
+    Its first thread may be a zombie while another still holds its sockets open.
+    """
     try:
-        return _state(Path("/proc") / str(pid)) not in "ZX"
+        return any(_state(thread) not in "ZX" for thread in (Path("/proc") / str(pid) / "task").iterdir())
     except (FileNotFoundError, ProcessLookupError):
         return False
 

@@ -46,10 +46,12 @@ def test_as_many_requests_wait_for_a_wake_as_really_did(real: RealRun, runs: lis
 @pytest.mark.parametrize("share", [0.25, 0.5, 0.75, 0.95])
 def test_requests_take_as_long_as_they_really_did(real: RealRun, runs: list[Measured], share: float) -> None:
     """The 10 % of a quiet machine are judged by the benchmark. Here a busy one may add to every wait in a line of them
-    what it added, in the same run, to those requests that there was a place for."""
+    what it added, in the same run, to those requests that there was a place for. And the second or third last of so
+    few may have had one place in line more or less."""
     really = quantile(real.measured.latencies, share)
     ours = statistics.mean(quantile(run.latencies, share) for run in runs)
-    assert ours == pytest.approx(really, abs=0.1 * really + _PLACES_IN_LINE * real.stall)
+    place = real.service_seconds if share > 0.9 else 0.0
+    assert ours == pytest.approx(really, abs=0.1 * really + _PLACES_IN_LINE * real.stall + place)
 
 
 @pytest.mark.slow
