@@ -16,7 +16,7 @@ from typing import Protocol
 
 import uvloop
 
-from queue_proxy.collector import look_less_often
+from queue_proxy.garbage_collector import look_less_often
 
 _AT_ONCE = 128 + signal.SIGTERM
 

@@ -37,7 +37,7 @@ from autoscaler.controller.settings import (
     UnixAddress,
     config_from,
 )
-from queue_proxy.collector import look_less_often
+from queue_proxy.garbage_collector import look_less_often
 
 _log = logging.getLogger(__name__)
 

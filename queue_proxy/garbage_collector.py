@@ -2,8 +2,7 @@
 
 What such a process makes by the thousand, requests or readings, makes no cycles and is gone when it is let go. With the
 usual threshold of 700 objects the collector would look through the same live ones over and over and find nothing; in a
-controller of a thousand services, its longest look takes more than twice as long as deciding on all of
-them.
+controller of a thousand services, its longest look takes more than twice as long as deciding on all.
 """
 
 from __future__ import annotations
