@@ -7,23 +7,22 @@ adds what a service that sleeps needs, where nothing is said about it, and says 
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from admission.editor import Editor
 from admission.edits import Edit, Operation, Path
-from admission.predictor import Predictor, Refused, predictors_containers, read_predictor
+from admission.predictor import Predictor, Refused, containers_of, has_sidecar, read_predictor
+from admission.preparation import GRACE, MODEL_ENDS_SECONDS, SCALING, prepare
 from admission.record import Entry, RecordError, read, undone, written
 from admission.sidecar import (
-    DRAINED_HOOK,
-    MODEL_CONTAINER,
     before_the_same_model,
     differing_policy,
     find_sidecar,
     record_of,
     same_model,
     sidecar,
+    unknown_flags,
     upgraded,
 )
 from admission.token_volume import mounts_token, put_volume, volume_entries
@@ -35,13 +34,8 @@ from autoscaler.policy.settings import name_of
 from autoscaler.serving.fields import FieldError
 from autoscaler.serving.queue_proxy_flags import DRAIN_SECONDS
 
-SCALING = "pilotlight.dev/scaling"
-AUTOSCALER_CLASS = "serving.kserve.io/autoscalerClass"
 _PREDICTOR: Path = ("spec", "predictor")
 _CONTAINERS = ("spec", "predictor", "containers")
-_GRACE: Path = (*_PREDICTOR, "terminationGracePeriodSeconds")
-# Between the end of the drain and the kill: for the model to end by itself.
-_MODEL_ENDS_SECONDS = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,20 +85,23 @@ def inject(
     try:
         policy = read_policy(inference_service, source_map, settings.profiles)
         predictor = read_predictor(
-            inference_service, settings.runtimes, source_map, first_port_only=settings.first_port_only or _has(before)
+            inference_service,
+            settings.runtimes,
+            source_map,
+            first_port_only=settings.first_port_only or has_sidecar(before),
         )
     except PolicyErrors as wrong:
         return Refusals(wrong.errors)
     except Refused as refused:
         # What has a sidecar already has it; its owner knows what he did.
-        return _unchanged(()) if _has(inference_service) else Refusals(refused.reasons)
+        return _unchanged(()) if has_sidecar(inference_service) else Refusals(refused.reasons)
     if policy.mode is ScalingMode.OFF:
         return _unchanged((f'{SCALING} is "off": nothing is put in',))
-    if _has(inference_service):
+    if has_sidecar(inference_service):
         return _present(inference_service, policy, predictor, settings)
     editor = Editor(inference_service)
     try:
-        remarks = [*predictor.remarks, *_prepare(editor, policy, predictor, before)]
+        remarks = [*predictor.remarks, *prepare(editor, policy, predictor, before)]
     except FieldError as error:
         return Refusals((PolicyError("", "", Source(name_of(inference_service)), "", str(error)),))
     entries = list(editor.entries)
@@ -118,17 +115,17 @@ def inject(
     if editor.get(_CONTAINERS) is None:
         editor.edit(Edit(Operation.ADD, _CONTAINERS, [new]))
     else:
-        editor.edit(Edit(Operation.ADD, (*_CONTAINERS, len(_containers(editor.document))), new))
+        editor.edit(Edit(Operation.ADD, (*_CONTAINERS, len(containers_of(editor.document))), new))
     put_volume(editor, new)
     return Injection(tuple(editor.edits), tuple(remarks))
 
 
 def remove(inference_service: Mapping[str, object]) -> Injection | Refusals:
     """Take out exactly what an injection has put in, and what has not been changed since."""
-    index = find_sidecar(_containers(inference_service))
+    index = find_sidecar(containers_of(inference_service))
     if index is None:
         return _unchanged(("there is no queue proxy in it",))
-    record = record_of(_containers(inference_service)[index])
+    record = record_of(containers_of(inference_service)[index])
     try:
         if record is None:
             raise RecordError(
@@ -157,7 +154,7 @@ def lagging(
     """The policy's flags of the sidecar that an injection put in, and what they would be now, where the two differ."""
     editor = Editor(inference_service)
     fresh = _sidecar(editor, policy, predictor, InjectionSettings(""), "")
-    containers = _containers(inference_service)
+    containers = containers_of(inference_service)
     index = find_sidecar(containers)
     return () if index is None or record_of(containers[index]) is None else differing_policy(containers[index], fresh)
 
@@ -166,7 +163,7 @@ def _present(
     inference_service: Mapping[str, object], policy: ScalingPolicy, predictor: Predictor, settings: InjectionSettings
 ) -> Injection:
     """The sidecar is there: leave it, or make it anew."""
-    containers = _containers(inference_service)
+    containers = containers_of(inference_service)
     index = find_sidecar(containers)
     assert index is not None
     old = containers[index]
@@ -190,9 +187,12 @@ def _present(
     put_volume(editor, new)
     if not editor.edits:
         return _unchanged(predictor.remarks)
-    return Injection(
-        tuple(editor.edits), (*predictor.remarks, "the sidecar is made anew: applying this restarts the pods")
+    left_out = tuple(
+        f"{flag} is left out of the sidecar: the queue proxy of this version does not know it, and would not start"
+        for flag in unknown_flags(old)
     )
+    anew = "the sidecar is made anew: applying this restarts the pods"
+    return Injection(tuple(editor.edits), (*predictor.remarks, *left_out, anew))
 
 
 def _record(editor: Editor, old: Mapping[str, object]) -> str:
@@ -204,63 +204,11 @@ def _record(editor: Editor, old: Mapping[str, object]) -> str:
         return record
 
 
-def _prepare(
-    editor: Editor, policy: ScalingPolicy, predictor: Predictor, before: Mapping[str, object] | None
-) -> list[str]:
-    """Everything besides the sidecar, where nothing is said about it. Returns what was done, for a person."""
-    done = _annotations(editor, policy)
-    strategy: Path = (*_PREDICTOR, "deploymentStrategy")
-    unavailable: Path = (*strategy, "rollingUpdate", "maxUnavailable")
-    if editor.get(unavailable) is None and editor.get((*strategy, "type")) in (None, "RollingUpdate"):
-        editor.put(unavailable, 1)
-        done.append(
-            "deploymentStrategy.rollingUpdate.maxUnavailable: 1, so that a wake from zero does not show the service as "
-            "not ready; a rollout may then replace a single replica before the new one is ready"
-        )
-    if editor.get(_GRACE) is None:
-        grace = _grace(policy, before)
-        editor.put(_GRACE, grace)
-        done.append(f"terminationGracePeriodSeconds: {grace}, so that what a replica has accepted is finished")
-    if predictor.custom and editor.get((*predictor.path, "name")) != MODEL_CONTAINER:
-        editor.put((*predictor.path, "name"), MODEL_CONTAINER)
-        done.append(f"the model's container is now named {MODEL_CONTAINER}, as KServe would name it if it were alone")
-    lifecycle = predictor.container.get("lifecycle")
-    if isinstance(lifecycle, Mapping) and lifecycle.get("preStop") is not None:
-        done.append("the model's own preStop stays: it has to keep the model up until its last request is answered")
-    else:
-        editor.put((*predictor.path, "lifecycle", "preStop"), dict(DRAINED_HOOK))
-        done.append("the model's preStop waits until the queue proxy has drained")
-    return done
-
-
-def _annotations(editor: Editor, policy: ScalingPolicy) -> list[str]:
-    done = []
-    on_the_object, on_the_predictor = ("metadata", "annotations"), (*_PREDICTOR, "annotations")
-    both: tuple[Path, ...] = (on_the_object, on_the_predictor)
-    if all(editor.get((*place, SCALING)) is None for place in both):
-        editor.put((*on_the_object, SCALING), "on")
-        done.append(f'{SCALING}: "on"')
-    if all(editor.get((*place, AUTOSCALER_CLASS)) is None for place in both):
-        if policy.mode is ScalingMode.SHADOW:
-            done.append(f"{AUTOSCALER_CLASS} is left out: in shadow mode whoever scales it now goes on")
-        else:
-            # On the object it would hold for the other components too, and take their autoscaler away.
-            others = [name for name in ("transformer", "explainer") if editor.get(("spec", name)) is not None]
-            editor.put((*(on_the_predictor if others else on_the_object), AUTOSCALER_CLASS), "external")
-            why = (
-                f"on the predictor, since {' and '.join(others)} stays with KServe"
-                if others
-                else "KServe then creates "
-            )
-            done.append(f"{AUTOSCALER_CLASS}: external; {why}{'' if others else 'no HorizontalPodAutoscaler'}")
-    return done
-
-
 def _sidecar(
     editor: Editor, policy: ScalingPolicy, predictor: Predictor, settings: InjectionSettings, record: str
 ) -> dict[str, object]:
     name = editor.get(("metadata", "name"))
-    grace = editor.get(_GRACE)
+    grace = editor.get(GRACE)
     drain = _drain(grace) if isinstance(grace, int) else policy.timeouts.total or DRAIN_SECONDS
     service_name = name if isinstance(name, str) else ""
     return sidecar(settings.image, service_name, predictor.model, policy, drain, record)
@@ -271,7 +219,7 @@ def _reused(before: Mapping[str, object] | None, fresh: dict[str, object], predi
 
     Never the image of one with the arguments of the other: an image knows the flags of its own version only.
     """
-    containers = _containers(before) if before is not None else []
+    containers = containers_of(before) if before is not None else []
     index = find_sidecar(containers)
     if index is None:
         return fresh
@@ -281,26 +229,9 @@ def _reused(before: Mapping[str, object] | None, fresh: dict[str, object], predi
     return fresh
 
 
-def _grace(policy: ScalingPolicy, before: Mapping[str, object] | None) -> int:
-    """Seconds for everything that a pod does at its end."""
-    if before is not None and _has(before):
-        known = Editor(before).get(_GRACE)
-        if isinstance(known, int):
-            return known
-    return math.ceil(policy.timeouts.total or DRAIN_SECONDS) + _MODEL_ENDS_SECONDS
-
-
 def _drain(grace: int) -> float:
     """The part of the grace period that the drain may take; the rest is the model's."""
-    return float(max(0, grace - min(_MODEL_ENDS_SECONDS, grace // 3)))
-
-
-def _has(inference_service: Mapping[str, object] | None) -> bool:
-    return inference_service is not None and find_sidecar(_containers(inference_service)) is not None
-
-
-def _containers(inference_service: Mapping[str, object]) -> list[Mapping[str, object]]:
-    return [entry if isinstance(entry, Mapping) else {} for entry in predictors_containers(inference_service)]
+    return float(max(0, grace - min(MODEL_ENDS_SECONDS, grace // 3)))
 
 
 def _unchanged(remarks: Sequence[str]) -> Injection:

@@ -7,11 +7,11 @@ older short forms), whose container is then merged with what stands there.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from admission.edits import Path
-from admission.sidecar import ADMIN_PORT, MODEL_CONTAINER, NAME, REQUEST_PORT, Model, is_ours
+from admission.sidecar import ADMIN_PORT, MODEL_CONTAINER, NAME, REQUEST_PORT, Model, find_sidecar, is_ours
 from autoscaler.policy.errors import KeyPath, PolicyError, Source, SourceMap, shown
 from autoscaler.policy.settings import name_of
 from autoscaler.serving.fields import FieldError, Fields
@@ -249,12 +249,18 @@ def _probe(ports: ServingPorts, reasons: Reasons) -> tuple[Mapping[str, object] 
     return ports.probe, ()
 
 
-def predictors_containers(inference_service: Mapping[str, object]) -> Iterator[object]:
-    """The entries of `spec.predictor.containers`, whatever they are."""
+def containers_of(inference_service: Mapping[str, object]) -> list[Mapping[str, object]]:
+    """The entries of `spec.predictor.containers`, an empty one for each that is no object."""
     spec = inference_service.get("spec")
     predictor = spec.get("predictor") if isinstance(spec, Mapping) else None
     containers = predictor.get("containers") if isinstance(predictor, Mapping) else None
-    yield from containers if isinstance(containers, list) else ()
+    entries = containers if isinstance(containers, list) else []
+    return [entry if isinstance(entry, Mapping) else {} for entry in entries]
+
+
+def has_sidecar(inference_service: Mapping[str, object] | None) -> bool:
+    """Whether a queue proxy is in it already."""
+    return inference_service is not None and find_sidecar(containers_of(inference_service)) is not None
 
 
 def _protocol(container: Fields) -> str | None:

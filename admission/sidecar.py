@@ -14,6 +14,7 @@ from admission.record import VARIABLE
 from admission.token_volume import MOUNT, TOKEN_FILE, other_mounts
 from autoscaler.policy.scaling_policy import ScalingPolicy
 from autoscaler.serving.queue_proxy_flags import model_flags, policy_flags
+from queue_proxy.settings import known_flags
 
 NAME = "transformer-container"
 MODEL_CONTAINER = "kserve-container"
@@ -150,9 +151,19 @@ def before_the_same_model(old: Mapping[str, object], fresh: Mapping[str, object]
     return {**fresh, "args": [*own, *model], "ports": old.get("ports", fresh["ports"])}
 
 
+def unknown_flags(container: Mapping[str, object]) -> tuple[str, ...]:
+    """The flags of a sidecar with which today's queue proxy would not start."""
+    known = known_flags()
+    return tuple(flag for flag in flags_of(container) if flag not in known)
+
+
 def upgraded(old: Mapping[str, object], fresh: Mapping[str, object]) -> dict[str, object]:
-    """`fresh` with what somebody has added to `old`: resources, variables, mounts, flags that we do not decide."""
-    added = {flag: value for flag, value in flags_of(old).items() if flag not in _DECIDED}
+    """`fresh` with what somebody has added to `old`: resources, variables, mounts, flags that we do not decide.
+
+    What would keep today's queue proxy from starting is left out, see `unknown_flags`.
+    """
+    not_kept = {*_DECIDED, *unknown_flags(old)}
+    added = {flag: value for flag, value in flags_of(old).items() if flag not in not_kept}
     more = [f"{flag}={value}" if value else flag for flag, value in added.items()]
     variables = old.get("env")
     kept = [
@@ -164,6 +175,9 @@ def upgraded(old: Mapping[str, object], fresh: Mapping[str, object]) -> dict[str
     result["volumeMounts"] = [*_list(fresh["volumeMounts"]), *other_mounts(old)]
     if "resources" in old:
         result["resources"] = old["resources"]
+    security = old.get("securityContext")
+    if isinstance(security, Mapping):
+        result["securityContext"] = {**security, **_SECURITY}
     return result
 
 

@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from admission.edits import json_patch
-from admission.inject import SCALING, InjectionSettings, Refusals, inject
+from admission.inject import InjectionSettings, Refusals, inject
 from admission.predictor import MODEL_FORMS
+from admission.preparation import SCALING
 from admission.review import DEEPEST, Request, Verdict
 from autoscaler.policy.errors import PolicyError, PolicyErrors
 from autoscaler.policy.parse import read_policy

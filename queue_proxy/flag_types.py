@@ -20,6 +20,11 @@ class FlagParser(argparse.ArgumentParser):
         """End the process with status 2 and one line."""
         self.exit(2, f"{self.prog}: {message}\n")
 
+    @property
+    def flags(self) -> frozenset[str]:
+        """Every flag that is taken, as it is written."""
+        return frozenset(self._option_string_actions)
+
 
 def address(text: str) -> Address:
     """`HOST:PORT` (0: any port), or `fd:N`."""

@@ -106,7 +106,12 @@ def parse(arguments: Sequence[str]) -> Config:
     )
 
 
-def _parser() -> argparse.ArgumentParser:
+def known_flags() -> frozenset[str]:
+    """The flags that `parse` takes; any other ends the process."""
+    return _parser().flags
+
+
+def _parser() -> FlagParser:
     parser = FlagParser(
         prog="queue_proxy", description="Limits, queues and measures the requests of one model.", allow_abbrev=False
     )

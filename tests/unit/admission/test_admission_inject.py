@@ -270,10 +270,21 @@ def test_an_upgrade_keeps_what_others_have_added() -> None:
     sidecar["args"].append("--request-log=stdout")
     sidecar["env"].append({"name": "OTEL_SERVICE_NAME", "value": "x"})
     sidecar["resources"] = {"requests": {"cpu": "2"}}
+    sidecar["securityContext"] = {**sidecar["securityContext"], "runAsUser": 1010, "readOnlyRootFilesystem": False}
     after = sidecar_in(injected(body, replace(IMAGE, image="pilotlight:2", upgrade=True)))
     assert after["args"][-1] == "--request-log=stdout"
     assert after["env"][-1]["name"] == "OTEL_SERVICE_NAME"
     assert after["resources"] == {"requests": {"cpu": "2"}}
+    assert (after["securityContext"]["runAsUser"], after["securityContext"]["readOnlyRootFilesystem"]) == (1010, True)
+
+
+def test_an_upgrade_leaves_out_by_name_what_the_queue_proxy_does_not_know() -> None:
+    body = injected(custom())
+    sidecar_in(body)["args"] += ["--of-version-1=3", "--of-version-2", "7", "--notice-seconds", "9"]
+    upgrade = result(body, replace(IMAGE, upgrade=True))
+    after = edited(body, upgrade.edits)
+    assert [remark.split()[0] for remark in upgrade.remarks] == ["--of-version-1", "--of-version-2", "the"]
+    assert told(after).notice.least == 9.0
 
 
 def without_token(body: dict[str, Any]) -> dict[str, Any]:
