@@ -15,7 +15,7 @@ from collections.abc import Callable
 from time import process_time
 
 from autoscaler.cluster.interface import Replica, ReplicaPhase, ServiceView
-from autoscaler.controller.service import ServiceControl
+from autoscaler.controller.service.control import ServiceControl
 from autoscaler.controller.settings import Cadence
 from autoscaler.decide.decider import Decider
 from autoscaler.policy.scaling_policy import Aggregation, Improvements, ScalingPolicy

@@ -20,7 +20,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from autoscaler.controller.clock import Clock
 from autoscaler.controller.recording_page import send_recording
-from autoscaler.controller.service import ServiceControl
+from autoscaler.controller.service.control import ServiceControl
 from autoscaler.controller.service_report import explanation, summary
 
 _LAST_DEFAULT = 10

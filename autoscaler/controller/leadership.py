@@ -34,7 +34,7 @@ class ReplicaDoor(Protocol):
 
 
 class Leadership(Protocol):
-    """Gives the office to one of several controllers."""
+    """Lets one of several controllers lead."""
 
     @property
     def identity(self) -> str:

@@ -1,7 +1,7 @@
 """The loop: observe, decide, act, for every service, each on its own.
 
 Three things feed it: the cluster's views, the scrapes of replicas, the pushes of activators. Each is put where it
-belongs at once; what comes of it is decided and done by each service's own tasks (`running`).
+belongs at once; what comes of it is decided and done by each service's own tasks (`service.tasks`).
 
 `run` may be cancelled at any time and leaves nothing behind: whoever leads runs it, whoever does not, does not.
 """
@@ -16,19 +16,19 @@ from collections.abc import Iterator, Mapping
 from activator.messages import StatsPush
 from autoscaler.cluster.interface import Cluster, ServiceView
 from autoscaler.controller.clock import Clock
-from autoscaler.controller.exposition import service_samples
-from autoscaler.controller.faults import FaultKind
-from autoscaler.controller.gpu_metrics import GpuMetrics
-from autoscaler.controller.intake import Intake
 from autoscaler.controller.metrics import Metrics, Sample
-from autoscaler.controller.news import of_policy, of_refusals
+from autoscaler.controller.readings.activator_connections import ActivatorConnections
+from autoscaler.controller.readings.gpu_metrics import GpuMetrics
+from autoscaler.controller.readings.scrape import Scraper
 from autoscaler.controller.recorder import Recorder
-from autoscaler.controller.routes import RoutingTable
-from autoscaler.controller.running import Running, Surroundings
-from autoscaler.controller.scrape import Scraper
-from autoscaler.controller.service import ServiceControl
+from autoscaler.controller.service.control import ServiceControl
+from autoscaler.controller.service.events import of_policy, of_refusals
+from autoscaler.controller.service.faults import FaultKind
+from autoscaler.controller.service.routes import RoutingTable
+from autoscaler.controller.service.tasks import ServiceTasks, Surroundings
+from autoscaler.controller.service.warmup import ActivatorsHeard
+from autoscaler.controller.service_samples import service_samples
 from autoscaler.controller.settings import Cadence
-from autoscaler.controller.warmup import ActivatorsHeard
 from queue_proxy.messages import Stats
 
 _log = logging.getLogger(__name__)
@@ -52,12 +52,12 @@ class Controller:
         self._recorder = recorder
         self._clock = clock
         self._cadence = cadence
-        self._running: dict[str, Running] = {}
+        self._services: dict[str, ServiceTasks] = {}
         self._table = RoutingTable(epoch)
         self._published = -1
         self._heard = ActivatorsHeard(cadence, clock())
         self._scraper = Scraper(self, cadence)
-        self.intake = Intake(self)
+        self.connections = ActivatorConnections(self)
         self._metrics = Metrics(self._samples)
         self._around = Surroundings(cluster, clock, cadence, recorder, self._metrics, self._heard)
         self._gpus = gpus
@@ -69,12 +69,12 @@ class Controller:
     @property
     def services(self) -> Mapping[str, ServiceControl]:
         """What is known of each service, in order of their names."""
-        return {name: self._running[name].control for name in sorted(self._running)}
+        return {name: self._services[name].control for name in sorted(self._services)}
 
     @property
     def activators(self) -> tuple[str, ...]:
         """Names of the activators that are connected."""
-        return self.intake.connected
+        return self.connections.connected
 
     @property
     def cluster_trouble(self) -> tuple[str, ...]:
@@ -92,7 +92,7 @@ class Controller:
 
     def _samples(self) -> Iterator[Sample]:
         yield "pilotlight_cluster_trouble", (), len(self._cluster.trouble)
-        yield "pilotlight_activators_connected", (), len(self.intake.connected)
+        yield "pilotlight_activators_connected", (), len(self.connections.connected)
         yield "pilotlight_activator_messages_refused", (), self._messages_refused
         if self._gpus is not None:
             if self._gpus.up is not None:
@@ -121,7 +121,7 @@ class Controller:
                     _log.debug("%s", traceback.format_exc())
                     await asyncio.sleep(_WATCH_PAUSE)
         finally:
-            for name in list(self._running):
+            for name in list(self._services):
                 self._end(name)
             if reading_gpus is not None:
                 reading_gpus.cancel()
@@ -131,7 +131,7 @@ class Controller:
 
     def _take_views(self, views: tuple[ServiceView, ...]) -> None:
         now = self._clock()
-        gone = self._running.keys() - {view.service for view in views}
+        gone = self._services.keys() - {view.service for view in views}
         self.seen_cluster = True
         for name in gone:
             _log.info("%s: is gone", name)
@@ -143,73 +143,73 @@ class Controller:
         self._publish()
 
     def _take_view(self, view: ServiceView, now: float) -> None:
-        running = self._running.get(view.service)
+        tasks = self._services.get(view.service)
         before = None
-        if running is None:
-            running = self._begin(view)
-        elif (before := running.control.view) is view or before == view:
+        if tasks is None:
+            tasks = self._begin(view)
+        elif (before := tasks.control.view) is view or before == view:
             return  # of many services few change at a time, and those that do not are the same objects
         self._scraper.follow(view.service, view.replicas)
-        with running.control.faults.contained(self._clock, FaultKind.VIEW):
-            policy = running.control.policy
-            measured = running.control.viewed(view, now)
-            for news in (*of_refusals(before, view), *of_policy(policy, running.control.policy)):
+        with tasks.control.faults.contained(self._clock, FaultKind.VIEW):
+            policy = tasks.control.policy
+            measured = tasks.control.viewed(view, now)
+            for news in (*of_refusals(before, view), *of_policy(policy, tasks.control.policy)):
                 self._cluster.tell(view.service, news)
             self._metrics.measured(view.service, measured.starts, measured.wakes)
-            self._table.put(running.control.route())
-            running.lead_connections()
+            self._table.put(tasks.control.route())
+            tasks.lead_connections()
 
     def _publish(self) -> None:
         """Tell the activators what is new. An empty table is told too, but none before the cluster was seen: it
         would take away the endpoints that they serve from."""
         if self._table.version != self._published:
             self._published = self._table.version
-            self.intake.publish(self._table.routes())
+            self.connections.publish(self._table.routes())
 
-    def _begin(self, view: ServiceView) -> Running:
+    def _begin(self, view: ServiceView) -> ServiceTasks:
         control = ServiceControl(view, self._cadence, self._clock(), self._gpus)
         _log.info("%s: seen with %d replicas wanted, %d listed", view.service, view.wanted, len(view.replicas))
-        running = self._running[view.service] = Running(control, self._around)
-        return running
+        tasks = self._services[view.service] = ServiceTasks(control, self._around)
+        return tasks
 
     def _end(self, name: str) -> None:
-        self._running.pop(name).end()
+        self._services.pop(name).end()
         self._scraper.follow(name, ())
 
     # Replicas' numbers
 
     def scraped(self, service: str, replica: str, stats: Stats) -> None:
         """See ScrapeListener."""
-        running = self._running.get(service)
-        if running is not None:
-            with running.control.faults.contained(self._clock, FaultKind.NUMBERS):
-                running.control.scraped(replica, stats, self._clock())
-            running.heard()
+        tasks = self._services.get(service)
+        if tasks is not None:
+            with tasks.control.faults.contained(self._clock, FaultKind.NUMBERS):
+                tasks.control.scraped(replica, stats, self._clock())
+            tasks.heard()
 
     def scrape_failed(self, service: str, replica: str, why: str) -> None:
         """See ScrapeListener."""
-        running = self._running.get(service)
-        if running is not None:
-            running.control.scrape_failed(replica, why, self._clock())
+        tasks = self._services.get(service)
+        if tasks is not None:
+            tasks.control.scrape_failed(replica, why, self._clock())
 
     # Activators
 
     def activator_connected(self, activator: str) -> None:
-        """See IntakeListener."""
+        """See ActivatorListener."""
         _log.info("activator %s connected", activator)
         self._heard.connected(activator, self._clock())
         self._cluster.activator_heard(activator, speaks=True)
 
     def activator_pushed(self, activator: str, push: StatsPush) -> None:
-        """See IntakeListener."""
+        """See ActivatorListener."""
         now = self._clock()
         self._heard.pushed(activator, now)
         for name, stats in push.services.items():
-            running = self._running.get(name)
-            if running is None:
+            tasks = self._services.get(name)
+            if tasks is None:
                 continue  # it has not heard yet that the service is gone
-            with running.control.faults.contained(self._clock, FaultKind.NUMBERS):
-                running.heard(urgent=running.control.pushed(activator, stats, now, urgent=push.urgent))
+            with tasks.control.faults.contained(self._clock, FaultKind.NUMBERS):
+                tasks.heard(urgent=tasks.control.pushed(activator, stats, now, urgent=push.urgent))
 
     def activator_disconnected(self, activator: str, *, left: bool) -> None:
         """Its numbers stay, older and older: whom it holds is unknown then, not nobody; unless it said goodbye."""
@@ -219,10 +219,10 @@ class Controller:
             self._cluster.activator_heard(activator, speaks=False)
             return
         _log.info("activator %s has ended", activator)
-        for running in self._running.values():
-            running.control.activator_left(activator)
+        for tasks in self._services.values():
+            tasks.control.activator_left(activator)
 
     def activator_message_refused(self, activator: str, why: str) -> None:
-        """See IntakeListener."""
+        """See ActivatorListener."""
         self._messages_refused += 1
         _log.warning("activator %s sent a message that is refused: %s", activator, why)

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from autoscaler.controller.phases import PhaseTime
+from autoscaler.controller.service.start_phases import PhaseTime
 
 _SERVICE = ("namespace", "service")
 # A GPU model's start takes seconds to a quarter of an hour.

@@ -22,11 +22,11 @@ from autoscaler.cluster.interface import GpuSource
 from autoscaler.cluster.local.client import LocalCluster
 from autoscaler.controller.api import api_application
 from autoscaler.controller.clock import anchored_clock
-from autoscaler.controller.gpu_metrics import GpuMetrics
+from autoscaler.controller.instance import ControllerInstance
 from autoscaler.controller.leadership import Alone, Membership
 from autoscaler.controller.listening import listening_socket
 from autoscaler.controller.loop import Controller
-from autoscaler.controller.office import Office
+from autoscaler.controller.readings.gpu_metrics import GpuMetrics
 from autoscaler.controller.recorder import Recorder, RecorderError
 from autoscaler.controller.settings import (
     Address,
@@ -77,23 +77,25 @@ async def run(config: Config) -> None:
             gpus = None if member.gpus is None else GpuMetrics(member.gpus, clock, config.cadence.gpus)
             return Controller(member.cluster, recorder, clock, config.cadence, secrets.token_hex(8), gpus)
 
-        office = Office(controller, member.leadership, member.announce, member.authenticator, member.replica_door)
-        governing = asyncio.create_task(_govern(office, member))
+        instance = ControllerInstance(
+            controller, member.leadership, member.announce, member.authenticator, member.replica_door
+        )
+        governing = asyncio.create_task(_govern(instance, member))
         stack.push_async_callback(_ended, governing)
-        control = await stack.enter_async_context(_served(office.application(), config.control))
-        knowledge = api_application(office, clock, config.api.host, member.hosts, config.identity, config.record)
+        control = await stack.enter_async_context(_served(instance.application(), config.control))
+        knowledge = api_application(instance, clock, config.api.host, member.hosts, config.identity, config.record)
         api = await stack.enter_async_context(_served(knowledge, config.api))
         _log.info("controlling %s; activators on %s, API on %s", config.cluster.address, control, api)
         await _until(stopped, governing)
         _log.info("stopping")
 
 
-async def _govern(office: Office, member: Membership) -> None:
+async def _govern(instance: ControllerInstance, member: Membership) -> None:
     """Lead whenever it is our turn, once we know what there is to lead."""
     await member.synced()
     look_less_often()  # at what was listed, too
-    office.synced = True
-    await member.leadership.run(office.lead)
+    instance.synced = True
+    await member.leadership.run(instance.lead)
 
 
 def _told_to_end(stopped: asyncio.Event) -> None:
@@ -156,7 +158,7 @@ async def _in_kubernetes(config: Config) -> AsyncIterator[Membership]:
 
 def _prometheus(address: PrometheusAddress) -> GpuSource:
     try:
-        from autoscaler.controller.prometheus_gpus import PrometheusGpus
+        from autoscaler.controller.readings.prometheus_gpus import PrometheusGpus
     except ModuleNotFoundError as error:
         raise SettingsError(
             f"--prometheus needs its client library: pip install 'pilotlight[cluster]' ({error})"

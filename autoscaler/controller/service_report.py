@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 
 from autoscaler.cluster.interface import Replica, ReplicaPhase, ServiceView
-from autoscaler.controller.faults import Fault
-from autoscaler.controller.service import ServiceControl
-from autoscaler.controller.sparing import Heard
-from autoscaler.controller.wakes import Wake
+from autoscaler.controller.service.control import ServiceControl
+from autoscaler.controller.service.deletion_order import Heard
+from autoscaler.controller.service.faults import Fault
+from autoscaler.controller.service.wakes import Wake
 from autoscaler.decide.decision_json import decision_to_json
 from autoscaler.decide.observation_json import observation_to_json
 from autoscaler.policy.canonical import policy_to_json

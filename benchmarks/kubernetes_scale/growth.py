@@ -16,9 +16,9 @@ from time import process_time
 
 from activator.messages import Endpoint, EndpointState, HoldBounds, Route, Timeouts, parse_stats_push
 from activator.push_writer import WHOLE_EVERY, PushWriter
-from autoscaler.controller.intake import RoutesText
-from autoscaler.controller.push_reader import PushReader
-from autoscaler.controller.routes import RoutingTable
+from autoscaler.controller.readings.activator_connections import RoutesText
+from autoscaler.controller.readings.push_reader import PushReader
+from autoscaler.controller.service.routes import RoutingTable
 from benchmarks.decide import Fleet
 from benchmarks.kubernetes_scale.replicas import stats
 from queue_proxy.messages import Stats, parse_stats

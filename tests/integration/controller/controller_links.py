@@ -1,4 +1,4 @@
-"""The intake and the API on real sockets, in this process, with everything they are told and asked kept."""
+"""What activators connect to, and the API: on real sockets, in this process, with all they are told and asked kept."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from activator.messages import StatsPush
-from autoscaler.controller.intake import Intake
+from autoscaler.controller.readings.activator_connections import ActivatorConnections
 
 
 class Told:
-    """An IntakeListener that keeps what it is told."""
+    """An ActivatorListener that keeps what it is told."""
 
     def __init__(self) -> None:
         self.events: list[str] = []
@@ -45,12 +45,12 @@ async def served(application: web.Application) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def serving_intake(**settings: float) -> AsyncIterator[tuple[Intake, Told, str]]:
-    """`settings` of the Intake, where they are not the usual ones."""
+async def serving_activators(**settings: float) -> AsyncIterator[tuple[ActivatorConnections, Told, str]]:
+    """`settings` of the ActivatorConnections, where they are not the usual ones."""
     told = Told()
-    intake = Intake(told, **settings)
-    async with served(intake.application()) as url:
+    connections = ActivatorConnections(told, **settings)
+    async with served(connections.application()) as url:
         try:
-            yield intake, told, url
+            yield connections, told, url
         finally:
-            await intake.close()
+            await connections.close()

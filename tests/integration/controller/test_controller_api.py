@@ -13,9 +13,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from autoscaler.cluster.interface import ReplicaPhase, ServiceView
 from autoscaler.controller.api import api_application
-from autoscaler.controller.exposition import service_samples
 from autoscaler.controller.metrics import CATALOGUE, OF_LEADERSHIP, Metrics, metrics_page
-from autoscaler.controller.service import ServiceControl
+from autoscaler.controller.service.control import ServiceControl
+from autoscaler.controller.service_samples import service_samples
 from autoscaler.controller.settings import Cadence
 from tests.integration.controller.controller_links import served
 from tests.unit.controller.controller_builders import CHAT, inference_service, replica, stats, view

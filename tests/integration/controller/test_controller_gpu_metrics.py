@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from activator.messages import StatsPush
-from autoscaler.controller.gpu_metrics import GpuMetrics
 from autoscaler.controller.loop import Controller
-from autoscaler.controller.prometheus_gpus import PrometheusGpus
+from autoscaler.controller.readings.gpu_metrics import GpuMetrics
+from autoscaler.controller.readings.prometheus_gpus import PrometheusGpus
 from autoscaler.controller.service_report import summary
 from autoscaler.controller.settings import Cadence, PrometheusAddress
 from autoscaler.decide.decision import LimitName

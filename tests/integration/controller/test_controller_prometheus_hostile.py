@@ -23,8 +23,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from autoscaler.cluster.interface import GpuMetricsError
-from autoscaler.controller.gpu_metrics import GpuMetrics
-from autoscaler.controller.prometheus_gpus import PrometheusGpus
+from autoscaler.controller.readings.gpu_metrics import GpuMetrics
+from autoscaler.controller.readings.prometheus_gpus import PrometheusGpus
 from autoscaler.controller.settings import PrometheusAddress
 from autoscaler.signals.reading import Known, Missing
 from tests.integration.controller.controller_links import served

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from autoscaler.controller.replica_connection import NoAnswerError, Page, ReplicaConnection
+from autoscaler.controller.readings.replica_connection import NoAnswerError, Page, ReplicaConnection
 
 LARGEST = 100
 

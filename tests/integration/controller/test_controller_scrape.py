@@ -13,7 +13,7 @@ from aiohttp import web
 from yarl import URL
 
 from autoscaler.cluster.interface import ReplicaPhase
-from autoscaler.controller.scrape import Scraper
+from autoscaler.controller.readings.scrape import Scraper
 from autoscaler.controller.settings import Cadence
 from queue_proxy.messages import Stats
 from tests.integration.controller.controller_links import served

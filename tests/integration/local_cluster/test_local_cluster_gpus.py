@@ -14,7 +14,7 @@ from autoscaler.cluster.local.agent import LocalAgent
 from autoscaler.cluster.local.client import LocalCluster
 from autoscaler.cluster.local.nvml import DeviceState
 from autoscaler.cluster.local.service_spec import read_services
-from autoscaler.controller.gpu_metrics import GpuMetrics
+from autoscaler.controller.readings.gpu_metrics import GpuMetrics
 from autoscaler.signals.reading import Known, Missing
 from tests.integration.local_cluster.tiny_cluster import MACHINE, SERVICE, tiny, until
 

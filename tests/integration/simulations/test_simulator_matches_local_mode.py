@@ -7,7 +7,7 @@ import statistics
 import pytest
 
 from autoscaler.cluster.interface import ServiceView
-from autoscaler.controller.service import ServiceControl
+from autoscaler.controller.service.control import ServiceControl
 from autoscaler.controller.settings import Cadence
 from autoscaler.decide.records import DecisionRecord, ReadingsRecord, StartRecord, parse_record, record_line
 from benchmarks.simulator_fidelity_local import (

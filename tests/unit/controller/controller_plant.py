@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from autoscaler.cluster.interface import Replica, ReplicaPhase, ServiceView
-from autoscaler.controller.service import ServiceControl
+from autoscaler.controller.service.control import ServiceControl
 from autoscaler.controller.settings import Cadence
 from autoscaler.decide.decision import Decision
 from queue_proxy.messages import Stats

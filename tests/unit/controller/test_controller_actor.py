@@ -7,7 +7,7 @@ import itertools
 
 import pytest
 
-from autoscaler.controller.actor import Actor, Order
+from autoscaler.controller.service.actor import Actor, Order
 from tests.unit.controller.controller_builders import CHAT, MemoryCluster
 
 pytestmark = pytest.mark.looptime

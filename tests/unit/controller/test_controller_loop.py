@@ -12,9 +12,9 @@ import pytest
 
 from activator.messages import StatsPush
 from autoscaler.cluster.interface import ReplicaPhase
-from autoscaler.controller.faults import FaultKind
 from autoscaler.controller.loop import Controller
 from autoscaler.controller.recorder import Recorder
+from autoscaler.controller.service.faults import FaultKind
 from autoscaler.controller.settings import Cadence
 from autoscaler.decide.decider import Decider
 from autoscaler.decide.decision import Decision, Reason
@@ -305,7 +305,7 @@ async def test_what_the_cluster_shows_before_it_is_first_seen_is_not_an_empty_ta
 
     published: list[int] = []
     async with running(Slow(view())) as controller:
-        controller.intake.publish = lambda routes: published.append(len(routes.routes))  # type: ignore[method-assign]
+        controller.connections.publish = lambda routes: published.append(len(routes.routes))  # type: ignore[method-assign]
         await asyncio.sleep(4)
         assert published == []
         await asyncio.sleep(2)
@@ -316,7 +316,7 @@ async def test_a_starting_replica_is_routed_as_soon_as_it_has_an_address() -> No
     cluster = MemoryCluster(view())
     tables: list[list[str]] = []
     async with running(cluster) as controller:
-        controller.intake.publish = lambda routes: tables.append(  # type: ignore[method-assign]
+        controller.connections.publish = lambda routes: tables.append(  # type: ignore[method-assign]
             [endpoint.state.value for route in routes.routes for endpoint in route.endpoints]
         )
         await asyncio.sleep(1)

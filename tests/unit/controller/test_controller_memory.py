@@ -7,8 +7,8 @@ import logging
 import pytest
 
 from autoscaler.controller.clock import anchored_clock
-from autoscaler.controller.faults import FaultKind, Faults
-from autoscaler.controller.history import DecisionHistory
+from autoscaler.controller.service.faults import FaultKind, Faults
+from autoscaler.controller.service.history import DecisionHistory
 from autoscaler.decide.decision import Decision, Phase, Reason
 from autoscaler.signals.observation import ReplicaCounts
 from tests.unit.controller.controller_builders import CHAT

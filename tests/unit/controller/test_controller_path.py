@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from autoscaler.cluster.interface import Replica, ReplicaPhase, ServiceView
-from autoscaler.controller.routes import route_for
-from autoscaler.controller.service import ServiceControl
+from autoscaler.controller.service.control import ServiceControl
+from autoscaler.controller.service.routes import route_for
 from autoscaler.controller.settings import Cadence
 from autoscaler.policy.scaling_policy import ScalingPolicy
 from tests.unit.controller.controller_builders import CHAT, inference_service, replica, stats, view

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from activator.messages import StatsPush, parse_stats_push
 from activator.push_writer import WHOLE_EVERY, PushWriter
-from autoscaler.controller.push_reader import PushReader
+from autoscaler.controller.readings.push_reader import PushReader
 from queue_proxy.measurement import Measurement
 from queue_proxy.messages import MessageError, SecondStats, Stats
 

@@ -11,10 +11,10 @@ import pytest
 
 from activator.messages import StatsPush
 from autoscaler.cluster.interface import News, Refusal, ReplicaPhase, ServiceView
-from autoscaler.controller.exposition import service_samples
 from autoscaler.controller.loop import Controller
-from autoscaler.controller.news import of_order
+from autoscaler.controller.service.events import of_order
 from autoscaler.controller.service_report import explanation, summary
+from autoscaler.controller.service_samples import service_samples
 from autoscaler.controller.settings import Cadence
 from tests.unit.controller.controller_builders import (
     CHAT,

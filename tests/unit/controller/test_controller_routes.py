@@ -9,7 +9,7 @@ import pytest
 
 from activator.messages import EndpointState, Precedence, parse_routes
 from autoscaler.cluster.interface import ReplicaPhase
-from autoscaler.controller.routes import RoutingTable, route_for
+from autoscaler.controller.service.routes import RoutingTable, route_for
 from autoscaler.policy.parse import read_policy
 from autoscaler.policy.scaling_policy import ScalingPolicy
 from tests.unit.controller.controller_builders import inference_service, replica, view

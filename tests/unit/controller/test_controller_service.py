@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from autoscaler.cluster.interface import Replica, ReplicaPhase, ServiceView
-from autoscaler.controller.faults import FaultKind
-from autoscaler.controller.service import ServiceControl
+from autoscaler.controller.service.control import ServiceControl
+from autoscaler.controller.service.faults import FaultKind
 from autoscaler.controller.service_report import summary
 from autoscaler.controller.settings import Cadence
 from autoscaler.decide.decision import Phase

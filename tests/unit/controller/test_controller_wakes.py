@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from autoscaler.cluster.interface import ReplicaPhase
-from autoscaler.controller.wakes import Measured, WakeLog
+from autoscaler.controller.service.wakes import Measured, WakeLog
 from tests.unit.controller.controller_builders import replica
 
 

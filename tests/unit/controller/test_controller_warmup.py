@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from autoscaler.controller.service.warmup import ActivatorsHeard, ReplicasHeard
 from autoscaler.controller.settings import Cadence
-from autoscaler.controller.warmup import ActivatorsHeard, ReplicasHeard
 
 CADENCE = Cadence(activator_connect=2.0, activator_push=1.5, activator_rest=0.5, first_scrapes=3.0)
 

@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from time import perf_counter
 
 from autoscaler.cluster.interface import Cluster
-from autoscaler.controller.actor import Actor, Order, PathOrder
 from autoscaler.controller.clock import Clock
-from autoscaler.controller.faults import FaultKind
 from autoscaler.controller.metrics import Metrics
-from autoscaler.controller.news import of_order
 from autoscaler.controller.recorder import Recorder
-from autoscaler.controller.service import Evaluation, ServiceControl
+from autoscaler.controller.service.actor import Actor, Order, PathOrder
+from autoscaler.controller.service.control import Evaluation, ServiceControl
+from autoscaler.controller.service.events import of_order
+from autoscaler.controller.service.faults import FaultKind
+from autoscaler.controller.service.warmup import ActivatorsHeard
 from autoscaler.controller.settings import Cadence
-from autoscaler.controller.warmup import ActivatorsHeard
 from autoscaler.decide.records import record_line
 
 _log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class Surroundings:
     heard: ActivatorsHeard
 
 
-class Running:
+class ServiceTasks:
     """Runs from the moment it is made until it is ended; to be made within an event loop."""
 
     def __init__(self, control: ServiceControl, around: Surroundings) -> None:
@@ -119,7 +119,7 @@ class Running:
             if clock() >= due - _TIMERS_ARE_EARLY:
                 # Periods that were missed, because the machine slept, are not made up for.
                 due += period * (1 + max(0.0, clock() - due) // period)
-            if urgent or not self.control.slumber.lasts(self._around.clock()):
+            if urgent or not self.control.quiescence.lasts(self._around.clock()):
                 self._evaluate()
 
     def _warm(self) -> bool:

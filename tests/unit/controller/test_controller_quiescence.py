@@ -9,7 +9,7 @@ import pytest
 
 from activator.messages import StatsPush
 from autoscaler.controller.loop import Controller
-from autoscaler.controller.service import ServiceControl
+from autoscaler.controller.service.control import ServiceControl
 from autoscaler.controller.settings import Cadence
 from autoscaler.decide.decision import Reason
 from autoscaler.decide.records import record_line
@@ -51,7 +51,7 @@ class Sleeper:
             self.now += 1.0
             self.tell()
             self.now += 0.25  # numbers have an age when they are decided on
-            if int(self.now) % 2 == 0 and (self._every_time or not self.control.slumber.lasts(START + self.now)):
+            if int(self.now) % 2 == 0 and (self._every_time or not self.control.quiescence.lasts(START + self.now)):
                 self.evaluate()
             self.now -= 0.25
 
@@ -77,16 +77,16 @@ def test_what_sleeps_is_decided_on_every_ten_seconds(sleeper: Sleeper) -> None:
 
 
 def test_a_request_a_view_a_replica_or_other_numbers_end_it(sleeper: Sleeper) -> None:
-    slumber, now = sleeper.control.slumber, START + sleeper.now
-    assert slumber.lasts(now)
+    quiescence, now = sleeper.control.quiescence, START + sleeper.now
+    assert quiescence.lasts(now)
     sleeper.tell(arrived=1)
-    assert not slumber.lasts(now), "somebody came, and has gone"
+    assert not quiescence.lasts(now), "somebody came, and has gone"
     sleeper.evaluate()
     sleeper.control.viewed(ASLEEP, now)
-    assert not slumber.lasts(now), "a view came"
+    assert not quiescence.lasts(now), "a view came"
     sleeper.evaluate()
     sleeper.control.activator_left("one")
-    assert not slumber.lasts(now), "an activator left"
+    assert not quiescence.lasts(now), "an activator left"
 
 
 def test_who_has_replicas_or_load_does_not_sleep() -> None:

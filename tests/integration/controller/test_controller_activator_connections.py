@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 
 from activator.messages import Endpoint, EndpointState, HoldBounds, Route, Routes, StatsPush, Timeouts, parse_routes
-from tests.integration.controller.controller_links import serving_intake
+from tests.integration.controller.controller_links import serving_activators
 from tests.unit.controller.controller_builders import CHAT, stats
 
 
@@ -34,7 +34,7 @@ def good(waiting: int = 0) -> str:
 
 
 async def test_a_push_arrives_as_it_was_sent() -> None:
-    async with serving_intake() as (_, told, url), aiohttp.ClientSession() as session:
+    async with serving_activators() as (_, told, url), aiohttp.ClientSession() as session:
         async with session.ws_connect(f"{url}/activators/a") as socket:
             await socket.send_str(good(waiting=3))
             await until(lambda: bool(told.pushes))
@@ -43,33 +43,33 @@ async def test_a_push_arrives_as_it_was_sent() -> None:
 
 
 async def test_one_that_connects_is_sent_the_table_that_is_there() -> None:
-    async with serving_intake() as (intake, _, url), aiohttp.ClientSession() as session:
-        intake.publish(table(7))
+    async with serving_activators() as (connections, _, url), aiohttp.ClientSession() as session:
+        connections.publish(table(7))
         async with session.ws_connect(f"{url}/activators/a") as socket:
             assert (await socket.receive_json(timeout=5))["version"] == 7
 
 
 async def test_without_a_table_nothing_is_sent() -> None:
     async with (
-        serving_intake() as (intake, told, url),
+        serving_activators() as (connections, told, url),
         aiohttp.ClientSession() as session,
         session.ws_connect(f"{url}/activators/a") as socket,
     ):
         await until(lambda: told.events == ["+a"])
-        intake.publish(table(1))
+        connections.publish(table(1))
         assert (await socket.receive_json(timeout=5))["version"] == 1
 
 
 async def test_every_activator_is_sent_every_new_table() -> None:
     async with (
-        serving_intake() as (intake, told, url),
+        serving_activators() as (connections, told, url),
         aiohttp.ClientSession() as session,
         session.ws_connect(f"{url}/activators/a") as one,
         session.ws_connect(f"{url}/activators/b") as two,
     ):
         await until(lambda: len(told.events) == 2)
         for version in (1, 2):
-            intake.publish(table(version))
+            connections.publish(table(version))
             assert (await one.receive_json(timeout=5))["version"] == version
             assert (await two.receive_json(timeout=5))["version"] == version
 
@@ -86,19 +86,19 @@ async def test_each_table_says_what_its_routes_say_however_few_have_changed() ->
         routes,
     ))]  # fmt: skip
     async with (
-        serving_intake() as (intake, told, url),
+        serving_activators() as (connections, told, url),
         aiohttp.ClientSession() as session,
         session.ws_connect(f"{url}/activators/a") as socket,
     ):
         await until(lambda: bool(told.events))
         for each in tables:
-            intake.publish(each)
+            connections.publish(each)
             assert parse_routes(await socket.receive_json(timeout=5)) == each
 
 
 async def test_after_a_message_that_cannot_be_read_nobody_is_taken_to_be_as_before() -> None:
     async with (
-        serving_intake() as (_, told, url),
+        serving_activators() as (_, told, url),
         aiohttp.ClientSession() as session,
         session.ws_connect(f"{url}/activators/a") as socket,
     ):
@@ -112,19 +112,19 @@ async def test_after_a_message_that_cannot_be_read_nobody_is_taken_to_be_as_befo
 
 async def test_tables_that_were_overtaken_are_not_sent() -> None:
     async with (
-        serving_intake() as (intake, told, url),
+        serving_activators() as (connections, told, url),
         aiohttp.ClientSession() as session,
         session.ws_connect(f"{url}/activators/a") as socket,
     ):
         await until(lambda: told.events == ["+a"])
         for version in range(1, 100):
-            intake.publish(table(version))
+            connections.publish(table(version))
         assert (await socket.receive_json(timeout=5))["version"] == 99
 
 
 async def test_a_name_that_connects_again_replaces_its_older_connection() -> None:
     async with (
-        serving_intake() as (intake, told, url),
+        serving_activators() as (connections, told, url),
         aiohttp.ClientSession() as session,
         session.ws_connect(f"{url}/activators/a") as old,
     ):
@@ -132,9 +132,9 @@ async def test_a_name_that_connects_again_replaces_its_older_connection() -> Non
         async with session.ws_connect(f"{url}/activators/a") as new:
             message = await old.receive(timeout=5)
             assert message.type is aiohttp.WSMsgType.CLOSE
-            intake.publish(table(1))
+            connections.publish(table(1))
             assert (await new.receive_json(timeout=5))["version"] == 1
-            assert intake.connected == ("a",)
+            assert connections.connected == ("a",)
             assert told.events == ["+a"], "it was never gone"
 
 
@@ -157,7 +157,7 @@ async def test_a_name_that_connects_again_replaces_its_older_connection() -> Non
     ],
 )
 async def test_a_message_that_is_not_a_push_is_refused_and_the_next_one_taken(bad: str) -> None:
-    async with serving_intake() as (_, told, url), aiohttp.ClientSession() as session:
+    async with serving_activators() as (_, told, url), aiohttp.ClientSession() as session:
         async with session.ws_connect(f"{url}/activators/a") as socket:
             await socket.send_str(bad)
             await socket.send_str(good())
@@ -166,7 +166,7 @@ async def test_a_message_that_is_not_a_push_is_refused_and_the_next_one_taken(ba
 
 
 async def test_binary_messages_are_refused() -> None:
-    async with serving_intake() as (_, told, url), aiohttp.ClientSession() as session:
+    async with serving_activators() as (_, told, url), aiohttp.ClientSession() as session:
         async with session.ws_connect(f"{url}/activators/a") as socket:
             await socket.send_bytes(good().encode())
             await until(lambda: bool(told.refused))
@@ -174,7 +174,7 @@ async def test_binary_messages_are_refused() -> None:
 
 
 async def test_one_that_sends_nothing_readable_is_closed() -> None:
-    async with serving_intake() as (_, told, url), aiohttp.ClientSession() as session:
+    async with serving_activators() as (_, told, url), aiohttp.ClientSession() as session:
         async with session.ws_connect(f"{url}/activators/a") as socket:
             for _ in range(5):
                 await socket.send_str("nonsense")
@@ -184,7 +184,7 @@ async def test_one_that_sends_nothing_readable_is_closed() -> None:
 
 
 async def test_a_message_without_end_is_not_taken_in() -> None:
-    async with serving_intake() as (_, told, url), aiohttp.ClientSession() as session:
+    async with serving_activators() as (_, told, url), aiohttp.ClientSession() as session:
         async with session.ws_connect(f"{url}/activators/a") as socket:
             try:
                 await socket.send_str("x" * (17 * 1024 * 1024))
@@ -198,7 +198,7 @@ async def test_a_message_without_end_is_not_taken_in() -> None:
 
 @pytest.mark.parametrize("name", ["..%2Fx", "a%20b", "%00", "-a", "a" * 128, "%E2%98%83"])
 async def test_a_name_that_is_no_name_is_refused(name: str) -> None:
-    async with serving_intake() as (_, told, url), aiohttp.ClientSession() as session:
+    async with serving_activators() as (_, told, url), aiohttp.ClientSession() as session:
         with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
             await session.ws_connect(f"{url}/activators/{name}")
         assert refused.value.status in (400, 404)
@@ -206,7 +206,7 @@ async def test_a_name_that_is_no_name_is_refused(name: str) -> None:
 
 
 async def test_a_page_in_a_browser_cannot_push() -> None:
-    async with serving_intake() as (_, told, url), aiohttp.ClientSession() as session:
+    async with serving_activators() as (_, told, url), aiohttp.ClientSession() as session:
         with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
             await session.ws_connect(f"{url}/activators/a", origin="http://evil.example")
         assert refused.value.status == 403
@@ -215,19 +215,19 @@ async def test_a_page_in_a_browser_cannot_push() -> None:
 
 async def test_a_controller_that_stops_says_dial_again() -> None:
     async with (
-        serving_intake() as (intake, told, url),
+        serving_activators() as (connections, told, url),
         aiohttp.ClientSession() as session,
         session.ws_connect(f"{url}/activators/a") as socket,
     ):
         await until(lambda: told.events == ["+a"])
-        closing = asyncio.create_task(intake.close())
+        closing = asyncio.create_task(connections.close())
         message = await socket.receive(timeout=5)
         assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, aiohttp.WSCloseCode.SERVICE_RESTART)
         await closing
 
 
 async def test_one_that_says_goodbye_is_told_from_one_that_vanishes() -> None:
-    async with serving_intake() as (_, told, url), aiohttp.ClientSession() as session:
+    async with serving_activators() as (_, told, url), aiohttp.ClientSession() as session:
         leaving = await session.ws_connect(f"{url}/activators/a")
         await leaving.close(code=aiohttp.WSCloseCode.GOING_AWAY)
         await until(lambda: told.events == ["+a", "bye a"])
@@ -235,7 +235,7 @@ async def test_one_that_says_goodbye_is_told_from_one_that_vanishes() -> None:
 
 async def test_one_that_does_not_answer_is_gone_and_one_that_only_answers_is_there() -> None:
     async with (
-        serving_intake(heartbeat=0.1) as (_, told, url),
+        serving_activators(heartbeat=0.1) as (_, told, url),
         aiohttp.ClientSession() as session,
         session.ws_connect(f"{url}/activators/hangs", autoping=False),
         session.ws_connect(f"{url}/activators/idle") as idle,
@@ -249,7 +249,7 @@ async def test_one_that_does_not_answer_is_gone_and_one_that_only_answers_is_the
 
 async def test_the_kernel_ends_the_connection_of_an_activator_whose_machine_is_gone() -> None:
     async with (
-        serving_intake() as (_, told, url),
+        serving_activators() as (_, told, url),
         aiohttp.ClientSession() as session,
         session.ws_connect(f"{url}/activators/a") as socket,
     ):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from autoscaler.cluster.interface import Replica, ReplicaPhase
-from autoscaler.controller.replica_connection import NoAnswerError, ReplicaConnection
+from autoscaler.controller.readings.replica_connection import NoAnswerError, ReplicaConnection
 from autoscaler.controller.settings import Cadence
 from queue_proxy.messages import MessageError, Stats, parse_stats
 

@@ -1,6 +1,6 @@
 """What a controller serves on its two sockets, whether it leads or stands by.
 
-Whoever leads has the office: a Controller, made for this term and thrown away after it, so that nothing of an earlier
+Whoever leads has a Controller, made for this term and thrown away after it, so that nothing of an earlier
 term (who has been heard, which table was sent) can be taken for news. Who stands by tells who leads: an activator that
 dials here goes on dialling, and a person who asks is told whom to ask.
 """
@@ -16,18 +16,18 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from aiohttp import web
 
 from autoscaler.cluster.interface import NotAuthenticatedError
-from autoscaler.controller.complaints import Complaints
 from autoscaler.controller.leadership import Authenticator, Leadership, ReplicaDoor
+from autoscaler.controller.limited_warnings import LimitedWarnings
 from autoscaler.controller.loop import Controller
 from autoscaler.controller.metrics import OF_LEADERSHIP, Sample, metrics_page
-from autoscaler.controller.service import ServiceControl
+from autoscaler.controller.service.control import ServiceControl
 
 _log = logging.getLogger(__name__)
 
 _FAREWELL_SECONDS = 0.5
 
 
-class Office:
+class ControllerInstance:
     """Knowledge for the API, and the application of the control socket."""
 
     def __init__(
@@ -46,8 +46,8 @@ class Office:
         self._controller: Controller | None = None
         self._terms = 0
         self._refused = 0
-        self._of_activators = Complaints(_log, time.monotonic)
-        self._of_replicas = Complaints(_log, time.monotonic)
+        self._activator_warnings = LimitedWarnings(_log, time.monotonic)
+        self._replica_warnings = LimitedWarnings(_log, time.monotonic)
         self._addresses = {"news": 0, "known": 0, "unknown": 0, "refused": 0}
         self.synced = False
 
@@ -63,7 +63,7 @@ class Office:
             announcing.cancel()
             # They are to dial who leads now, and until then to keep what they have. One that does not answer does not
             # hold up the lease, which is given up after this.
-            closing = asyncio.wait_for(controller.intake.close(), _FAREWELL_SECONDS)
+            closing = asyncio.wait_for(controller.connections.close(), _FAREWELL_SECONDS)
             await asyncio.gather(announcing, closing, return_exceptions=True)
 
     # For activators
@@ -86,13 +86,13 @@ class Office:
                 await self._authenticator.authenticate(request.headers.get("Authorization", ""), name)
             except NotAuthenticatedError as error:
                 self._refused += 1
-                self._of_activators.say("activator %.80r from %s: %s", name, request.remote, error)
+                self._activator_warnings.warn("activator %.80r from %s: %s", name, request.remote, error)
                 headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}
                 return web.json_response({"error": str(error)}, status=error.status, headers=headers)
         controller = self._controller
-        if controller is None:  # the office was lost while we asked who that is
+        if controller is None:  # the lead was lost while we asked who that is
             return self._ask_the_leader()
-        return await controller.intake.serve(request)
+        return await controller.connections.serve(request)
 
     async def _take_address(self, door: ReplicaDoor, request: web.Request) -> web.Response:
         """A queue proxy says where its pod is."""
@@ -108,7 +108,9 @@ class Office:
             unknown = error.status == web.HTTPNotFound.status_code
             self._addresses["unknown" if unknown else "refused"] += 1
             if not unknown:
-                self._of_replicas.say("pod %.80r of %.80r from %s: %s", named["pod"], named["namespace"], peer, error)
+                self._replica_warnings.warn(
+                    "pod %.80r of %.80r from %s: %s", named["pod"], named["namespace"], peer, error
+                )
             return web.json_response({"error": str(error)}, status=error.status)
         self._addresses["news" if news else "known"] += 1
         return web.Response(status=204)

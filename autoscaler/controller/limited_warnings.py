@@ -1,4 +1,4 @@
-"""Complaints: warnings that anybody in the cluster can cause, which must not become a way to fill its logs.
+"""Warnings that anybody in the cluster can cause, which must not become a way to fill its logs.
 
 The first few of a minute say what there is to say. The others are counted, and the next line says how many they were.
 """
@@ -12,7 +12,7 @@ _AT_MOST = 10
 _SECONDS = 60.0
 
 
-class Complaints:
+class LimitedWarnings:
     """About one kind of thing, so that many of one kind hide none of another."""
 
     def __init__(self, log: logging.Logger, clock: Callable[[], float]) -> None:
@@ -23,7 +23,7 @@ class Complaints:
         self._said = 0
         self._left_out = 0
 
-    def say(self, what: str, *about: object) -> None:
+    def warn(self, what: str, *about: object) -> None:
         """Log a warning, made like any other, unless a minute has had its share."""
         now = self._clock()
         if now - self._began >= _SECONDS:

@@ -6,19 +6,19 @@ import logging
 
 import pytest
 
-from autoscaler.controller.complaints import Complaints
+from autoscaler.controller.limited_warnings import LimitedWarnings
 
 
 def test_a_minute_has_ten_and_the_next_one_tells_how_many_were_left_out(caplog: pytest.LogCaptureFixture) -> None:
     now = 5.0
-    complaints = Complaints(logging.getLogger("door"), lambda: now)
+    warnings = LimitedWarnings(logging.getLogger("door"), lambda: now)
     for number in range(1_000):
-        complaints.say("refused %d", number)
+        warnings.warn("refused %d", number)
     assert [record.getMessage() for record in caplog.records] == [f"refused {number}" for number in range(10)]
     caplog.clear()
     now += 60.0
-    complaints.say("refused %s again", "a")
-    complaints.say("refused %s again", "b")
+    warnings.warn("refused %s again", "a")
+    warnings.warn("refused %s again", "b")
     assert [record.getMessage() for record in caplog.records] == [
         "refused a again (990 more before this one were left out)",
         "refused b again",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from autoscaler.cluster.interface import News, ServiceView
-from autoscaler.controller.policy_in_force import PolicyInForce
+from autoscaler.controller.service.policy_in_force import PolicyInForce
 from autoscaler.decide.decision import Decision
 
 

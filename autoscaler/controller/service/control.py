@@ -11,19 +11,19 @@ from dataclasses import dataclass, replace
 
 from activator.messages import Route
 from autoscaler.cluster.interface import ReplicaPhase, ServiceView
-from autoscaler.controller.actor import Order, PathOrder
-from autoscaler.controller.faults import FaultKind, Faults
-from autoscaler.controller.gpu_metrics import GpuMetrics
-from autoscaler.controller.history import DecisionHistory
-from autoscaler.controller.phases import StartLog
-from autoscaler.controller.placed import PlacedPath, PlacedReplicas
-from autoscaler.controller.policy_in_force import PolicyInForce
-from autoscaler.controller.routes import route_for
+from autoscaler.controller.readings.gpu_metrics import GpuMetrics
+from autoscaler.controller.service.actor import Order, PathOrder
+from autoscaler.controller.service.deletion_order import Heard, go_first, heard
+from autoscaler.controller.service.faults import FaultKind, Faults
+from autoscaler.controller.service.history import DecisionHistory
+from autoscaler.controller.service.placed_orders import PlacedPath, PlacedReplicas
+from autoscaler.controller.service.policy_in_force import PolicyInForce
+from autoscaler.controller.service.quiescence import Quiescence
+from autoscaler.controller.service.routes import route_for
+from autoscaler.controller.service.start_phases import StartLog
+from autoscaler.controller.service.wakes import Measured, WakeLog
+from autoscaler.controller.service.warmup import ReplicasHeard
 from autoscaler.controller.settings import Cadence
-from autoscaler.controller.slumber import Slumber
-from autoscaler.controller.sparing import Heard, go_first, heard
-from autoscaler.controller.wakes import Measured, WakeLog
-from autoscaler.controller.warmup import ReplicasHeard
 from autoscaler.decide.decide import phase_of
 from autoscaler.decide.decider import Decider
 from autoscaler.decide.decision import Decision, Phase, Reason
@@ -73,14 +73,14 @@ class ServiceControl:
         self._placed = PlacedReplicas()
         self._path = PlacedPath()
         self._replicas_warm = ReplicasHeard(cadence, set(_able_to_serve(view)), now)
-        self.slumber = Slumber(cadence.asleep)
+        self.quiescence = Quiescence(cadence.asleep)
 
     # What comes in
 
     def viewed(self, view: ServiceView, now: float) -> Measured:
         """Take the cluster's view; returns what it tells of start times."""
         before, self.view = self.view, view
-        self.slumber.disturb()
+        self.quiescence.disturb()
         says = (before.inference_service, before.profiles) != (view.inference_service, view.profiles)
         if self.policy.generation < 0 or says:
             self._take_policy(now)
@@ -99,7 +99,7 @@ class ServiceControl:
 
     def scraped(self, replica: str, stats: Stats, now: float) -> None:
         """A replica's queue proxy answered."""
-        self.slumber.disturb()
+        self.quiescence.disturb()
         self._collector.receive(stats, now)
         self.replicas_heard[replica] = heard(stats, now)
         self._replicas_warm.scraped(replica)
@@ -124,14 +124,14 @@ class ServiceControl:
             stats = replace(stats, source=source)
         waits = urgent and stats.waiting > 0 and not any(r.phase is ReplicaPhase.READY for r in self.view.replicas)
         before = self.activators_heard.get(activator)
-        self.slumber.hear(None if before is None else before.stats, stats)
+        self.quiescence.hear(None if before is None else before.stats, stats)
         self._collector.receive(stats, now, urgent=waits)
         self.activators_heard[activator] = heard(stats, now)
         return waits
 
     def activator_left(self, activator: str) -> None:
         """An activator has ended, and holds nobody any more."""
-        self.slumber.disturb()
+        self.quiescence.disturb()
         self._collector.leave(f"activator/{activator}")
         self.activators_heard.pop(activator, None)
 
@@ -226,7 +226,9 @@ class ServiceControl:
             return None
         decision = self._decider.step(observation)
         # What is awake is heard of all the time, so that to prove anything of it would be for nothing.
-        self.slumber.decided(self._decider.repeats_until(observation, decision) if decision.desired == 0 else None, now)
+        self.quiescence.decided(
+            self._decider.repeats_until(observation, decision) if decision.desired == 0 else None, now
+        )
         changed = self.history.add(decision)
         self.reasons[decision.reason] += 1
         self.faults.clear(FaultKind.EVALUATION)

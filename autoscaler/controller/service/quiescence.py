@@ -1,4 +1,4 @@
-"""Slumber: whether a service sleeps and nothing has been heard of it, so that deciding on it again tells nothing new.
+"""Whether a service sleeps and nothing has been heard of it, so that deciding on it again would tell nothing new.
 
 Most of thousands of services sleep, and each evaluation of one that does has the same result: `decide.repeats` proves
 it, as long as nothing happens. So it is evaluated less often, and at the next period when anything comes: a view, a
@@ -11,7 +11,7 @@ from __future__ import annotations
 from queue_proxy.messages import Stats
 
 
-class Slumber:
+class Quiescence:
     """Of one service. Awake until a decision is known to repeat."""
 
     def __init__(self, seconds: float) -> None:

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterator
 
 from autoscaler.cluster.interface import ReplicaPhase
-from autoscaler.controller.faults import FaultKind
 from autoscaler.controller.metrics import Sample, labels_of
-from autoscaler.controller.service import ServiceControl
+from autoscaler.controller.service.control import ServiceControl
+from autoscaler.controller.service.faults import FaultKind
 from autoscaler.decide.decision import Decision
 from autoscaler.policy.scaling_policy import ScalingMode
 from autoscaler.signals.gpu import GpuReadings

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from autoscaler.cluster.interface import Replica, ReplicaPhase
-from autoscaler.controller.phases import KEPT_STARTS, Distribution, StartLog, StartPhase
+from autoscaler.controller.service.start_phases import KEPT_STARTS, Distribution, StartLog, StartPhase
 
 NEW = Replica("r1", ReplicaPhase.PENDING, created_at=100.0)
 SCHEDULED = replace(NEW, phase=ReplicaPhase.STARTING, scheduled_at=101.0)

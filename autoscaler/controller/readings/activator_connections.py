@@ -19,7 +19,7 @@ from typing import Protocol
 from aiohttp import WSCloseCode, WSMsgType, web
 
 from activator.messages import Route, Routes, StatsPush, parse_stats_push
-from autoscaler.controller.push_reader import PushReader
+from autoscaler.controller.readings.push_reader import PushReader
 from queue_proxy.lost_machine import OF_THE_CONTROL_LINK, end_when_lost
 from queue_proxy.messages import MessageError
 
@@ -33,7 +33,7 @@ _HEARTBEAT_SECONDS = 2.0
 _ACTIVATOR_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,125}[A-Za-z0-9])?")
 
 
-class IntakeListener(Protocol):
+class ActivatorListener(Protocol):
     """Who is told."""
 
     def activator_connected(self, activator: str) -> None:
@@ -76,10 +76,10 @@ class RoutesText:
         return frame.replace('"routes":[]', f'"routes":[{listed}]', 1)
 
 
-class Intake:
+class ActivatorConnections:
     """The WebSocket side of the control socket; `application()` is served by whoever owns the socket."""
 
-    def __init__(self, listener: IntakeListener, heartbeat: float = _HEARTBEAT_SECONDS) -> None:
+    def __init__(self, listener: ActivatorListener, heartbeat: float = _HEARTBEAT_SECONDS) -> None:
         """`heartbeat`: the seconds after which a silent activator is asked whether it is there."""
         self._listener = listener
         self._heartbeat = heartbeat

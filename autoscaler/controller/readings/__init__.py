@@ -1,0 +1,1 @@
+"""Where numbers come in: replicas are scraped, activators push, GPUs are asked of Prometheus or the machine."""

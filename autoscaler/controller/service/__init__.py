@@ -1,0 +1,1 @@
+"""One service: what is known of it, what was decided, and the tasks that decide and place orders."""
