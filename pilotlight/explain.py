@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
 
-from pilotlight.controller_api import Body, Controller, explanation_of, parse
-from pilotlight.explanation import explanation_lines, gist
+from pilotlight.controller_api import Controller, explanation_of, parse
+from pilotlight.explanation import INDENT, explanation_lines, gist
+from pilotlight.terminal import folded, terminal_size
 
 _WATCH_SECONDS = 1.0
 _CLEAR = "\x1b[H\x1b[2J"
@@ -27,7 +27,7 @@ def run_explain(controller: Controller, service: str, *, last: int, watch: bool,
 
 def _watch(controller: Controller, service: str, last: int, as_json: bool) -> None:
     """At a terminal the screen shows the present; elsewhere there is one more text whenever something has changed."""
-    clear = sys.stdout.isatty() and not as_json
+    clear = terminal_size() is not None and not as_json
     shown: object = None
     while True:
         answer = explanation_of(controller, service, last)
@@ -43,5 +43,10 @@ def _print(answer: bytes, *, as_json: bool, clear: bool, on_one_line: bool = Fal
         indent = None if on_one_line else 2
         print(json.dumps(json.loads(answer), indent=indent, ensure_ascii=False), flush=True)
         return
-    body: Body = parse(answer)
-    print((_CLEAR if clear else "") + "\n".join(explanation_lines(body)) + "\n", flush=True)
+    lines, size = explanation_lines(parse(answer)), terminal_size()
+    if size is not None:
+        columns, rows = size
+        lines = folded(lines, columns, len(INDENT) + 2)
+        # What does not fit would scroll the beginning away, which matters more.
+        lines = [*lines[: rows - 3], "…"] if clear and len(lines) > rows - 2 else lines
+    print((_CLEAR if clear else "") + "\n".join(lines) + "\n", flush=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pilotlight.controller_api import Body
 from pilotlight.status import shown, state_of
 
-_INDENT = " " * 14
+INDENT = " " * 14
 
 
 def explanation_lines(service: Body) -> list[str]:
@@ -94,7 +94,7 @@ def _expected(service: Body) -> str:
 def _section(title: str, texts: list[str]) -> Iterator[str]:
     lines = [line for text in texts for line in text.splitlines()]
     for index, line in enumerate(lines):
-        yield (f"  {title}".ljust(len(_INDENT)) if index == 0 else _INDENT) + line
+        yield (f"  {title}".ljust(len(INDENT)) if index == 0 else INDENT) + line
 
 
 def _replica_counts(service: Body) -> list[str]:

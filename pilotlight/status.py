@@ -1,14 +1,14 @@
-"""`pilotlight status`: one line for each service."""
+"""`pilotlight status`: one line for each service, and in a narrow terminal a second one with its URL and why."""
 
 from __future__ import annotations
 
-import shutil
-import sys
-
 from pilotlight.controller_api import Body, Controller, parse, services_of
+from pilotlight.terminal import cut, terminal_size
 
 _HEADINGS = ("SERVICE", "STATE", "WANTED", "STARTING", "READY", "IN FLIGHT", "HELD", "GPU", "URL", "WHY")
-_GPU = _HEADINGS.index("GPU")
+_GPU, _URL = _HEADINGS.index("GPU"), _HEADINGS.index("URL") - len(_HEADINGS)
+# With fewer columns than this for why, it has a line of its own.
+_LEAST_WHY = 30
 
 
 def run_status(controller: Controller, *, as_json: bool) -> int:
@@ -17,18 +17,31 @@ def run_status(controller: Controller, *, as_json: bool) -> int:
     if as_json:
         print(answer.decode())
         return 0
-    # Piped on, a line is whole; at a terminal one service is one line.
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-    for line in status_lines(parse(answer).objects("services")):
-        print(line if width is None or len(line) <= width else f"{line[: width - 1]}…")
+    size = terminal_size()
+    print("\n".join(status_lines(parse(answer).objects("services"), None if size is None else size[0])))
     return 0
 
 
-def status_lines(services: tuple[Body, ...]) -> list[str]:
-    """The table, its headings first; columns as wide as their widest entry. GPUs have one where some are known."""
+def status_lines(services: tuple[Body, ...], width: int | None = None) -> list[str]:
+    """The table, its headings first; columns as wide as their widest entry. GPUs have one where some are known.
+
+    Where `width` columns leave no room for why, URL and why stand below the counts: numbers are never cut for them.
+    """
     rows = [_HEADINGS, *map(_row, services)]
     if all(service.number("gpu_utilization") is None for service in services):
         rows = [row[:_GPU] + row[_GPU + 1 :] for row in rows]
+    if width is None:
+        return _aligned(rows)
+    before_why = max(map(len, _aligned([row[:-1] for row in rows])))
+    if before_why + 2 + _LEAST_WHY <= width:
+        return [cut(line, width) for line in _aligned(rows)]
+    counts = _aligned([row[:_URL] for row in rows])
+    # The headings of the second line would say nothing that is not plain from what is in it.
+    below = ["", *(f"  {'  '.join(cell for cell in row[_URL:] if cell not in ('', '-'))}" for row in rows[1:])]
+    return [cut(line, width) for pair in zip(counts, below, strict=True) for line in pair if line.strip()]
+
+
+def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 
