@@ -54,12 +54,32 @@ class Columns:
     seconds: NDArray[np.float64] | None = None
 
 
+def each_once(value: Callable[[bytes], float], texts: Sequence[bytes | None]) -> NDArray[np.float64]:
+    """The value of each text, NaN of none; worked out once for those that are alike, as times of a log mostly are."""
+    if not any(texts):
+        return np.full(len(texts), np.nan)
+    values = _Values(value)
+    return np.array(list(map(values.__getitem__, texts)))
+
+
+class _Values(dict[bytes | None, float]):
+    """Values of texts, worked out when they are asked for first."""
+
+    def __init__(self, value: Callable[[bytes], float]) -> None:
+        super().__init__({None: math.nan})
+        self._value = value
+
+    def __missing__(self, text: bytes | None) -> float:
+        made = self[text] = math.nan if text is None else self._value(text)
+        return made
+
+
 @dataclass(frozen=True, slots=True)
 class LineFormat:
     """How lines are read.
 
-    usual    matches every line with its newline. Its groups are empty, unless the line is written in the usual way
-    columns  the requests of what `usual` found
+    usual    matches every line with its newline. Its groups are None, unless the line is written in the usual way
+    columns  the requests of what `usual` found: of each group, what it was in each line
     line     the request of any one line; raises LineError
     whole_seconds  the format knows no finer times: requests are spread over their second, each by a draw of its own,
              because a hundred at one instant would be a burst that never was
@@ -67,7 +87,7 @@ class LineFormat:
 
     name: str
     usual: re.Pattern[bytes]
-    columns: Callable[[Sequence[tuple[bytes, ...]]], Columns]
+    columns: Callable[[Sequence[Sequence[bytes | None]]], Columns]
     line: Callable[[str], LineRequest]
     whole_seconds: bool = False
 
@@ -96,12 +116,18 @@ class LineFormat:
             remarks=spread if self.whole_seconds else (),
         )
 
+    def usual_requests(self, data: bytes) -> Columns:
+        """The requests of the lines that are written in the usual way."""
+        # Of one list: as one tuple a line, which findall makes, they would keep the garbage collector busy as long again.
+        found, groups = self.usual.split(data), self.usual.groups
+        return self.columns([found[group :: groups + 1] for group in range(1, groups + 1)])
+
     def _requests(
         self, block: Block, services: Services, source: Source, bad: BadRows
     ) -> tuple[Requests, NDArray[np.int64]]:
         """The requests of a block in their order, and their line numbers."""
         source.check_lengths(block)
-        columns = self.columns(self.usual.findall(block.data))
+        columns = self.usual_requests(block.data)
         rows = requests(
             columns.arrival,
             input_tokens=columns.input_tokens,

@@ -6,8 +6,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
+from numpy.typing import NDArray
 
 from simulations.traces.lines import Columns, LineError, LineFormat, LineRequest
 from simulations.traces.options import Format
@@ -15,10 +17,11 @@ from simulations.traces.source import Source
 from simulations.traces.trace import MOST_TOKENS
 
 _MOST_SECONDS = 1e10
-# Numbers as JSON has them and within what is allowed, so that nothing has to be looked at twice.
+# Numbers as JSON has them and within what is allowed, so that nothing has to be looked at twice. Prefixes are not used,
+# and a list of them is long: whether each one is a number is not looked at.
 _USUAL = re.compile(
-    rb'(?:\{"timestamp": ?(0|[1-9]\d{0,8}), ?"input_length": ?(0|[1-9]\d{0,8}), ?"output_length": ?(0|[1-9]\d{0,8})'
-    rb'(?:, ?"hash_ids": ?\[(?:(?:0|[1-9]\d*)(?:, ?(?:0|[1-9]\d*))*+)?\])?\}\r?\n|[^\n]*\n)'
+    rb'\{"timestamp": ?+(?!0\d)(\d{1,9}+), ?+"input_length": ?+(?!0\d)(\d{1,9}+), ?+"output_length": ?+(?!0\d)(\d{1,9}+)'
+    rb'(?:, ?+"hash_ids": ?+\[[\d, ]*+\])?+\}\r?+\n|[^\n]*+\n'
 )
 
 
@@ -26,7 +29,9 @@ def mooncake_line(text: str) -> LineRequest:
     """{"timestamp": milliseconds, "input_length": n, "output_length": n, "hash_ids": [...]}. Raises LineError."""
     try:
         body = json.loads(text)
-    except (ValueError, RecursionError) as error:
+    except RecursionError:
+        raise LineError("not JSON that can be read: it is nested too deeply") from None
+    except ValueError as error:
         raise LineError(f"not JSON: {error}"[:200]) from None
     if not isinstance(body, dict):
         raise LineError("a JSON object is needed")
@@ -37,13 +42,19 @@ def mooncake_line(text: str) -> LineRequest:
     )
 
 
-def _columns(found: Sequence[tuple[bytes, ...]]) -> Columns:
-    timestamps, inputs, outputs = zip(*found, strict=True)
+def _columns(found: Sequence[Sequence[bytes | None]]) -> Columns:
+    timestamps, inputs, outputs = map(_numbers, found)
     return Columns(
-        np.array([float(text or b"nan") for text in timestamps]) / 1000.0,
-        input_tokens=np.array([int(text or 0) for text in inputs], np.int32),
-        output_tokens=np.array([int(text or 0) for text in outputs], np.int32),
+        np.where(timestamps < 0, np.nan, timestamps / 1000.0),
+        input_tokens=inputs.astype(np.int32),
+        output_tokens=outputs.astype(np.int32),
     )
+
+
+def _numbers(texts: Sequence[bytes | None]) -> NDArray[np.int64]:
+    """Whole numbers; −1 where the line is not as usual."""
+    given = [text or b"-1" for text in texts] if None in texts else texts
+    return np.fromstring(b" ".join(cast("Sequence[bytes]", given)), np.int64, sep=" ")
 
 
 def recognise(source: Source) -> bool:

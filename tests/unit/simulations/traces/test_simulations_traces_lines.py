@@ -44,16 +44,7 @@ _ACCESS = st.builds(
 _NUMBERS = st.sampled_from(
     ["0", "7", "007", "-1", "12345", "1.5", "999999999", "99999999999", '"3"', "true", "1e3", ""]
 )
-_HASHES = st.sampled_from(
-    [
-        "",
-        ', "hash_ids": []',
-        ', "hash_ids": [1, 2,3]',
-        ', "hash_ids": [1,,2]',
-        ', "hash_ids": [01]',
-        ', "hash_ids": [1 ]',
-    ]
-)
+_HASHES = st.sampled_from(["", ', "hash_ids": []', ', "hash_ids": [1, 2,3]', ', "hash_ids": ["a"]', ', "hash_ids": [1'])
 _MOONCAKE = st.builds(
     lambda space, at, given, made, hashes, end: (
         f'{{"timestamp":{space}{at}, "input_length":{space}{given},{space}"output_length":{space}{made}{hashes}}}{end}'
@@ -64,7 +55,7 @@ _MOONCAKE = st.builds(
 
 def taken_alike(form: LineFormat, text: str) -> bool:
     """Whether the quick way takes this line; it must say what the full parser says."""
-    columns = form.columns(form.usual.findall(text.encode() + b"\n"))
+    columns = form.usual_requests(text.encode() + b"\n")
     assert len(columns.arrival) == 1
     if np.isnan(columns.arrival[0]):
         return False
@@ -96,12 +87,18 @@ def test_a_line_of_json_is_read_as_the_full_parser_reads_it(text: str) -> None:
     ("form", "text"),
     [
         (access_log.LINES, '10.0.0.1 - - [10/Oct/2023:13:55:36 +0000] "GET / HTTP/1.1" 200 9 "-" "curl/8" 0.125'),
+        (access_log.LINES, '10.0.0.1 - - [10/Oct/2023:13:55:36 +0000] "GET / HTTP/1.1" 200 9'),
         (access_log.LINES, 'a.org 10.0.0.1 - ann [10/Oct/2023:13:55:36 +0000] "GET / HTTP/1.1" 200 - 1500\r'),
         (mooncake.LINES, '{"timestamp": 27482, "input_length": 6955, "output_length": 52, "hash_ids": [46, 47]}'),
     ],
 )
 def test_lines_as_servers_write_them_go_the_quick_way(form: LineFormat, text: str) -> None:
     assert taken_alike(form, text)
+
+
+def test_prefixes_are_not_used_and_not_looked_at_closely() -> None:
+    line = b'{"timestamp": 1000, "input_length": 1, "output_length": 1, "hash_ids": [1,,2]}\n'
+    assert mooncake.LINES.usual_requests(line).arrival.tolist() == [1.0]
 
 
 def test_lines_of_both_ways_keep_their_order_and_their_numbers(tmp_path: Path) -> None:
