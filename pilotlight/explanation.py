@@ -35,10 +35,18 @@ def explanation_lines(service: Body) -> list[str]:
             for f in service.objects("faults")
         ],
     )
-    lines += _section("policy", [f"mistake: {mistake}" for mistake in service.within("policy").texts("mistakes")])
+    lines += _section("policy", list(_policy(service.within("policy"))))
     lines += _section("wakes", [_wake(wake) for wake in service.objects("wakes")[-3:]])
     lines += _section("decisions", [_decision(decision) for decision in changes or decisions])
     return lines
+
+
+def _policy(policy: Body) -> Iterator[str]:
+    """What is wrong with it, and what counts until that is put right."""
+    mistakes = policy.texts("mistakes")
+    yield from (f"mistake: {mistake}" for mistake in mistakes)
+    if mistakes and policy.within("in_force"):
+        yield "in force until it is put right: the last one that could be read"
 
 
 def gist(service: Body) -> object:

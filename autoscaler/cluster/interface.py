@@ -67,6 +67,7 @@ class ServiceView:
     refused        why it may not be scaled: nothing is ever ordered for it while there is one
     deployed       there is something to scale; until then nothing is wanted, and that must not be taken for sleep
     profiles       those that the object may name, as they are in force; none for an object that names none
+    recorded_policy  as the controller had it recorded last, which may have been another one; empty: nothing is recorded
     """
 
     service: str
@@ -81,6 +82,7 @@ class ServiceView:
     refused: tuple[Refusal, ...] = ()
     deployed: bool = True
     profiles: Profiles = NO_PROFILES
+    recorded_policy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,13 @@ class Cluster(Protocol):
 
         The cluster keeps it so until it is told otherwise. Raises ClusterError when the order could not be placed; the
         caller tries again.
+        """
+        ...
+
+    def record_policy(self, service: str, policy: str) -> None:
+        """Keep this text with the service, for controllers that come later: views show it as `recorded_policy`.
+
+        Never waits and never fails; where it cannot be kept now, it is tried again as long as this controller lives.
         """
         ...
 

@@ -155,6 +155,8 @@ class Controller:
             measured = tasks.control.viewed(view, now)
             for news in (*of_refusals(before, view), *of_policy(policy, tasks.control.policy)):
                 self._cluster.tell(view.service, news)
+            if (record := tasks.control.policy.record) not in ("", view.recorded_policy):
+                self._cluster.record_policy(view.service, record)
             self._metrics.measured(view.service, measured.starts, measured.wakes)
             self._table.put(tasks.control.route())
             tasks.lead_connections()

@@ -110,8 +110,11 @@ files, or for `check` and `inject` in the one that `--profiles` names. Editing a
 
 In a cluster an edit counts at once for every service that names the profile. One with a mistake does not: what the
 profile said before stays in force, also when the entry or the whole ConfigMap is deleted, and the mistake is shown with
-each of these services as an Event, in `pilotlight explain` and as a fault in the metrics. Only a controller that never
-saw a good one has nothing to fall back on; it scales nothing by that profile until it reads.
+each of these services as an Event, in `pilotlight explain` and as a fault in the metrics. So it is with a profile that
+reads well and goes together badly with what one service says itself, and with an InferenceService that was applied past
+the webhook: **the last policy that could be read stays in force**. For each service that is scaled it is recorded in
+its EndpointSlice (annotation `pilotlight.dev/policy`: what differs from the defaults), so a controller that came later
+goes by it, too. Only a service that never had one that could be read is not scaled.
 
 ## How values are written
 

@@ -110,6 +110,7 @@ class Activation:
             in_path=state.in_path(self._activators, self._now(), self._settings.spread),
             left=state.left(self._now(), self._settings.spread),
             ready_generation=state.ready_generation,
+            policy=state.recorded_policy,
         )
 
     def released(self, service: str) -> bool:
@@ -161,6 +162,13 @@ class Activation:
         if in_path and not self._activators.endpoints:
             raise ClusterError("no activator is running")
 
+    def record_policy(self, service: str, policy: str) -> None:
+        """See Cluster.record_policy."""
+        followed = self._followed.get(service)
+        if followed is not None and followed.state.policy != policy:
+            followed.state.policy = policy
+            self._queue.mark(service)
+
     def activator_heard(self, activator: str, *, speaks: bool) -> None:
         """See Cluster.activator_heard."""
         self._store.activator_heard(activator, speaks=speaks)
@@ -198,7 +206,8 @@ class Activation:
         self._store.listen_anew()
         self._settle_ports()
         for followed in self._followed.values():
-            followed.state.wish = None
+            # What an earlier term of ours had in mind is no news any more.
+            followed.state.wish, followed.state.policy = None, ""
         self._mark_all()
         self.leading.set()
         try:

@@ -169,6 +169,10 @@ class KubernetesCluster:
         """See Cluster.put_activator. Raises ClusterError."""
         await self._paths.put(service, in_path)
 
+    def record_policy(self, service: str, policy: str) -> None:
+        """See Cluster.record_policy: an annotation of our EndpointSlice."""
+        self._paths.record_policy(service, policy)
+
     def activator_heard(self, activator: str, *, speaks: bool) -> None:
         """See Cluster.activator_heard."""
         self._paths.activator_heard(activator, speaks=speaks)

@@ -33,7 +33,8 @@ class Subject:
 class PathState:
     """One service, or what is left of it when its InferenceService is gone (`subject` None, since `gone_at`).
 
-    wish  whether the activator shall be in the path; None: as it is
+    wish    whether the activator shall be in the path; None: as it is
+    policy  that shall be recorded; empty: the one that is
     """
 
     def __init__(self, service: str, now: float) -> None:
@@ -41,6 +42,7 @@ class PathState:
         self.subject: Subject | None = None
         self.gone_at = now
         self.wish: bool | None = None
+        self.policy = ""
         self._ready_since = math.inf
         self._slices: dict[str, SliceFacts] = {}
         self._led_since: dict[str, float] = {}
@@ -67,6 +69,11 @@ class PathState:
     def ready_generation(self) -> int:
         """As recorded; −1: not."""
         return max((g for facts in self._slices.values() if (g := facts.ready_generation) is not None), default=-1)
+
+    @property
+    def recorded_policy(self) -> str:
+        """As recorded; empty: not."""
+        return next((facts.policy for facts in self._slices.values() if facts.policy), "")
 
     @property
     def to_be_handed_back(self) -> bool:
@@ -172,6 +179,7 @@ class PathState:
                 port=port,
                 endpoints=activators.of_family(family) if led else (),
                 ready_generation=None if generation < 0 else generation,
+                policy=self.policy or self.recorded_policy,
             )
             for family in target.families
         )

@@ -23,6 +23,7 @@ SERVICE_LABEL = "kubernetes.io/service-name"
 INFERENCE_SERVICE = "pilotlight.dev/inference-service"
 ACTIVATOR_PORT = "pilotlight.dev/activator-port"
 READY_GENERATION = "pilotlight.dev/ready-generation"
+POLICY = "pilotlight.dev/policy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ class SliceFacts:
     service           `namespace/name` of the InferenceService it is for
     port              the activator's port for that service, None where the record is unreadable
     ready_generation  the newest generation of the InferenceService of which a replica has been ready
+    policy            in force when it was recorded, as the controller writes it; empty: not recorded
     """
 
     service: str
@@ -77,6 +79,7 @@ class SliceFacts:
     ready_generation: int | None
     created: str
     version: str
+    policy: str = ""
 
 
 def target_of(service: ServiceFacts) -> Target:
@@ -120,6 +123,7 @@ def slice_of(item: JsonObject) -> SliceFacts | None:
         ready_generation=_whole(text(annotations, READY_GENERATION)),
         created=text(metadata, "creationTimestamp"),
         version=text(metadata, "resourceVersion"),
+        policy=text(annotations, POLICY),
     )
 
 
@@ -139,6 +143,7 @@ class Wanted:
     port: int
     endpoints: tuple[Endpoint, ...]
     ready_generation: int | None
+    policy: str = ""
 
     @property
     def name(self) -> str:
@@ -162,6 +167,7 @@ class Wanted:
             and facts.port == self.port
             and facts.endpoints == self.endpoints
             and facts.ready_generation == self.ready_generation
+            and facts.policy == self.policy
         )
 
     def body(self, version: str = "") -> JsonObject:
@@ -170,6 +176,8 @@ class Wanted:
         annotations = {INFERENCE_SERVICE: inference_service, ACTIVATOR_PORT: str(self.port)}
         if self.ready_generation is not None:
             annotations[READY_GENERATION] = str(self.ready_generation)
+        if self.policy:
+            annotations[POLICY] = self.policy
         metadata: dict[str, object] = {
             "name": self.name,
             "namespace": namespace,

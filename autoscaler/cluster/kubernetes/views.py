@@ -41,12 +41,14 @@ class Path:
     """How new connections are led, as our EndpointSlice and the time since it was written say.
 
     ready_generation  the newest generation of the InferenceService of which a pod has been ready; −1: none is known
+    policy            as it is recorded; empty: none is
     """
 
     port: int = 0
     in_path: bool = False
     left: bool = False
     ready_generation: int = -1
+    policy: str = ""
 
 
 def view_of(
@@ -73,6 +75,7 @@ def view_of(
         refused=refused,
         deployed=deployment is not None,
         profiles=profiles if inference_service.profile else NO_PROFILES,
+        recorded_policy=path.policy,
     )
 
 

@@ -73,6 +73,9 @@ class LocalCluster:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ClusterError(f"{service}: {replicas} replicas could not be ordered: {error!r}") from error
 
+    def record_policy(self, service: str, policy: str) -> None:
+        """See Cluster.record_policy. Nothing is kept: `up` reads manifests once, and takes none with a mistake."""
+
     async def put_activator(self, service: str, in_path: bool) -> None:
         """See Cluster.put_activator. Nothing to do: on one machine every connection goes through the activator."""
 

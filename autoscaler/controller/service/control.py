@@ -82,7 +82,7 @@ class ServiceControl:
         before, self.view = self.view, view
         self.quiescence.disturb()
         says = (before.inference_service, before.profiles) != (view.inference_service, view.profiles)
-        if self.policy.generation < 0 or says:
+        if self.policy.policy is None or says:
             self._take_policy(now)
         if before.generation != view.generation:
             self._ever_ready = False
@@ -274,8 +274,8 @@ class ServiceControl:
         return go_first(self.view.replicas, self.replicas_heard)
 
     def _take_policy(self, now: float) -> None:
-        before = self.policy
-        self.policy = before.following(self.view.inference_service, self.view.generation, self.view.profiles)
+        before, view = self.policy, self.view
+        self.policy = before.following(view.inference_service, view.generation, view.profiles, view.recorded_policy)
         if self.policy.mistakes:
             self.faults.add(FaultKind.POLICY, "; ".join(self.policy.mistakes), now)
         else:

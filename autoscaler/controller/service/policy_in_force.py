@@ -1,14 +1,18 @@
 """Which policy counts now, where it came from, and what became of one that cannot be read.
 
-An edit that does not read must not take a service's scaling away: the last policy that read stays in force, and the
-mistake is shown until it is put right. A service that never had one is served as it is and not scaled.
+An edit that does not read, of the object or of its profile, must not take a service's scaling away: the last policy
+that read stays in force, and the mistake is shown until it is put right. What is in force is recorded with the service,
+so that this holds for a controller, too, that came after the edit. A service that never had one is served as it is and
+not scaled.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from autoscaler.policy.canonical import policy_from_json, policy_to_json
 from autoscaler.policy.errors import PolicyErrors
 from autoscaler.policy.parse import read_policy, settings_in_force
 from autoscaler.policy.profiles import NO_PROFILES, Profiles
@@ -31,8 +35,8 @@ class PolicyInForce:
     """What counts now.
 
     policy      None while none has ever been readable
-    generation  of the object that it was read from
-    origins     what was set; every other field has its default
+    generation  of the object that it was read from; −1: of none that this controller has seen
+    origins     what was set, as far as this controller has seen it; every other field has its default
     mistakes    of the object and its profile as they are now; empty when `policy` was read from them
     """
 
@@ -42,9 +46,14 @@ class PolicyInForce:
     mistakes: tuple[str, ...] = ()
 
     def following(
-        self, inference_service: Mapping[str, object], generation: int, profiles: Profiles = NO_PROFILES
+        self,
+        inference_service: Mapping[str, object],
+        generation: int,
+        profiles: Profiles = NO_PROFILES,
+        recorded: str = "",
     ) -> PolicyInForce:
-        """What counts once the object, or its profile, reads like this."""
+        """What counts once the object, or its profile, reads like this. `recorded` is what was in force before this
+        controller came, as `record` has it."""
         try:
             policy = read_policy(inference_service, profiles=profiles)
         except PolicyErrors as errors:
@@ -55,7 +64,17 @@ class PolicyInForce:
         else:
             settings = settings_in_force(inference_service, profiles)
             return PolicyInForce(policy, generation, _origins(settings), _superseded(profiles, settings.profile))
-        return PolicyInForce(self.policy, self.generation, self.origins, mistakes)
+        kept = _from_record(recorded) if self.policy is None else self.policy
+        return PolicyInForce(kept, self.generation, self.origins, mistakes)
+
+    @property
+    def record(self) -> str:
+        """What a later controller has to know of it: what differs from the defaults. Empty when there is no policy."""
+        if self.policy is None:
+            return ""
+        return json.dumps(
+            _differing(policy_to_json(self.policy), policy_to_json(ScalingPolicy())), separators=(",", ":")
+        )
 
     @property
     def mode(self) -> ScalingMode:
@@ -66,6 +85,21 @@ class PolicyInForce:
     def to_serve_by(self) -> ScalingPolicy:
         """Bounds of the hold, limits and timeouts, which a service needs even while it cannot be scaled."""
         return ScalingPolicy() if self.policy is None else self.policy
+
+
+def _differing(value: object, default: object) -> object:
+    """The fields of `value` that are others than in `default`, of nested objects, too."""
+    if not (isinstance(value, Mapping) and isinstance(default, Mapping)):
+        return value
+    return {name: _differing(inner, default[name]) for name, inner in value.items() if inner != default[name]}
+
+
+def _from_record(text: str) -> ScalingPolicy | None:
+    """None where nothing is recorded, or what no controller of this version has written."""
+    try:
+        return policy_from_json(json.loads(text)) if text else None
+    except (ValueError, RecursionError, PolicyErrors):
+        return None
 
 
 def _superseded(profiles: Profiles, name: str) -> tuple[str, ...]:

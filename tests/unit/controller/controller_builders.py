@@ -85,6 +85,7 @@ class MemoryCluster:
         self.activators: list[tuple[str, bool]] = []
         self.refuse: str | None = None
         self.news: list[tuple[str, News]] = []
+        self.recorded: dict[str, str] = {}
         self._changed = asyncio.Event()
 
     def show(self, *views: ServiceView) -> None:
@@ -117,6 +118,9 @@ class MemoryCluster:
 
     def activator_heard(self, activator: str, *, speaks: bool) -> None:
         self.activators.append((activator, speaks))
+
+    def record_policy(self, service: str, policy: str) -> None:
+        self.recorded[service] = policy
 
     async def put_activator(self, service: str, in_path: bool) -> None:
         if self.refuse is not None:

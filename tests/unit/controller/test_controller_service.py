@@ -5,16 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from autoscaler.cluster.interface import Replica, ReplicaPhase, ServiceView
 from autoscaler.controller.service.control import ServiceControl
 from autoscaler.controller.service.faults import FaultKind
+from autoscaler.controller.service.policy_in_force import PolicyInForce
 from autoscaler.controller.service_report import summary
 from autoscaler.controller.settings import Cadence
 from autoscaler.decide.decision import Phase
 from autoscaler.decide.records import PolicyRecord, ReadingsRecord, StartRecord
 from autoscaler.policy.profiles import Profiles, following, read_profiles
-from autoscaler.policy.scaling_policy import ScalingMode
+from autoscaler.policy.scaling_policy import ScalingMode, ScalingPolicy
 from autoscaler.signals.reading import Known, Missing
 from tests.unit.controller.controller_builders import inference_service, replica, stats, view
 
@@ -282,6 +285,38 @@ def test_an_edit_of_its_profile_counts_at_once_and_one_with_a_mistake_is_shown_w
     successor = control_of(replace(names, profiles=wrong))
     assert successor.policy.policy == control.policy.policy
     assert successor.policy.mistakes == control.policy.mistakes
+
+
+def test_what_was_in_force_before_a_mistake_is_in_force_for_every_controller() -> None:
+    """Of a setting of the profile's and one of the object's that do not go together, a new controller sees both."""
+    own = view(isvc=inference_service(profile="batch", panic_window="31s"))
+    first = control_of(replace(own, profiles=read_profiles({"data": {"batch": "target: 7"}})))
+    wrong = read_profiles({"data": {"batch": "target: 7\nstable-window: 30s"}})
+    first.viewed(replace(own, profiles=wrong), 1_001.0)
+    assert first.policy.mistakes
+    later = control_of(replace(own, profiles=wrong, recorded_policy=first.policy.record))
+    assert later.policy.policy == first.policy.policy
+    assert later.policy.mistakes == first.policy.mistakes
+    assert later.evaluate(1_002.0) is not None
+    right = replace(own, profiles=read_profiles({"data": {"batch": "target: 8"}}), recorded_policy=first.policy.record)
+    later.viewed(right, 1_003.0)
+    assert later.policy.policy is not None
+    assert (later.policy.policy.target, later.policy.mistakes) == (8.0, ())
+
+
+@pytest.mark.parametrize(
+    "recorded", ["", "{", "[]", "7", '{"target":"many"}', '{"of_a_later_version":1}', "[" * 99_999]
+)
+def test_a_record_that_is_none_leaves_a_service_without_a_policy(recorded: str) -> None:
+    control = control_of(replace(view(isvc=inference_service(target="many")), recorded_policy=recorded))
+    assert control.policy.policy is None
+    assert control.policy.record == ""
+
+
+@given(st.builds(ScalingPolicy, target=st.floats(0.1, 100.0), min_replicas=st.integers(0, 9)))
+def test_what_is_recorded_is_read_back_as_it_was(policy: ScalingPolicy) -> None:
+    record = PolicyInForce(policy).record
+    assert PolicyInForce().following({"spec": 7}, 1, recorded=record).policy == policy
 
 
 def test_who_names_a_profile_that_is_not_known_yet_is_left_alone_until_it_is() -> None:

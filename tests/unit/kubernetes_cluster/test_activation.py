@@ -421,6 +421,19 @@ async def test_the_ready_generation_survives_and_only_grows() -> None:
         assert here.slice.ready_generation == 4
 
 
+async def test_the_policy_in_force_is_recorded_for_the_next_controller() -> None:
+    store = MemoryStore()
+    async with world(UP, store) as here:
+        here.activation.record_policy(CHAT, '{"target":7.0}')
+        await asyncio.sleep(0.1)
+        assert here.activation.path(CHAT).policy == '{"target":7.0}'
+    store.writes.clear()
+    async with world(UP, store) as here:
+        await asyncio.sleep(2)
+        assert here.activation.path(CHAT).policy == '{"target":7.0}'
+        assert here.store.writes == []
+
+
 async def test_whoever_does_not_lead_writes_nothing() -> None:
     async with world() as here:
         await here.follow()

@@ -15,7 +15,7 @@ HTTP = ServicePort("chat-predictor", 80, "8012", "TCP", "")
 SERVICE = ServiceFacts("default", "chat-predictor", "chat", "uid-1", False, (HTTP,), ("IPv4",))
 TARGET = Target("chat-predictor", "uid-1", (LedPort("chat-predictor"),), ("IPv4",))
 ONE = Endpoint("10.1.0.1", "node-1")
-WANTED = Wanted("default/chat", TARGET, "IPv4", 12_345, (ONE,), 7)
+WANTED = Wanted("default/chat", TARGET, "IPv4", 12_345, (ONE,), 7, '{"target":7.0}')
 
 
 def test_the_first_port_is_led_under_its_own_name() -> None:
@@ -47,7 +47,7 @@ def test_what_is_written_reads_back_as_what_was_wanted() -> None:
     assert facts is not None
     assert WANTED.said_by(facts)
     assert facts.service == "default/chat"
-    assert (facts.port, facts.ready_generation) == (12_345, 7)
+    assert (facts.port, facts.ready_generation, facts.policy) == (12_345, 7, '{"target":7.0}')
 
 
 def test_a_slice_carries_none_of_kserves_labels_and_belongs_to_the_service() -> None:
@@ -75,6 +75,7 @@ def test_an_unnamed_port_is_written_unnamed() -> None:
         replace(WANTED, endpoints=(Endpoint("10.1.0.1", "node-2"),)),
         replace(WANTED, port=12_346),
         replace(WANTED, ready_generation=8),
+        replace(WANTED, policy="{}"),
         replace(WANTED, target=replace(TARGET, uid="uid-2")),
         replace(WANTED, target=replace(TARGET, name="chat-v2-predictor")),
         replace(WANTED, target=replace(TARGET, ports=(LedPort("http"),))),
