@@ -70,6 +70,7 @@ def opened_trace(given: argparse.Namespace, text: str | None = None) -> tuple[Op
     )
     try:
         opened = open_or_generate(given.trace if text is None else text, options, given.format)
+        _check_beside(opened, given)
         trace = opened.trace
         if given.service:
             trace = transforms.select(trace, given.service)
@@ -80,6 +81,16 @@ def opened_trace(given: argparse.Namespace, text: str | None = None) -> tuple[Op
         return opened, transforms.repeat(trace, given.repeat)
     except TraceError as error:
         raise CommandError(str(error)) from error
+
+
+def _check_beside(opened: OpenedTrace, given: argparse.Namespace) -> None:
+    """A file that nobody would read is a mistake of the user's. Raises TraceError."""
+    for flag, path, form in (
+        ("--durations", given.durations, "azure-functions-2019"),
+        ("--tokens", given.tokens, "servegen-rates"),
+    ):
+        if path is not None and opened.format != form:
+            raise TraceError(f"{flag} {path}: goes with a trace of format {form}, and this one is {opened.format}")
 
 
 def remarks(opened: OpenedTrace) -> list[str]:

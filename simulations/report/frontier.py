@@ -39,7 +39,8 @@ def frontier_chart(entries: Sequence[Entry], bound: Clairvoyance | None) -> str:
 
 
 def _free(x: float, y: float, taken: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """A place for a label beside (x, y): lower, as long as another one is in the way."""
+    """A place for a label above the line through (x, y): lower, as long as another one is in the way."""
+    y -= 12.0
     while any(abs(x - other_x) < 170.0 and abs(y - other_y) < 13.0 for other_x, other_y in taken):
         y += 6.5
     return x, y

@@ -146,8 +146,10 @@ def clock(seconds: float) -> str:
     """Time of the trace for an axis."""
     if seconds >= 2 * 86_400 and seconds % 3600 == 0:
         return f"{seconds / 86_400:g} d"
-    whole = round(seconds)
-    return f"{whole // 3600}:{whole // 60 % 60:02d}" + (f":{whole % 60:02d}" if whole % 60 else "")
+    hours, minutes, rest = round(seconds) // 3600, round(seconds) // 60 % 60, round(seconds) % 60
+    # Each with its unit: 0:05 would be five minutes to one and five seconds to another.
+    parts = [f"{number} {unit}" for number, unit in ((hours, "h"), (minutes, "min"), (rest, "s")) if number]
+    return " ".join(parts) or "0"
 
 
 def time_scale(span: float, begin: float, end: float) -> Scale:

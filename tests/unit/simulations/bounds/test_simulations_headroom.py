@@ -140,6 +140,8 @@ def test_the_command_writes_json(capsys: pytest.CaptureFixture[str]) -> None:
         (["poisson:seconds=1", "--service", "x"], "x is not in poisson:seconds=1; it has poisson"),
         (["poisson:seconds=1", "--from", "2h"], "is not a stretch of"),
         (["poisson:speed=1"], "'speed' is not a key of poisson"),
+        (["poisson:seconds=1", "--durations", "x"], "--durations x: goes with a trace of format azure-functions-2019"),
+        (["poisson:seconds=1", "--tokens", "x"], "--tokens x: goes with a trace of format servegen-rates"),
     ],
 )
 def test_the_command_says_what_is_wrong(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,7 @@ from simulations.experiment import plan
 from simulations.export import figure_keys, study_csv, study_json
 from simulations.figures import Unit, share_shown, shown
 from simulations.report.page import page
-from simulations.report.svg import Scale, TimeScale, element, number
+from simulations.report.svg import Scale, TimeScale, clock, element, number
 from simulations.study import NOT_MODELLED
 from tests.unit.simulations.experiment.simulated_studies import experiment, interpreted, study
 
@@ -86,6 +86,21 @@ def test_every_chart_is_there(text: str) -> None:
         assert missing in text
     assert text.count('class="objective"') == 1
     assert 'class="bound"' in text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (0.0, "0"),
+        (45.0, "45 s"),
+        (300.0, "5 min"),
+        (5400.0, "1 h 30 min"),
+        (3725.0, "1 h 2 min 5 s"),
+        (259_200.0, "3 d"),
+    ],
+)
+def test_a_time_on_an_axis_has_its_unit(seconds: float, shown: str) -> None:
+    assert clock(seconds) == shown
 
 
 def test_no_place_is_not_a_number(text: str) -> None:

@@ -46,6 +46,10 @@ BAD_ROWS = [
     ('{"timestamp":0,"input_length":1,"output_length":1}\n{"timestamp":-5,"input_length":1}\n', r":2: timestamp is -5"),
     ('{"timestamp":0,"input_length":1,"output_length":1}\n[]\n', r":2: a JSON object is needed"),
     ('{"timestamp":0,"input_length":1,"output_length":1}\nnull,\n', r":2: not JSON"),
+    (
+        '{"timestamp":0,"input_length":1,"output_length":1}\n' + "[" * 100_000 + "\n",
+        r":2: not JSON that can be read: it is nested too deeply",
+    ),
     (SAMPLES["access.log"][0] + "nonsense\n", r":3: not an access log line"),
     (SAMPLES["access.log"][0].replace("2023:13:55:40", "2023:25:55:40"), r":2: the time is '10/Oct/2023:25:55:40"),
 ]
