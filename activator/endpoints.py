@@ -55,11 +55,6 @@ class Endpoints:
         """Whether somebody serves, if perhaps at the limit of its capacity. A trial is nobody yet."""
         return self._ready > 0
 
-    @property
-    def ready_count(self) -> int:
-        """How many endpoints are ready."""
-        return self._ready
-
     def all(self) -> Iterable[EndpointLoad]:
         """Every listed endpoint."""
         return self._listed.values()

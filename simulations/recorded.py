@@ -6,7 +6,7 @@ is simulated is not what was deployed, and nothing that follows would mean anyth
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from autoscaler.decide.json_fields import NotJsonError, RecordError
@@ -73,23 +73,11 @@ def read_recording(lines: Iterable[str], name: str = "recording") -> Recording:
     return session.recording()
 
 
-def redecided(lines: Iterable[str]) -> Iterator[str]:
-    """The lines of all decisions that the simulator's policy makes of recorded readings. Raises ReplayError."""
-    session = _Session("recording")
-    for number, line in enumerate(lines, 1):
-        record = parse_record(line)
-        if isinstance(record, DecisionRecord):
-            made = session.pending.get(record.decision.service)
-            if made is not None:
-                yield made
-        session.take(record, line, number)
-
-
 class _Session:
     """All services of one recording."""
 
     def __init__(self, name: str) -> None:
-        self.pending: dict[str, str] = {}
+        self._pending: dict[str, str] = {}
         self._name = name
         self._deciders: dict[str, Pilotlight] = {}
         self._policies: dict[str, ScalingPolicy] = {}
@@ -104,7 +92,7 @@ class _Session:
             case StartRecord(service, policy):
                 self._deciders[service] = Pilotlight(service, policy)
                 self._policies[service] = policy
-                self.pending.pop(service, None)
+                self._pending.pop(service, None)
             case PolicyRecord(service, policy):
                 self._decider(service, number).change_policy(policy)
                 self._policies[service] = policy
@@ -125,12 +113,12 @@ class _Session:
     def _told(self, service: str, observation: Observation, number: int) -> None:
         order = self._decider(service, number).step(observed_of(observation))
         assert order.decision is not None
-        self.pending[service] = record_line(DecisionRecord(order.decision))
+        self._pending[service] = record_line(DecisionRecord(order.decision))
         if observation.wake_seconds is not None:
             self._wakes.setdefault(service, {})[observation.wake_seconds] = None
 
     def _compare(self, service: str, line: str, number: int) -> None:
-        made = self.pending.pop(service, None)
+        made = self._pending.pop(service, None)
         if made is None:
             raise ReplayError(f"{self._name}:{number}: there are no readings for this decision on {service}")
         self._decisions += 1

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from simulations.bounds.no_waiting import Bound, Demand, clairvoyant
+from simulations.bounds.no_waiting import Demand
 from simulations.bounds.waiting import Work, cover
 from simulations.traces.trace import Floats, Requests, Trace, TraceError
 
@@ -71,12 +71,6 @@ def demands(trace: Trace, seconds: ServiceSeconds, slots: Sequence[int]) -> tupl
             own = rows.service == service
             running[service].take(rows.arrival[own], took[own], settled)
     return tuple(each.finish() for each in running)
-
-
-def clairvoyant_of(trace: Trace, terms: Sequence[Terms], seconds: ServiceSeconds) -> tuple[Bound, ...]:
-    """The cheapest plan without waiting, for each service, in replica-seconds. Raises TraceError."""
-    needed = demands(trace, seconds, [each.slots for each in terms])
-    return tuple(clairvoyant(demand, each.start_seconds) for demand, each in zip(needed, terms, strict=True))
 
 
 def works(trace: Trace, terms: Sequence[Terms], seconds: ServiceSeconds, width: float) -> tuple[Work, ...]:

@@ -1,7 +1,7 @@
 """Sizing by queueing theory: how many servers a steady load needs, so that few requests wait.
 
 R = λ·S is the offered load, the number of requests that would be in service if none ever waited. Erlang C and
-square-root staffing assume Poisson arrivals; burstier ones wait about (Ca² + Cs²)/2 times as long (Allen-Cunneen).
+square-root staffing assume Poisson arrivals; burstier ones wait longer.
 """
 
 from __future__ import annotations
@@ -25,20 +25,6 @@ def erlang_c(servers: int, offered: float) -> float:
         return 1.0
     blocked = erlang_b(servers, offered)
     return servers * blocked / (servers - offered * (1.0 - blocked))
-
-
-def waits_longer(servers: int, offered: float, service_seconds: float, seconds: float) -> float:
-    """P(W > t) = C·exp(−(n − R)·t/S) in M/M/n."""
-    if servers <= offered:
-        return 1.0
-    return erlang_c(servers, offered) * math.exp(-(servers - offered) * seconds / service_seconds)
-
-
-def mean_wait(servers: int, offered: float, service_seconds: float, ca2: float = 1.0, cs2: float = 1.0) -> float:
-    """Mean wait in M/M/n, times (Ca² + Cs²)/2 for other arrivals and services; inf where the load is too much."""
-    if servers <= offered:
-        return math.inf
-    return erlang_c(servers, offered) * service_seconds / (servers - offered) * (ca2 + cs2) / 2.0
 
 
 def servers_by_erlang_c(offered: float, wait_probability: float) -> int:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from autoscaler.cluster.local.launch_error import LaunchError
 
-MODEL_MOUNT = "/mnt/models"
 _MOUNT = re.compile(r"(?<![\w.\-])/mnt/models(?![\w.\-])")
 _TEMPLATE = re.compile(r"\{\{-?\s*\.(Name|Namespace|(Labels|Annotations)\.([A-Za-z_]\w*))\s*-?\}\}")
 _REFERENCE = re.compile(r"\$(?:\$|\(([^()]*)\))")
