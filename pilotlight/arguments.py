@@ -15,8 +15,9 @@ def whole(least: int, most: int) -> Callable[[str], int]:
     """A whole number within bounds."""
 
     def parse(text: str) -> int:
-        if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number between {least} and {most}")
+        # Python converts no number of more than some thousand digits.
+        if not (text.isascii() and text.isdigit() and len(text) < 100 and least <= int(text) <= most):
+            raise argparse.ArgumentTypeError(f"{text!r:.80} is not a whole number between {least} and {most}")
         return int(text)
 
     return parse
@@ -31,7 +32,7 @@ def between(least: float, most: float, unit: str) -> Callable[[str], float]:
         except ValueError:
             value = math.nan
         if not least <= value <= most:
-            raise argparse.ArgumentTypeError(f"{text!r} is not {unit} between {least:g} and {most:g}")
+            raise argparse.ArgumentTypeError(f"{text!r:.80} is not {unit} between {least:g} and {most:g}")
         return value
 
     return parse

@@ -196,6 +196,10 @@ class _Command(argparse.ArgumentParser):
                 if error.name not in ("numpy", "scipy"):
                     raise
                 self.error(f"needs {error.name}: install pilotlight[simulate]")
+        for word in args or ():
+            # argparse would take the dashes away and leave the flag without a value of any type.
+            if word.startswith("-") and word.endswith("=--"):
+                self.error(f"argument {word.removesuffix('=--')}: expected one argument")
         return super().parse_known_args(args, namespace)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -15,6 +16,14 @@ from queue_proxy.listening_sockets import Address
 
 class FlagParser(argparse.ArgumentParser):
     """argparse, with the error alone: the usage of so many flags would hide it."""
+
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
+        """See ArgumentParser; but that takes the dashes of `--flag=--` away and leaves a flag without a value."""
+        words = sys.argv[1:] if args is None else list(args)
+        for word in words:
+            if word.startswith("-") and word.endswith("=--"):
+                self.error(f"argument {word.removesuffix('=--')}: expected one argument")
+        return super().parse_known_args(words, namespace)
 
     def error(self, message: str) -> NoReturn:
         """End the process with status 2 and one line."""

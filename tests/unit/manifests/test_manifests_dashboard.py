@@ -32,6 +32,22 @@ def test_every_metric_that_is_asked_for_is_in_the_catalogue() -> None:
     assert not unknown
 
 
+def test_services_of_one_name_in_two_namespaces_are_two_lines() -> None:
+    """The controller has a namespace beside the name, the activator has both in one label."""
+    controllers = [
+        each for each in expressions() if re.search(r"by \([^)]*\bservice\b", each) and "_activator_" not in each
+    ]
+    assert controllers
+    assert [each for each in controllers if not re.search(r"by \([^)]*\bnamespace\b", each)] == []
+
+
+def test_panels_do_not_lie_on_each_other_and_their_numbers_have_units() -> None:
+    panels = json.loads(DASHBOARD.read_text())["panels"]
+    places = [(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in panels]
+    assert len({panel["id"] for panel in panels}) == len(set(places)) == len(panels)
+    assert all(panel["fieldConfig"]["defaults"]["unit"] for panel in panels)
+
+
 def test_prometheus_reads_every_alert(tmp_path: Path) -> None:
     promtool = shutil.which("promtool")
     if promtool is None:

@@ -49,6 +49,7 @@ def test_addresses_may_be_ipv6_and_pages_may_have_a_query() -> None:
         ("--limit", "-1", "must be a whole number from 0"),
         ("--limit", "1e3", "must be a whole number from 0"),
         ("--limit", "٣", "must be a whole number from 0"),
+        ("--limit", "--", "expected one argument"),
         ("--queue-seconds", "nan", "must be seconds within 0..1e9, not 'nan'"),
         ("--timeout", "-1", "must be seconds"),
         ("--idle-timeout", "inf", "must be seconds"),
