@@ -5,7 +5,10 @@ from __future__ import annotations
 import logging
 import sys
 
-from queue_proxy import garbage_collector_off  # noqa: F401, before what is long to load
+from queue_proxy import (
+    garbage_collector_off,  # noqa: F401, before what is long to load
+    openssl_left_out,  # noqa: F401, before asyncio
+)
 from queue_proxy.process import run
 from queue_proxy.proxy import QueueProxy
 from queue_proxy.settings import parse

@@ -18,15 +18,18 @@ import functools
 import json
 import math
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from queue_proxy import slot_messages
 from queue_proxy.drain import Drain
-from queue_proxy.engine_metrics import EngineReader
 from queue_proxy.http import Answer, Exchange, Upstream, error_answer
 from queue_proxy.http.exchange import Http1Exchange
-from queue_proxy.metrics import Sources
 from queue_proxy.shared_slots import ActivatorConnection
+
+if TYPE_CHECKING:
+    from queue_proxy.dispatcher import QueueDispatcher
+    from queue_proxy.engine_metrics import EngineReader
 
 _LONGEST_WAIT = 3_600.0
 _MOST_WAITERS = 1_000
@@ -44,20 +47,24 @@ class QueryError(ValueError):
 class AdminDispatcher:
     """Implements `queue_proxy.http.Dispatcher` for the admin port."""
 
-    def __init__(self, sources: Sources, engine: EngineReader | None, drain: Drain) -> None:
-        """Answers from what `sources` and `engine` know, and begins `drain` when the model is to end."""
-        dispatcher = sources.dispatcher
+    def __init__(
+        self,
+        dispatcher: QueueDispatcher,
+        engine: EngineReader | None,
+        drain: Drain,
+        metrics: Callable[[], Answer],
+    ) -> None:
+        """Answers from what `dispatcher`, `engine` and `metrics` know; begins `drain` when the model is to end."""
         self._dispatcher = dispatcher
-        self._sources = sources
         self._engine = engine
         self._drain = drain
-        self._render: Callable[[Sources], Answer] | None = None
         self._leaving: dict[Exchange, asyncio.Task[None]] = {}
         self.models_let_go = 0
         self._held: dict[Exchange, asyncio.TimerHandle] = {}
         self._answers: dict[str, Callable[[dict[str, str]], Answer]] = {
             "/healthz": lambda query: Answer(200, _TEXT, b"alive\n"),
             "/stats": self._stats,
+            "/metrics": lambda query: metrics(),
         }
         dispatcher.readiness.subscribe(self._readiness_changed)
 
@@ -76,8 +83,6 @@ class AdminDispatcher:
             parameters = dict(parse_qsl(query, keep_blank_values=True))
             if target == "/ready":
                 self._ready(exchange, parameters)
-            elif target == "/metrics":
-                self._metrics(exchange)
             elif target == "/drained":
                 self._drained(exchange)
             elif target == slot_messages.PATH:
@@ -156,26 +161,6 @@ class AdminDispatcher:
         engine = None if self._engine is None else self._engine.latest()
         stats = self._dispatcher.stats(int(_number(parameters, "seconds", _LONGEST_WAIT)), engine)
         return Answer(200, _JSON, json.dumps(stats.to_json(), separators=(",", ":")).encode())
-
-    def _metrics(self, exchange: Exchange) -> None:
-        if self._render is not None:
-            exchange.answer(self._render(self._sources))
-            return
-        # Loaded in a thread: requests that pass through meanwhile would wait those 40 ms.
-        loading = asyncio.get_running_loop().run_in_executor(None, _load_page)
-        loading.add_done_callback(functools.partial(self._page_loaded, exchange))
-
-    def _page_loaded(self, exchange: Exchange, loaded: asyncio.Future[Callable[[Sources], Answer]]) -> None:
-        self._render = loaded.result()
-        exchange.answer(self._render(self._sources))
-
-
-def _load_page() -> Callable[[Sources], Answer]:
-    """Import the Prometheus library; returns what makes the page."""
-    from queue_proxy import metrics_page
-
-    headers = ((b"content-type", metrics_page.CONTENT_TYPE),)
-    return lambda sources: Answer(200, headers, metrics_page.render(sources))
 
 
 def _number(parameters: dict[str, str], name: str, most: float) -> float:

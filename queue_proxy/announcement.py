@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from queue_proxy.http_get import FetchError, Request, get
 from queue_proxy.token_file import TokenError, TokenFile
@@ -25,8 +26,7 @@ _TAKEN = 204
 _REFUSED = (400, 401, 403, 405)
 
 
-@dataclass(frozen=True, slots=True)
-class Announcement:
+class Announcement(NamedTuple):
     """What is asked to believe it, by a path that says all there is to say, and the token that proves who we are."""
 
     to: Request

@@ -20,7 +20,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from queue_proxy.dispatcher import QueueDispatcher
 from queue_proxy.http import HttpServer
@@ -40,8 +40,7 @@ _LAST_WORDS_SECONDS = 1.0
 _LAST_WORDS_SHARE = 0.2
 
 
-@dataclass(frozen=True, slots=True)
-class DrainTimes:
+class DrainTimes(NamedTuple):
     """`seconds`: what the whole drain may take; `notice`: how long new connections are taken."""
 
     seconds: float

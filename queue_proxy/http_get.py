@@ -8,8 +8,11 @@ be bounded in size whoever sends it.
 from __future__ import annotations
 
 import asyncio
-import ssl
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
 
 _HEAD_BYTES = 65_536
 
@@ -34,8 +37,7 @@ class Request:
     method: str = "GET"
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """Status and body of an answer."""
 
     status: int
@@ -128,8 +130,10 @@ async def _body(reader: asyncio.StreamReader, max_bytes: int) -> bytes:
     return bytes(body)
 
 
-def _trusting() -> ssl.SSLContext:
+def _trusting() -> SSLContext:
     """Encrypted but not verified, as the kubelet's HTTPS probes are: the peer is this pod."""
+    import ssl
+
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from queue_proxy.process import StartError
 
@@ -12,8 +12,7 @@ BACKLOG = 4_096
 """Connections that may wait in the kernel to be accepted, as far as it allows so many."""
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(NamedTuple):
     """Where to listen: `host:port`, or the listening socket that was inherited as descriptor `fd`."""
 
     host: str = ""

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import socket
 from asyncio.trsock import TransportSocket
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class MachineSilence:
+class MachineSilence(NamedTuple):
     """Seconds: how long what was sent may stay unacknowledged; how long nothing comes until the kernel asks, and asks
     again."""
 

@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from queue_proxy.dispatcher import QueueDispatcher
 from queue_proxy.histogram import Histogram
 from queue_proxy.http import HttpServer
 from queue_proxy.observability import Observability
-from queue_proxy.observability.batches import Batches
-from queue_proxy.observability.record import RequestRecord
+
+if TYPE_CHECKING:
+    from queue_proxy.observability.batches import Batches
+    from queue_proxy.observability.record import RequestRecord
 
 PREFIX: Final = "pilotlight_queue_proxy_"
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from queue_proxy.flag_types import seconds
 
@@ -19,8 +19,7 @@ QUIET_SECONDS = 0.25
 """Without a new connection for so long, nobody is led here any more."""
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(NamedTuple):
     """Seconds during which new connections are taken after the order to end."""
 
     least: float

@@ -14,7 +14,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 
 class ProbeSpecError(ValueError):
@@ -59,8 +59,7 @@ class ExecProbe:
 Probe = HttpProbe | TcpProbe | GrpcProbe | ExecProbe
 
 
-@dataclass(frozen=True, slots=True)
-class ProbeSpec:
+class ProbeSpec(NamedTuple):
     """What to ask, and how often and how patiently. Seconds, and numbers of results in a row.
 
     `period_seconds` applies once the model is ready: while it wakes it is asked as fast as it can answer, and

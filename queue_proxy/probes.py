@@ -10,15 +10,14 @@ import errno
 import os
 import signal
 import socket
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from queue_proxy.grpc_health import HealthError, ServingStatus, check
 from queue_proxy.http_get import FetchError, Request, get
 from queue_proxy.probe_spec import ExecProbe, GrpcProbe, HttpProbe, Probe, TcpProbe
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What one question brought; `why` says what was wrong, in one line, and is empty on success."""
 
     ready: bool

@@ -6,23 +6,25 @@ import asyncio
 import os
 import sys
 import time
+from typing import TYPE_CHECKING
 
 from queue_proxy.admin import AdminDispatcher
 from queue_proxy.dispatcher import QueueDispatcher
 from queue_proxy.drain import Drain, DrainTimes
-from queue_proxy.engine_metrics import EngineReader
-from queue_proxy.http import HttpServer, Timeouts, Upstream
+from queue_proxy.http import Answer, HttpServer, Timeouts, Upstream
 from queue_proxy.http.listening import stop_listening
 from queue_proxy.http2_when_needed import http2_connection, load_http2
 from queue_proxy.limiter import QueueBounds
 from queue_proxy.listening_sockets import BACKLOG, take_socket
 from queue_proxy.measurement import Measurement
-from queue_proxy.metrics import Sources
 from queue_proxy.notice import HANDED_OVER
 from queue_proxy.observability import Observability, ObservabilityError
 from queue_proxy.process import StartError
 from queue_proxy.readiness import Readiness
 from queue_proxy.settings import Config
+
+if TYPE_CHECKING:
+    from queue_proxy.engine_metrics import EngineReader
 
 # By then a model that starts in a moment has its first request.
 _LOAD_HTTP2_SECONDS = 1.0
@@ -63,7 +65,7 @@ class QueueProxy:
         self._server = HttpServer(
             self._dispatcher, config.clients, timeouts, _CLOCK, http2=http2_connection, observer=observer
         )
-        self._engine = None if config.engine_metrics is None else EngineReader(config.engine_metrics, _CLOCK)
+        self._engine = _engine_reader(config)
         inherited = config.listen.fd is not None
         self._drain = Drain(
             DrainTimes(config.drain_seconds, HANDED_OVER if inherited else config.notice),
@@ -73,8 +75,7 @@ class QueueProxy:
             self._announce_drain,
             self._close_door,
         )
-        sources = Sources(self._dispatcher, self._server, self._observability)
-        self._admin = AdminDispatcher(sources, self._engine, self._drain)
+        self._admin = AdminDispatcher(self._dispatcher, self._engine, self._drain, self._metrics)
         self._admin_server = HttpServer(self._admin, clock=_CLOCK)
         self._listeners: list[asyncio.Server] = []
         self._announcing: asyncio.Task[None] | None = None
@@ -110,6 +111,14 @@ class QueueProxy:
         inherited = self._config.listen.fd is not None
         await stop_listening(self._listeners[1], self._sockets[0], self._server, shared=inherited)
 
+    def _metrics(self) -> Answer:
+        # Loaded when somebody scrapes: a wake need not wait for that.
+        from queue_proxy.metrics import Sources
+        from queue_proxy.metrics_page import CONTENT_TYPE, render
+
+        page = render(Sources(self._dispatcher, self._server, self._observability))
+        return Answer(200, ((b"content-type", CONTENT_TYPE),), page)
+
     async def stop(self, *, at_once: bool = False) -> None:
         """End everything now. `at_once`: without the moment that logs and spans need to be written."""
         for listener in self._listeners:
@@ -125,6 +134,14 @@ class QueueProxy:
         await self._server.wait_closed(0)
         await self._admin_server.wait_closed(0)
         self._observability.close(at_once=at_once)
+
+
+def _engine_reader(config: Config) -> EngineReader | None:
+    if config.engine_metrics is None:
+        return None
+    from queue_proxy.engine_metrics import EngineReader
+
+    return EngineReader(config.engine_metrics, _CLOCK)
 
 
 def _text(name: object) -> str:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from queue_proxy.announcement import Announcement
@@ -28,8 +28,7 @@ DEPTH_WITHOUT_LIMIT = 1_000
 """Requests that may wait for the model's first readiness when there is no limit (afterwards nobody waits)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Config:
+class Config(NamedTuple):
     """One queue proxy. Seconds; 0 switches a timeout off.
 
     service          that it belongs to, for logs and spans; may be empty

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 _LARGEST_BYTES = 65_536
 
@@ -12,8 +12,7 @@ class TokenError(Exception):
     """There is no usable token; the message says what is wrong with the file, and never what is in it."""
 
 
-@dataclass(frozen=True, slots=True)
-class TokenFile:
+class TokenFile(NamedTuple):
     """A file with one bearer token, as a projected service account token is."""
 
     path: Path

@@ -6,9 +6,8 @@ knows policy and moves no bytes. Between them stand the few types of this module
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from queue_proxy.http.head import RequestHead
@@ -129,8 +128,7 @@ class Connection(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """An answer of our own. `content-length` is added; `close` also ends the client's connection."""
 
     status: int
@@ -139,8 +137,7 @@ class Answer:
     close: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Timeouts:
+class Timeouts(NamedTuple):
     """Seconds, 0 switches one off. They apply to forwarded exchanges only: who waits is the dispatcher's.
 
     total           from `Exchange.clock_from` to the end of the answer; not for upgraded connections
@@ -153,8 +150,7 @@ class Timeouts:
     idle: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class HttpLimits:
+class HttpLimits(NamedTuple):
     """Bounds that keep one client from taking what belongs to all. Bytes, numbers and seconds.
 
     head_bytes      request line and headers; more is answered with 431

@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from queue_proxy.observability.batches import Batches
 from queue_proxy.observability.flags import Flags
-from queue_proxy.observability.record import RequestOutcome, RequestRecord
 
 if TYPE_CHECKING:
     from queue_proxy.http.observed import Observer
+    from queue_proxy.observability.batches import Batches
+    from queue_proxy.observability.record import RequestRecord
     from queue_proxy.observability.trace_context import Samples
 
 _LOG_SECONDS = 0.2
@@ -49,6 +49,7 @@ class Observability:
         if self.log is None and self.spans is None:
             return None
         from queue_proxy.observability.observer import RequestObserver
+        from queue_proxy.observability.record import RequestOutcome
 
         return RequestObserver(
             service,
@@ -73,6 +74,7 @@ class Observability:
     def _trace(self, component: str, instance: str) -> None:
         try:
             from queue_proxy.observability import otel
+            from queue_proxy.observability.batches import Batches
         except ImportError as error:
             raise ObservabilityError(f"--tracing needs the extra `otel` of pilotlight: {error}") from error
         try:
@@ -90,6 +92,7 @@ class Observability:
 
 
 def _log(component: str, target: str, clock: Callable[[], float]) -> Batches[RequestRecord]:
+    from queue_proxy.observability.batches import Batches
     from queue_proxy.observability.request_log import RequestLog
 
     try:

@@ -8,10 +8,13 @@ import signal
 import socket
 import sys
 import time
+from pathlib import Path
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from queue_proxy.messages import parse_stats
+from queue_proxy.metrics import METRICS, PREFIX
 from tests.integration.queue_proxy.queue_proxy_harness import (
     Call,
     Model,
@@ -198,6 +201,18 @@ async def test_the_metrics_page_has_what_happened() -> None:
             "pilotlight_queue_proxy_ready 1.0",
         ):
             assert line in page.splitlines()
+        families = list(text_string_to_metric_families(page))
+        always = [metric for metric in METRICS if metric.name not in ("request_log_lines", "traced_requests")]
+        assert [(f"{PREFIX}{metric.name}", metric.kind.value) for metric in always] == [
+            (family.name.removesuffix("_seconds"), family.type) for family in families if family.samples
+        ]
+
+
+async def test_a_proxy_that_speaks_no_tls_does_not_load_openssl() -> None:
+    async with serving(echo) as (_model, proxy):
+        await request(proxy.port, method="POST", body=b"x")
+        assert (await request(proxy.admin, "/metrics")).status == 200
+        assert "libssl" not in Path(f"/proc/{proxy.process.pid}/maps").read_text()
 
 
 @pytest.mark.parametrize(

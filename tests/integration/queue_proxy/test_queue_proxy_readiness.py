@@ -179,7 +179,8 @@ def running_commands() -> Iterator[bytes]:
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl to make a certificate")
-async def test_an_https_probe_needs_no_certificate_that_anybody_trusts(tmp_path: Path) -> None:
+@pytest.mark.parametrize("scheme", ["HTTPS", "\\u0048TTPS"])
+async def test_an_https_probe_needs_no_certificate_that_anybody_trusts(tmp_path: Path, scheme: str) -> None:
     key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
     making = await asyncio.create_subprocess_exec(
         *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=nobody"),
@@ -199,7 +200,7 @@ async def test_an_https_probe_needs_no_certificate_that_anybody_trusts(tmp_path:
         writer.transport.abort()
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context)
-    probe = '{"httpGet": {"scheme": "HTTPS", "path": "/alive"}}'
+    probe = f'{{"httpGet": {{"scheme": "{scheme}", "path": "/alive"}}}}'
     async with proxy_before(server.sockets[0].getsockname()[1], "--probe", probe) as proxy:
         await proxy.until_ready()
     assert paths[0] == b"GET /alive HTTP/1.1\r\n"
