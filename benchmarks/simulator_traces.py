@@ -40,7 +40,7 @@ LINES: dict[str, tuple[str, Callable[[int], str]]] = {
     ),
     "azure-functions-2021": (
         "app,func,end_timestamp,duration\n",
-        lambda n: f"{n % 119:064x},{n % 424:064x},{n * 0.013:.6f},{n % 7 + 0.125}\n",
+        lambda n: f"{n % 424 % 119:064x},{n % 424:064x},{n * 0.013:.6f},{n % 7 + 0.125}\n",
     ),
     "mooncake": (
         "",

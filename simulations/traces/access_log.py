@@ -21,8 +21,8 @@ _NUMBER = r"\d{1,15}(?:\.\d{1,9})?"
 _REQUEST_TIME = re.compile(rf'(?:^|\s)(?:"(?P<quoted>{_NUMBER})"|(?:[a-z_]{{1,32}}=)?(?P<bare>{_NUMBER}))\s*$')
 
 
-# The same for lines without escapes in which no host, agent or number can be taken for something else, in bytes; nothing
-# in it is tried in two ways, which would take longer.
+# The same for lines without escapes in which no host, agent or number can be taken for something else, in bytes.
+# Nothing in it is tried in two ways, which would take longer.
 _USUAL = re.compile(
     rb'([^ \n"\[\\-][^ \n"\[]*+ (?!- ))?+[^ \n"\[-][^ \n"\[]*+ - [^ \n"\[]++ '
     rb'\[(.{26})\] "[^"\n\\]*+" \d\d\d (?:\d++|-)'

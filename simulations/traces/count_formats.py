@@ -156,8 +156,7 @@ def _tables(source: Source, header: list[str], bad: BadRows) -> list[tables.Tabl
 
 
 def _names(table: tables.Table, keys: list[int], bad: BadRows) -> list[bytes]:
-    parts = [tables.texts(table, key, bad, "the function")[0] for key in keys]
-    return parts[0] if len(parts) == 1 else [b"/".join(raw) for raw in zip(*parts, strict=True)]
+    return tables.texts(table, keys, ["the function"] * len(keys), bad)[0]
 
 
 def _row_cells(

@@ -118,7 +118,7 @@ class LineFormat:
 
     def usual_requests(self, data: bytes) -> Columns:
         """The requests of the lines that are written in the usual way."""
-        # Of one list: as one tuple a line, which findall makes, they would keep the garbage collector busy as long again.
+        # As one list: a tuple a line, as findall makes them, would keep the garbage collector busy for as long again.
         found, groups = self.usual.split(data), self.usual.groups
         return self.columns([found[group :: groups + 1] for group in range(1, groups + 1)])
 

@@ -88,7 +88,7 @@ def _columns(source: Source, names: tuple[str, str, str], needed: tuple[str, ...
         table = tables.split(tables.without_header(block), len(header), bad)
         values = [tables.numbers(table, header.index(name), name, bad, optional=True)[0] for name in names]
         if "status" in needed:
-            status, _ = tables.texts(table, header.index("status"), bad, "status")
+            status, _ = tables.texts(table, [header.index("status")], ["status"], bad)
             done = np.array([text == _COMPLETED for text in status], np.bool_)
             values[1] = np.where(done, values[1], np.nan)
         for part, column in zip(parts, values, strict=True):

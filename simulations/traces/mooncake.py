@@ -20,7 +20,8 @@ _MOST_SECONDS = 1e10
 # Numbers as JSON has them and within what is allowed, so that nothing has to be looked at twice. Prefixes are not used,
 # and a list of them is long: whether each one is a number is not looked at.
 _USUAL = re.compile(
-    rb'\{"timestamp": ?+(?!0\d)(\d{1,9}+), ?+"input_length": ?+(?!0\d)(\d{1,9}+), ?+"output_length": ?+(?!0\d)(\d{1,9}+)'
+    rb'\{"timestamp": ?+(?!0\d)(\d{1,9}+), ?+"input_length": ?+(?!0\d)(\d{1,9}+),'
+    rb' ?+"output_length": ?+(?!0\d)(\d{1,9}+)'
     rb'(?:, ?+"hash_ids": ?+\[[\d, ]*+\])?+\}\r?+\n|[^\n]*+\n'
 )
 

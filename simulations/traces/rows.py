@@ -198,7 +198,7 @@ class _Reader:
 
     def _kept(self, table: Table) -> Table:
         for column, value in self._keep:
-            found, _ = tables.texts(table, column, self._bad, self._header[column])
+            found, _ = tables.texts(table, [column], [self._header[column]], self._bad)
             wanted = np.array([text.strip() == value.encode() for text in found], np.bool_)
             self._left_out += int(len(wanted) - wanted.sum())
             table = table.keep(wanted)
@@ -248,13 +248,7 @@ class _Reader:
     def _served(self, table: Table) -> tuple[Ints, _Mask]:
         if not self._service:
             return np.zeros(len(table), np.int32), np.ones(len(table), np.bool_)
-        good = np.ones(len(table), np.bool_)
-        parts = []
-        for column in self._service:
-            found, fine = tables.texts(table, column, self._bad, self._header[column])
-            good &= fine
-            parts.append(found)
-        names = parts[0] if len(parts) == 1 else [b"/".join(raw) for raw in zip(*parts, strict=True)]
+        names, good = tables.texts(table, self._service, [self._header[column] for column in self._service], self._bad)
         service = self._services.indexes(names, table.lines, good)
         return service, good & (service >= 0)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeAlias
@@ -170,14 +171,28 @@ def timestamps(
     return whole, fraction, good
 
 
-def texts(table: Table, column: int, bad: BadRows, what: str) -> tuple[list[bytes], _Mask]:
-    """A column of short texts as bytes, and which rows are good."""
-    starts, width = table.starts[:, column], table.ends[:, column] - table.starts[:, column]
-    good = (width > 0) & (width <= _MOST_TEXT)
-    for row in np.flatnonzero(~good).tolist():
-        bad.bad(int(table.lines[row]), f"{what} has {width[row]} bytes; 1 to {_MOST_TEXT} are allowed")
-    data, none = table.data.tobytes(), np.where(good, table.ends[:, column], starts)
-    return [data[begin:end] for begin, end in zip(starts.tolist(), none.tolist(), strict=True)], good
+def texts(table: Table, columns: Sequence[int], whats: Sequence[str], bad: BadRows) -> tuple[list[bytes], _Mask]:
+    """Columns of short texts as bytes, joined by "/", and which rows are good."""
+    good = np.ones(len(table), np.bool_)
+    for column, what in zip(columns, whats, strict=True):
+        width = table.ends[:, column] - table.starts[:, column]
+        short = (width > 0) & (width <= _MOST_TEXT)
+        for row in np.flatnonzero(~short).tolist():
+            bad.bad(int(table.lines[row]), f"{what} has {width[row]} bytes; 1 to {_MOST_TEXT} are allowed")
+        good &= short
+    if len(columns) > 1 and bool((table.starts[:, columns[1:]] == table.ends[:, columns[:-1]] + 1).all()):
+        # One after the other, with nothing but the comma between them: they are cut out together.
+        joined = table.data.copy()
+        joined[table.ends[:, columns[:-1]]] = ord("/")
+        return _cut(joined.tobytes(), table.starts[:, columns[0]], table.ends[:, columns[-1]], good), good
+    data = table.data.tobytes()
+    parts = [_cut(data, table.starts[:, column], table.ends[:, column], good) for column in columns]
+    return parts[0] if len(parts) == 1 else list(map(b"/".join, zip(*parts, strict=True))), good
+
+
+def _cut(data: bytes, starts: _Places, ends: _Places, good: _Mask) -> list[bytes]:
+    """A piece for each row; none of it for a row that is not good."""
+    return [data[begin:end] for begin, end in zip(starts.tolist(), np.where(good, ends, starts).tolist(), strict=True)]
 
 
 def _fields(line: bytes) -> list[bytes]:
