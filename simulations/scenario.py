@@ -189,6 +189,8 @@ class ServiceSpec:
     gpus           whole GPUs of one replica
     queue_requests most requests in one queue proxy's own line, which is used while the activator is out of the path;
                    0: any number
+    abort_on_disconnect  an engine stops working on a request whose client has gone. Not all do: it then keeps its place
+                   in the engine, and what counts requests there counts it, until it is finished for nobody
     drain_seconds  a replica that is drained is killed after so long, with what it still has; 0: never
     stop_seconds   from having nothing more to do, or being told to go while it starts, until its process has ended:
                    so long it holds its GPUs without a use
@@ -206,6 +208,7 @@ class ServiceSpec:
     clients: Clients = Clients()
     hold: HoldBounds = DEFAULT_HOLD
     queue_requests: int = 0
+    abort_on_disconnect: bool = True
     objective: Objective = Objective()
     drain_seconds: float = 0.0
     stop_seconds: float = 0.0

@@ -106,6 +106,7 @@ def _service(spec: ServiceSpec) -> Service:
         timeout=spec.clients.timeout,
         retries=spec.clients.retries,
         backoff=spec.clients.backoff,
+        aborts=int(spec.abort_on_disconnect),
         hold_requests=spec.hold.requests,
         hold_no_endpoint=spec.hold.no_endpoint_seconds,
         hold_full=spec.hold.full_seconds,

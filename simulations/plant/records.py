@@ -78,6 +78,7 @@ class Service:
     timeout: float = 0.0
     retries: int = 0
     backoff: float = 0.0
+    aborts: int = 1  # engines stop working on a request whose client has gone
     hold_requests: int = 0
     hold_no_endpoint: float = 0.0
     hold_full: float = 0.0
@@ -104,6 +105,7 @@ class Service:
     last_held: int = NONE
     oldest: int = NONE
     newest: int = NONE
+    first_abandoned: int = NONE
     alarm_at: float = INFINITE
     in_flight: int = 0
     queued: int = 0
@@ -221,13 +223,15 @@ class Replica:
 
 @dataclass(slots=True)
 class Request:
-    """One request, from its arrival until its last attempt has ended."""
+    """One request, from its arrival until its last attempt has ended; or, abandoned, what an engine still works on of
+    an attempt that has. `older` and `newer` link those whose clients wait, and apart from them the abandoned."""
 
     service: int = NONE
     state: int = 0
     number: int = 0
     attempt: int = 0
     cold: int = 0
+    abandoned: int = 0
     replica: int = NONE
     older: int = NONE
     newer: int = NONE

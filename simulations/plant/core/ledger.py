@@ -1,4 +1,8 @@
-"""The ledger: what is written down of an attempt that has ended, and of a request whose last attempt that was."""
+"""The ledger: what is written down of an attempt that has ended, and of a request whose last attempt that was.
+
+An engine may go on with an attempt that its client has given up. What it works on then is nobody's: it has been written
+down already, and when it is over its place is free.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from simulations.plant.codes import (
     COMPLETED,
     CUT,
     HISTOGRAMS,
+    INFINITE,
     NONE,
     REFUSED_FULL,
     REFUSED_NO_ENDPOINT,
@@ -22,17 +27,18 @@ from simulations.plant.records import State
 
 
 def end_attempt(p: State, i: int, outcome: int, now: float) -> None:
-    """An attempt has ended; its client is content, sends again, or goes. It is in no line and no replica any more."""
+    """An attempt has ended; it is in no line and no replica any more."""
+    leave_clients(p, i)
+    if p.requests[i].abandoned == 1:
+        free_record(p, i)
+    else:
+        conclude(p, i, outcome, now)
+
+
+def conclude(p: State, i: int, outcome: int, now: float) -> None:
+    """Its client is content, sends again, or goes."""
     request = p.requests[i]
     service = p.services[request.service]
-    if request.older == NONE:
-        service.oldest = request.newer
-    else:
-        p.requests[request.older].newer = request.newer
-    if request.newer == NONE:
-        service.newest = request.older
-    else:
-        p.requests[request.newer].older = request.older
     if outcome != COMPLETED and request.attempt < service.retries:
         pause = service.backoff
         for _ in range(request.attempt):
@@ -43,6 +49,52 @@ def end_attempt(p: State, i: int, outcome: int, now: float) -> None:
         push(p, now + pause * scatter, RETRY, i)
         return
     end_request(p, i, outcome, now)
+
+
+def abandon(p: State, i: int, now: float) -> None:
+    """The client gives an attempt up and the engine goes on with it. The client goes on, or ends, as another record, so
+    there has to be room for one."""
+    world, request = p.world[0], p.requests[i]
+    service = p.services[request.service]
+    leave_clients(p, i)
+    request.abandoned = 1
+    request.older, request.newer = NONE, service.first_abandoned
+    if request.newer != NONE:
+        p.requests[request.newer].older = i
+    service.first_abandoned = i
+    client = world.free_request
+    gone = p.requests[client]
+    world.free_request = gone.behind
+    world.requests_used += 1
+    gone.service, gone.number, gone.attempt, gone.cold = request.service, request.number, request.attempt, request.cold
+    gone.seconds, gone.input_tokens, gone.output_tokens = request.seconds, request.input_tokens, request.output_tokens
+    gone.first_at, gone.abandoned, gone.ends_at = request.first_at, 0, INFINITE
+    conclude(p, client, TIMED_OUT, now)
+
+
+def leave_clients(p: State, i: int) -> None:
+    """Out of the line of those whose clients wait, or of those that nobody waits for."""
+    request = p.requests[i]
+    service = p.services[request.service]
+    if request.older != NONE:
+        p.requests[request.older].newer = request.newer
+    elif request.abandoned == 1:
+        service.first_abandoned = request.newer
+    else:
+        service.oldest = request.newer
+    if request.newer != NONE:
+        p.requests[request.newer].older = request.older
+    elif request.abandoned == 0:
+        service.newest = request.older
+
+
+def free_record(p: State, i: int) -> None:
+    """Its place is another's to take."""
+    world, request = p.world[0], p.requests[i]
+    request.service = NONE
+    request.behind = world.free_request
+    world.free_request = i
+    world.requests_used -= 1
 
 
 def end_request(p: State, i: int, outcome: int, now: float) -> None:
@@ -67,10 +119,7 @@ def end_request(p: State, i: int, outcome: int, now: float) -> None:
     bin_.ended += 1
     bin_.missed += 1 - good
     count_in_window(p, s, good, now)
-    request.service = NONE
-    request.behind = world.free_request
-    world.free_request = i
-    world.requests_used -= 1
+    free_record(p, i)
 
 
 def completed(p: State, i: int, now: float) -> int:

@@ -232,14 +232,19 @@ def stop(p: State, r: int, now: float) -> None:
     service = p.services[s]
     touch_replicas(p, s, now)
     if replica.in_flight > 0:
-        i = service.oldest
-        while i != NONE:
-            after = p.requests[i].newer
-            if p.requests[i].replica == r:
-                release(p, i, now)
-                end_attempt(p, i, CUT, now)
-            i = after
+        cut_off(p, r, service.oldest, now)
+        cut_off(p, r, service.first_abandoned, now)
     end_process(p, r, now)
+
+
+def cut_off(p: State, r: int, i: int, now: float) -> None:
+    """End what a replica has of these: a request, and those linked behind it."""
+    while i != NONE:
+        after = p.requests[i].newer
+        if p.requests[i].replica == r:
+            release(p, i, now)
+            end_attempt(p, i, CUT, now)
+        i = after
 
 
 def end_process(p: State, r: int, now: float) -> None:

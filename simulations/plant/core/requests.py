@@ -26,7 +26,7 @@ from simulations.plant.core.areas import bin_of, touch_load
 from simulations.plant.core.engine import begin, enter_engine, has_slot, leave_engine
 from simulations.plant.core.heap import counted, push
 from simulations.plant.core.hold import changed, held_until, hold, set_alarm, unhold
-from simulations.plant.core.ledger import end_attempt
+from simulations.plant.core.ledger import abandon, end_attempt
 from simulations.plant.core.ready import most_room, one_less, one_more
 from simulations.plant.records import State
 
@@ -44,7 +44,7 @@ def come(p: State, now: float) -> None:
     request.number = world.numbers
     world.numbers += 1
     request.attempt = 0
-    request.cold = 0
+    request.cold = request.abandoned = 0
     request.first_at = now
     request.first_token_at = 0.0
     request.began_at = now
@@ -215,9 +215,10 @@ def complete(p: State, i: int, now: float) -> None:
     """A whole answer."""
     request = p.requests[i]
     release(p, i, now)
-    service = p.services[request.service]
-    service.done_attempts += 1
-    service.service_seconds += now - request.forwarded_at
+    if request.abandoned == 0:
+        service = p.services[request.service]
+        service.done_attempts += 1
+        service.service_seconds += now - request.forwarded_at
     end_attempt(p, i, COMPLETED, now)
 
 
@@ -235,8 +236,12 @@ def alarm(p: State, s: int, now: float) -> None:
         if p.requests[i].state == HELD:
             unhold(p, s)
             changed(p, s, now)
-        else:
+        elif service.aborts == 1 or p.requests[i].state == QUEUED:
             release(p, i, now)
+        else:
+            changed(p, s, now)
+            abandon(p, i, now)
+            break  # that took a record, and for room is looked between events: the next one has an event of its own
         end_attempt(p, i, TIMED_OUT, now)
     while service.held > 0 and held_until(p, s, service.first_held) <= now:
         i = unhold(p, s)

@@ -61,6 +61,7 @@ def specs(draw: st.DrawFn, name: str) -> ServiceSpec:
         clients=clients,
         hold=bounds,
         queue_requests=draw(st.sampled_from([0, 2])),
+        abort_on_disconnect=draw(st.booleans()),
         objective=Objective(latency=5.0),
         drain_seconds=draw(st.sampled_from([0.0, 4.0])),
         stop_seconds=draw(st.sampled_from([0.0, 3.0])),

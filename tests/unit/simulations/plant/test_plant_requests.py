@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from activator.messages import HoldBounds
-from simulations.plant.interface import Outcome
+from simulations.plant.interface import GpuUse, Outcome
 from simulations.scenario import Clients, ContinuousBatching, DrawnSeconds, MeasuredSeconds, Objective, Shape
 from tests.unit.simulations.plant.plant_worlds import Arrivals, Script, mean_latency, run
 
@@ -74,6 +74,49 @@ def test_a_client_gives_up_and_its_slot_is_free_at_once() -> None:
     results, _ = run(Arrivals([1.0, 2.5], [100.0, 1.0]), Script(), clients=Clients(timeout=5.0), limit=1, initial=1)
     assert ended(dict(results.outcomes)) == {Outcome.TIMED_OUT: 1, Outcome.COMPLETED: 1}
     assert results.latency_sum == pytest.approx(6.0 + 1.0 - 2.5)
+
+
+@pytest.mark.parametrize(
+    ("aborts", "outcomes", "latency"),
+    [
+        pytest.param(True, {Outcome.TIMED_OUT: 1, Outcome.COMPLETED: 2}, 4.5 + 1.5, id="aborted: the next begins"),
+        # The second has waited too long at 7.5, is begun at 9 all the same, and the third at 10.
+        pytest.param(
+            False, {Outcome.TIMED_OUT: 2, Outcome.COMPLETED: 1}, 4.5, id="not: they wait for nobody's answers"
+        ),
+    ],
+)
+def test_an_engine_that_does_not_abort_finishes_what_its_clients_gave_up(
+    *, aborts: bool, outcomes: dict[Outcome, int], latency: float
+) -> None:
+    trace = Arrivals([1.0, 2.5, 6.5], [8.0, 1.0, 1.0])
+    model, clients = MeasuredSeconds(slots=1), Clients(timeout=5.0)
+    results, _ = run(trace, Script(), model=model, clients=clients, abort_on_disconnect=aborts, initial=1)
+    assert ended(dict(results.outcomes)) == outcomes
+    assert results.latency_sum == pytest.approx(latency)
+
+
+def test_what_a_queue_proxy_has_in_its_line_is_given_up_there() -> None:
+    trace = Arrivals([1.0, 2.5], [8.0, 1.0])
+    clients, script = Clients(timeout=5.0), Script(in_path=False)
+    results, _ = run(trace, script, clients=clients, abort_on_disconnect=False, limit=1, initial=1)
+    assert ended(dict(results.outcomes)) == {Outcome.TIMED_OUT: 2}
+    assert results.gpu_seconds[GpuUse.SERVING] == pytest.approx(8.0)
+
+
+def test_a_client_that_sends_again_has_an_engine_work_twice_that_does_not_abort() -> None:
+    clients = Clients(timeout=5.0, retries=1, backoff=1.0)
+    results, _ = run(Arrivals([1.0], [12.0]), Script(), clients=clients, abort_on_disconnect=False, initial=1)
+    assert (results.attempts, ended(dict(results.outcomes))) == (2, {Outcome.TIMED_OUT: 1})
+    assert 12.0 + 5.5 <= results.gpu_seconds[GpuUse.SERVING] <= 12.0 + 6.5
+
+
+def test_a_replica_that_is_killed_takes_with_it_what_nobody_waits_for() -> None:
+    clients, script = Clients(timeout=5.0), Script((10.0, 0))
+    trace = Arrivals([1.0], [100.0])
+    results, _ = run(trace, script, clients=clients, abort_on_disconnect=False, drain_seconds=4.0, initial=1)
+    assert ended(dict(results.outcomes)) == {Outcome.TIMED_OUT: 1}
+    assert results.gpu_seconds[GpuUse.DRAINING] == pytest.approx(4.0)
 
 
 def test_clients_that_retry_make_a_storm() -> None:
