@@ -231,9 +231,9 @@ def _ports(parser: argparse.ArgumentParser, first: int = 8081, api: str | None =
     parser.add_argument(
         "--port",
         type=arguments.whole(0, 65_535),
-        default=8081,
+        default=first,
         metavar="FIRST",
-        help="port of the first service (%(default)s)",
+        help=f"port of the first service ({first or 'any that are free'})",
     )
     parser.add_argument("--logs", type=Path, metavar="DIR", help="keep the logs of all processes there")
     _api(parser, api)

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from pilotlight.cli import main
+from pilotlight.command_line import command_line
 
 GOOD = """\
 apiVersion: serving.kserve.io/v1beta1
@@ -99,6 +100,13 @@ def test_each_command_has_help(command: str, capsys: pytest.CaptureFixture[str])
         main([command, "--help"])
     assert ended.value.code == 0
     assert f"usage: pilotlight {command}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("arguments", "port"), [(["up", "-f", "x.yaml"], 8081), (["demo"], 0)])
+def test_services_have_ports_that_can_be_remembered_and_a_demo_takes_what_is_free(
+    arguments: list[str], port: int
+) -> None:
+    assert command_line().parse_args(arguments).port == port
 
 
 def test_check_says_what_is_good(manifest: Path, capsys: pytest.CaptureFixture[str]) -> None:
