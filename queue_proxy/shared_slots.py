@@ -105,7 +105,7 @@ class SharedSlots(Generic[Arrival]):
         """An activator is connected."""
         self._connections[connection] = None
         self.shared = len(self._connections) > 1
-        self._carry_out(self._sharing.join(connection, self._clock()))
+        self._carry_out(self._sharing.join(connection))
 
     def closed(self, connection: ActivatorConnection) -> None:
         """It is gone."""

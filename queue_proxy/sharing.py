@@ -134,7 +134,7 @@ class Sharing(Generic[Arrival, Peer]):
         """Whether anything is granted to this activator now."""
         return self._bidders[peer].shunned_until is None
 
-    def join(self, peer: Peer, now: float) -> list[Effect[Arrival, Peer]]:
+    def join(self, peer: Peer) -> list[Effect[Arrival, Peer]]:
         """One more activator."""
         self._bidders[peer] = _Bidder()
         return self._announce()

@@ -263,7 +263,7 @@ class SharingModel:
         activator = ModelActivator(self, len(self.activators), self.limit)
         self.activators.append(activator)
         for proxy in self.proxies:
-            proxy.carry_out(proxy.sharing.join(activator, self.clock.now))
+            proxy.carry_out(proxy.sharing.join(activator))
 
     def new(self, band: Band, activator: ModelActivator | None) -> Request:
         self.clock.now += 1e-3

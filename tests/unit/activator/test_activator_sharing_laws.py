@@ -292,8 +292,8 @@ def test_a_bid_that_crosses_the_word_that_its_activator_is_alone_idles_no_slot()
 def test_a_token_is_nobodys_but_its_owners_to_return() -> None:
     limiter: Limiter[Ticket] = Limiter(1, QueueBounds())
     sharing: Sharing[Ticket, str] = Sharing(limiter, lambda: b"abc")
-    sharing.join("owner", 0.0)
-    sharing.join("stranger", 0.0)
+    sharing.join("owner")
+    sharing.join("stranger")
     assert sharing.bid("owner", 1, Band.NORMAL, 0.0, 0.0) == [Grant("owner", b"abc")]
     assert sharing.give_back("stranger", b"abc", 0.0) == []
     assert limiter.running == 1
