@@ -29,7 +29,7 @@ from queue_proxy.messages import Stats
 Found = TypeVar("Found")
 
 
-async def eventually(what: str, condition: Callable[[], Awaitable[Found]], within: float = 20.0) -> Found:
+async def eventually(what: str, condition: Callable[[], Awaitable[Found]], within: float = 60.0) -> Found:
     """The first true value of `condition`; says what was waited for when it never comes."""
     until = time.monotonic() + within
     while time.monotonic() < until:

@@ -46,7 +46,7 @@ async def test_one_that_connects_is_sent_the_table_that_is_there() -> None:
     async with serving_activators() as (connections, _, url), aiohttp.ClientSession() as session:
         connections.publish(table(7))
         async with session.ws_connect(f"{url}/activators/a") as socket:
-            assert (await socket.receive_json(timeout=5))["version"] == 7
+            assert (await socket.receive_json(timeout=30))["version"] == 7
 
 
 async def test_without_a_table_nothing_is_sent() -> None:
@@ -57,7 +57,7 @@ async def test_without_a_table_nothing_is_sent() -> None:
     ):
         await until(lambda: told.events == ["+a"])
         connections.publish(table(1))
-        assert (await socket.receive_json(timeout=5))["version"] == 1
+        assert (await socket.receive_json(timeout=30))["version"] == 1
 
 
 async def test_every_activator_is_sent_every_new_table() -> None:
@@ -70,8 +70,8 @@ async def test_every_activator_is_sent_every_new_table() -> None:
         await until(lambda: len(told.events) == 2)
         for version in (1, 2):
             connections.publish(table(version))
-            assert (await one.receive_json(timeout=5))["version"] == version
-            assert (await two.receive_json(timeout=5))["version"] == version
+            assert (await one.receive_json(timeout=30))["version"] == version
+            assert (await two.receive_json(timeout=30))["version"] == version
 
 
 async def test_each_table_says_what_its_routes_say_however_few_have_changed() -> None:
@@ -93,7 +93,7 @@ async def test_each_table_says_what_its_routes_say_however_few_have_changed() ->
         await until(lambda: bool(told.events))
         for each in tables:
             connections.publish(each)
-            assert parse_routes(await socket.receive_json(timeout=5)) == each
+            assert parse_routes(await socket.receive_json(timeout=30)) == each
 
 
 async def test_after_a_message_that_cannot_be_read_nobody_is_taken_to_be_as_before() -> None:
@@ -119,7 +119,7 @@ async def test_tables_that_were_overtaken_are_not_sent() -> None:
         await until(lambda: told.events == ["+a"])
         for version in range(1, 100):
             connections.publish(table(version))
-        assert (await socket.receive_json(timeout=5))["version"] == 99
+        assert (await socket.receive_json(timeout=30))["version"] == 99
 
 
 async def test_a_name_that_connects_again_replaces_its_older_connection() -> None:
@@ -130,10 +130,10 @@ async def test_a_name_that_connects_again_replaces_its_older_connection() -> Non
     ):
         await until(lambda: told.events == ["+a"])
         async with session.ws_connect(f"{url}/activators/a") as new:
-            message = await old.receive(timeout=5)
+            message = await old.receive(timeout=30)
             assert message.type is aiohttp.WSMsgType.CLOSE
             connections.publish(table(1))
-            assert (await new.receive_json(timeout=5))["version"] == 1
+            assert (await new.receive_json(timeout=30))["version"] == 1
             assert connections.connected == ("a",)
             assert told.events == ["+a"], "it was never gone"
 
@@ -178,7 +178,7 @@ async def test_one_that_sends_nothing_readable_is_closed() -> None:
         async with session.ws_connect(f"{url}/activators/a") as socket:
             for _ in range(5):
                 await socket.send_str("nonsense")
-            message = await socket.receive(timeout=5)
+            message = await socket.receive(timeout=30)
             assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, aiohttp.WSCloseCode.POLICY_VIOLATION)
         await until(lambda: told.events == ["+a", "-a"])
 
@@ -190,7 +190,7 @@ async def test_a_message_without_end_is_not_taken_in() -> None:
                 await socket.send_str("x" * (17 * 1024 * 1024))
             except ConnectionError:
                 pass  # it closed before it had all
-            message = await socket.receive(timeout=5)
+            message = await socket.receive(timeout=30)
             assert message.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR)
         await until(lambda: told.events == ["+a", "-a"])
         assert told.pushes == []
@@ -221,7 +221,7 @@ async def test_a_controller_that_stops_says_dial_again() -> None:
     ):
         await until(lambda: told.events == ["+a"])
         closing = asyncio.create_task(connections.close())
-        message = await socket.receive(timeout=5)
+        message = await socket.receive(timeout=30)
         assert (message.type, message.data) == (aiohttp.WSMsgType.CLOSE, aiohttp.WSCloseCode.SERVICE_RESTART)
         await closing
 

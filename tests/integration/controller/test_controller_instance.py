@@ -130,7 +130,7 @@ async def test_whoever_leads_gives_an_activator_its_table() -> None:
     async with one_instance() as here:
         await here.given_the_lead()
         async with here.dial() as socket:
-            table = await socket.receive_json(timeout=5)
+            table = await socket.receive_json(timeout=30)
             assert [route["service"] for route in table["routes"]] == [CHAT]
             assert here.instance.activators == ("a",)
             assert b"pilotlight_leader 1.0" in here.instance.metrics_text()
@@ -140,9 +140,9 @@ async def test_whoever_loses_the_lead_lets_its_activators_go_at_once() -> None:
     async with one_instance() as here:
         await here.given_the_lead()
         async with here.dial() as socket:
-            await socket.receive_json(timeout=5)
+            await socket.receive_json(timeout=30)
             await here.loses_the_lead()
-            message = await socket.receive(timeout=5)
+            message = await socket.receive(timeout=30)
             assert (message.type, message.data) == (WSMsgType.CLOSE, aiohttp.WSCloseCode.SERVICE_RESTART)
         assert here.instance.services == {}
 
@@ -151,13 +151,13 @@ async def test_a_second_term_begins_with_nothing_of_the_first() -> None:
     async with one_instance() as here:
         await here.given_the_lead()
         async with here.dial() as socket:
-            await socket.receive_json(timeout=5)
+            await socket.receive_json(timeout=30)
         await here.loses_the_lead()
         await here.given_the_lead()
         assert here.instance.activators == ()
         assert b"pilotlight_leader_terms_total 2.0" in here.instance.metrics_text()
         async with here.dial() as socket:
-            assert (await socket.receive_json(timeout=5))["version"] == 1
+            assert (await socket.receive_json(timeout=30))["version"] == 1
 
 
 async def test_who_cannot_show_a_token_does_not_get_in_and_is_counted() -> None:
@@ -171,7 +171,7 @@ async def test_who_cannot_show_a_token_does_not_get_in_and_is_counted() -> None:
         assert here.instance.activators == ()
         assert b"pilotlight_activators_refused_total 1.0" in here.instance.metrics_text()
         async with here.dial() as socket:
-            await socket.receive_json(timeout=5)
+            await socket.receive_json(timeout=30)
 
 
 async def test_a_lead_that_was_lost_while_somebody_was_asked_who_he_is_takes_nobody_in() -> None:

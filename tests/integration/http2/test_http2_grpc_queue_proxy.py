@@ -115,7 +115,7 @@ async def test_a_deadline_of_the_client_frees_the_slot_and_reaches_the_model() -
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await call
         assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-        await proxy.until_stats(running=0, abandoned=1)
+        await proxy.until_stats(running=0)  # abandoned, or answered: the model has the same deadline and may be first
         await until(lambda: model.cancelled == 1)
         model.gate.set()
         assert await client.infer(b"next", timeout=10) == b"next"

@@ -87,7 +87,7 @@ def journal_service(
     }
 
 
-def wait_for(what: str, condition: Callable[[], Found | None], within: float = 30.0) -> Found:
+def wait_for(what: str, condition: Callable[[], Found | None], within: float = 60.0) -> Found:
     """Poll until `condition` gives something true; says what was waited for when it never does."""
     until = time.monotonic() + within
     while time.monotonic() < until:
