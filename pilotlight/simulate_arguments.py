@@ -107,7 +107,7 @@ def _cluster(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--metric-delay", type=_time, default=0.5, metavar="TIME", help="age of metrics (%(default)s s)")
     group.add_argument(
         "--metric-loss", type=arguments.between(0, 0.99, "a share"), default=0.0, metavar="P",
-        help="share of scrapes that are lost (%(default)s)",
+        help="share of readings that are lost, of each replica by itself (%(default)s)",
     )  # fmt: skip
     group.add_argument(
         "--failed-starts", type=arguments.between(0, 0.99, "a share"), default=0.0, metavar="P",

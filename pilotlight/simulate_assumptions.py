@@ -52,7 +52,7 @@ def assumed(
         ("a start takes", start.said + failing),
         ("objective", objective),
         ("clients", f"{patience}, {given.retries} retries"),
-        ("metrics", f"{given.metric_delay:g} s old, {given.metric_loss:g} lost"),
+        ("metrics", f"{given.metric_delay:g} s old, {given.metric_loss:.3g} of replicas' readings lost"),
         ("GPUs", f"{gpus}, {per_replica} a replica, {gpu_type} at {setup.price:g} USD an hour"),
         *((("a node is taken", taken),) if taken else ()),
         (

@@ -248,7 +248,8 @@ class MetricsPath:
     """How the controller learns what happens.
 
     delay  seconds from a scrape to what is decided on it: with the usual scrape each second, its mean age
-    loss   share of scrapes that are lost, 0..1; counters are cumulative, so the next one tells it all
+    loss   share of readings that are lost, 0..1, of each replica by itself; counters are cumulative, so its next one
+           tells what was lost. What activators tell is not lost: they push it
     stale_after  seconds after which a reading is Stale
     """
 

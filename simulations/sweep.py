@@ -133,7 +133,7 @@ AXES: Mapping[str, Axis] = {
             setup=lambda setup, value: replace(setup, trace=transforms.warp_burstiness(setup.trace, value)),
         ),
         Axis("metric-delay", "seconds from a scrape to what is decided on it", 0.0, 600.0, times=True, setup=_delay),
-        Axis("metric-loss", "share of scrapes that are lost", 0.0, 0.99, setup=_loss),
+        Axis("metric-loss", "share of replicas' readings that are lost", 0.0, 0.99, setup=_loss),
         Axis("gpus", "GPUs that there are", 1, 1_000_000, whole=True, setup=_gpus),
         Axis("failed-starts", "share of starts that fail", 0.0, 0.99, setup=_failed),
         Axis("reclaims", "times an hour that a replica's node is taken back", 0.0, MOST_RECLAIMS, setup=_reclaimed),

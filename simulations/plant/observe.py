@@ -1,8 +1,8 @@
 """Observe: from what the plant tells to what a controller knows, as `autoscaler.signals.collector` would make it.
 
 The controller's collector adds up the Stats of many sources second by second. The plant knows the sums, so it begins
-there; what is the same is what matters: whole seconds, once; late by the metrics path; after a lost scrape two seconds
-at once; and a first request that counts at once because its activator pushes.
+there; what is the same is what matters: whole seconds, once; late by the metrics path; of a replica whose reading was
+lost, with its next one; and a first request that counts at once because its activator pushes.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 from autoscaler.signals.collector import ServiceTime
 from autoscaler.signals.observation import ReplicaCounts, Sample
-from simulations.plant.core.heap import counted, share
 from simulations.plant.core.tell import HEAD
 from simulations.plant.interface import Observed
+from simulations.plant.lost_readings import LostReadings
 from simulations.scenario import MetricsPath
 
 
@@ -27,25 +27,23 @@ class Observer:
         "_completed",
         "_counts",
         "_ready",
-        "_seed",
         "_service",
         "_service_seconds",
         "_service_time",
         "_starts",
         "_tally",
+        "_told",
         "_wake_seconds",
-        "heard",
         "path",
-        "told",
+        "readings",
     )
 
     def __init__(self, service: int, path: MetricsPath, seed: int) -> None:
         """Nothing is known yet."""
         self._service = service
-        self._seed = seed
         self.path = path
-        self.told = 0  # the first second that is not told yet
-        self.heard = 0  # when the last scrape was
+        self.readings = LostReadings(service, path.loss, path.stale_after, seed) if path.loss > 0.0 else None
+        self._told = 0  # the first second that is not told yet
         self._service_time = ServiceTime()
         self._completed = 0.0
         self._service_seconds = 0.0
@@ -57,13 +55,14 @@ class Observer:
         self._tally: tuple[float, ...] = ()
         self._counts = ReplicaCounts(0, 0)
 
+    @property
+    def first_untold(self) -> int:
+        """The first second of which something has not been told."""
+        return self._told if self.readings is None else self.readings.first_missing
+
     def last_scrape(self, now: float) -> int:
-        """The second of the last scrape that has come through by now."""
-        heard = math.floor(now - self.path.delay)
-        if self.path.loss > 0.0:
-            while heard > self.heard and share(counted(self._seed, self._service, heard, 104)) < self.path.loss:
-                heard -= 1
-        return max(self.heard, heard)
+        """The second of the last scrape by now."""
+        return max(0, math.floor(now - self.path.delay))
 
     def started(self, durations: Sequence[float], starts: float) -> None:
         """Replicas have become ready; the newest durations from order to readiness."""
@@ -78,7 +77,7 @@ class Observer:
     def observed(self, now: float, heard: int, out: Sequence[float], count: int, *, urgent: bool) -> Observed:
         """Make it from what `core.tell` wrote."""
         samples = self._samples(out, count, heard)
-        self.heard = heard
+        age = now - (heard if self.readings is None else self.readings.oldest)
         held = out[1]
         if urgent and out[14] == 0.0:
             held = out[22]
@@ -87,14 +86,14 @@ class Observer:
             self._service_time.age(now)
             self._service_time.add(out[7] - self._completed, out[8] - self._service_seconds)
             self._completed, self._service_seconds = out[7], out[8]
-        busy, ready = out[11] - self._busy, out[12] - self._ready
+        busy, ready = max(0.0, out[11] - self._busy), out[12] - self._ready
         if heard > 0:
             self._busy, self._ready = out[11], out[12]
         return Observed(
             self._service,
             now,
             tuple(samples),
-            now - heard,
+            age,
             out[0],
             held,
             out[2],
@@ -125,9 +124,11 @@ class Observer:
         return self._counts
 
     def _samples(self, out: Sequence[float], count: int, heard: int) -> list[Sample]:
-        self.told = max(self.told, heard)
+        self._told = max(self._told, heard)
         seconds, loads, arrived, waiting = (out[HEAD + column : HEAD + 4 * count : 4] for column in range(4))
         samples = list(map(Sample, map(int, seconds), loads, arrived, waiting))
+        if self.readings is not None:
+            samples = self.readings.samples(samples)
         if self._announced:
             return [self._less_announced(sample) for sample in samples]
         return samples

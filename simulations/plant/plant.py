@@ -113,14 +113,22 @@ class SimulatedPlant:
         observer = self._observers[service]
         now = self._now
         heard = observer.last_scrape(now)
-        count = self._core.tell(self._state, service, observer.told, heard, self._out)
-        end = HEAD + 4 * count
-        out: Sequence[float] = self._out[:end].tolist() if self._core.compiled else self._out[:end]  # type: ignore[attr-defined]
+        out, count = self._tell(service, observer.first_untold, heard)
+        if observer.readings is not None:
+            observer.readings.hear(heard, int(out[14]))
+            older = {second: self._tell(service, second, second)[0] for second in observer.readings.older()}
+            out = observer.readings.mixed(out, older)
         if not observer.knows_starts(out[21]):
             first = service * STARTS_KEPT
             kept = self._state.last_starts[first : first + min(STARTS_KEPT, int(out[21]))]
             observer.started([float(duration) for duration in kept], out[21])
         return observer.observed(now, heard, out, count, urgent=urgent)
+
+    def _tell(self, service: int, after: int, heard: int) -> tuple[Sequence[float], int]:
+        """What `core.tell` writes, and of how many seconds."""
+        count = self._core.tell(self._state, service, after, heard, self._out)
+        end = HEAD + 4 * count
+        return (self._out[:end].tolist() if self._core.compiled else self._out[:end]), count  # type: ignore[attr-defined]
 
     def order(self, service: int, replicas: int) -> None:
         """See Plant. Raises ScenarioError for a number that nobody can mean."""
