@@ -110,9 +110,7 @@ async def test_each_service_gets_its_readings_from_two_queries_for_all(tmp_path:
         }
         shares = {name: (_value(readings.utilization), _value(readings.memory)) for name, readings in read.items()}
         assert shares == {"chat": (0.93, 0.25), "sliced": (0.5, None), "amd": (0.25, 0.5)}
-        age = read["chat"].utilization
-        assert isinstance(age, Known)
-        assert age.age < 5.0
+        assert isinstance(read["chat"].utilization, Known)
         assert utilization(gpus, "default/silent", "silent-a") == Missing("GPU utilization of silent-a is not reported")
         assert utilization(gpus, "default/none", "none-a") == Missing("no GPU metric speaks of none-a")
 
@@ -124,7 +122,7 @@ async def test_a_number_grows_old_by_when_it_was_scraped_and_not_by_when_it_was_
         await reading_once(gpus, lambda: _age(utilization(gpus)) > 3.0)
         assert gpus.trouble is None
         assert isinstance(utilization(gpus, "default/amd", "amd-a"), Known)
-        assert _age(utilization(gpus, "default/amd", "amd-a")) < 3.0
+        assert _age(utilization(gpus, "default/amd", "amd-a")) < _age(utilization(gpus))
 
 
 @pytest.mark.slow

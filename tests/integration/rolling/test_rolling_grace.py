@@ -17,6 +17,8 @@ from tests.integration.main_job.request_swarm import run, send_all
 from tests.integration.rolling.test_rolling_loses_nothing import SERVICE, lean_service, ready
 
 GRACE_SECONDS = 3.0
+# The streams would go on for longer, and so would a drain that waits for them.
+AT_ONCE_SECONDS = 10.0
 UPGRADE = b"GET /ws HTTP/1.1\r\nHost: m\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
 EVENTS = b"GET /events HTTP/1.1\r\nHost: m\r\n\r\n"
 LAST_CHUNK = b"0\r\n\r\n"
@@ -62,6 +64,14 @@ async def echoes(tunnel: Stream, word: bytes) -> None:
             await asyncio.sleep(0.01)
 
 
+async def comes(events: Stream) -> None:
+    """Something more has come."""
+    last = events.last_at
+    async with asyncio.timeout(60):
+        while events.last_at == last:
+            await asyncio.sleep(0.01)
+
+
 def with_grace() -> dict[str, object]:
     service = lean_service(1)
     spec = service["spec"]
@@ -83,7 +93,7 @@ def test_streams_and_upgraded_connections_live_on_until_their_grace_ends_and_are
             up.process.send_signal(order)
             while time.monotonic() < ordered_at + GRACE_SECONDS - 0.5:
                 await echoes(tunnel, b"during %d" % time.monotonic_ns())
-                assert time.monotonic() - events.last_at < 1.0
+                await comes(events)
             ended = await asyncio.gather(events.reading, tunnel.reading)
             assert all(GRACE_SECONDS <= at - ordered_at < GRACE_SECONDS + 10 for at in ended)
             assert not events.end.endswith(LAST_CHUNK)
@@ -113,12 +123,11 @@ def test_a_second_order_ends_a_component_at_once(tmp_path: Path, process: Callab
             os.kill(pid, signal.SIGTERM)
             await asyncio.sleep(0.5)
             assert alive(pid)
-            assert time.monotonic() - events.last_at < 0.5
-            began = time.monotonic()
+            await comes(events)
             os.kill(pid, signal.SIGTERM)
-            while alive(pid):
-                await asyncio.sleep(0.005)
-            assert time.monotonic() - began < 1.0
+            async with asyncio.timeout(AT_ONCE_SECONDS):
+                while alive(pid):
+                    await asyncio.sleep(0.005)
 
     with running_up(tmp_path, [lean_service(1)]) as up:
         wait_for("a replica", lambda: ready(up))
@@ -128,22 +137,20 @@ def test_a_second_order_ends_a_component_at_once(tmp_path: Path, process: Callab
 
 @pytest.mark.slow
 def test_a_second_order_ends_the_whole_machine_at_once(tmp_path: Path) -> None:
-    async def order_twice(up: Up) -> float:
+    async def order_twice(up: Up) -> None:
         async with stream(up.ports[SERVICE], EVENTS):
             up.process.send_signal(signal.SIGTERM)
             wait_for("the drain", lambda: "draining" in up.output.read_text())
             await asyncio.sleep(0.5)
             assert up.process.poll() is None
-            began = time.monotonic()
             up.process.send_signal(signal.SIGTERM)
-            assert up.process.wait(10) == 143
-            return time.monotonic() - began
+            assert up.process.wait(AT_ONCE_SECONDS) == 143
 
     up = Up(tmp_path, [lean_service(1)])
     try:
         up.wait_until_serving()
         wait_for("a replica", lambda: ready(up))
-        assert run(order_twice(up)) < 1.0
+        run(order_twice(up))
         assert up.processes() == []
     finally:
         up.stop(signal.SIGKILL)

@@ -235,14 +235,14 @@ def test_an_event_costs_the_same_with_twenty_thousand_waiting() -> None:
         hold = hold_with(places, wide)
         tickets = [held(hold, 0.0, "x", 1) for _ in range(waiting)]
         places.any_ready = True
-        began = time.perf_counter()
+        began = time.thread_time()
         for index in range(900):
             hold.leave(tickets[waiting // 2 + index])
             places.free = 1
             assert hold.release(1.0)
             hold.expire(1.0)
             hold.next_deadline()
-        return time.perf_counter() - began
+        return time.thread_time() - began
 
     few = min(seconds_for(2_000) for _ in range(5))
     many = min(seconds_for(20_000) for _ in range(5))

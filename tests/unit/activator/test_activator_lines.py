@@ -320,7 +320,7 @@ def test_an_event_costs_the_same_with_twenty_thousand_of_a_hundred_tenants_waiti
         hold: Hold[int, str] = Hold(places, bounds(requests=waiting), 0.0)
         for number in range(waiting):
             hold.arrive(0.0, number, 1, Band(number % 3), b"t%d" % (number % 100))
-        began = time.perf_counter()
+        began = time.thread_time()
         for number in range(900):
             places.free = 1
             assert hold.release(1.0)
@@ -328,7 +328,7 @@ def test_an_event_costs_the_same_with_twenty_thousand_of_a_hundred_tenants_waiti
             hold.arrive(1.0, number, 1, Band.HIGH, b"new")
             while hold.put_out():
                 pass
-        return time.perf_counter() - began
+        return time.thread_time() - began
 
     few = min(seconds_for(2_000) for _ in range(5))
     many = min(seconds_for(20_000) for _ in range(5))

