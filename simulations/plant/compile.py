@@ -23,7 +23,7 @@ from typing import Protocol, cast
 
 import numpy as np
 
-from simulations.plant import codes, records
+from simulations.plant import codes, records, service_record, work_records
 from simulations.plant.core import advance as _advance
 from simulations.plant.core import tell as _tell
 from simulations.plant.records import State
@@ -171,7 +171,7 @@ def _compiled_names(
 def _cache_folder(modules: list[ModuleType], version: str) -> Path | None:
     """A folder for compiled code that can be written and belongs to us; None when there is none."""
     digest = hashlib.sha256(version.encode())
-    for module in (codes, records, *modules):
+    for module in (codes, records, service_record, work_records, *modules):
         digest.update(Path(cast("str", module.__file__)).read_bytes())
     try:
         base = os.environ.get("PILOTLIGHT_CACHE") or os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")

@@ -22,22 +22,10 @@ from numba.core.datamodel import models
 from numba.extending import intrinsic, overload, overload_attribute, register_model
 from numba.np import numpy_support
 
-from simulations.plant.records import (
-    BatchPlace,
-    Bin,
-    Event,
-    Group,
-    Link,
-    Node,
-    Replica,
-    Request,
-    Row,
-    Second,
-    Service,
-    State,
-    World,
-)
+from simulations.plant.records import Bin, Event, Link, Node, Row, Second, State, World
+from simulations.plant.service_record import Service
 from simulations.plant.storage import dtype_of
+from simulations.plant.work_records import BatchPlace, Group, Replica, Request
 
 _RECORDS = {
     "world": World,

@@ -9,22 +9,10 @@ from typing import cast
 import numpy as np
 
 from simulations.plant.codes import BUCKETS, HISTOGRAMS, INFINITE, NONE, STARTS_KEPT
-from simulations.plant.records import (
-    BatchPlace,
-    Bin,
-    Event,
-    Group,
-    Link,
-    Node,
-    Replica,
-    Request,
-    Row,
-    Second,
-    Service,
-    State,
-    World,
-)
+from simulations.plant.records import Bin, Event, Link, Node, Row, Second, State, World
+from simulations.plant.service_record import Service
 from simulations.plant.storage import dtype_of, integers, numbers, records
+from simulations.plant.work_records import BatchPlace, Group, Replica, Request
 from simulations.scenario import PHASE_FIELDS, ClusterSpec, ContinuousBatching, Scenario, ServiceSpec
 
 # At most this many bins of the time line; a width in whole seconds that needs no more.

@@ -23,9 +23,11 @@ from simulations.plant.demand import Feed, Rows
 from simulations.plant.initial import BIN_LIMIT, bin_width, initial_state
 from simulations.plant.interface import F8, Observed, Results
 from simulations.plant.observe import Observer
-from simulations.plant.records import BatchPlace, Event, Group, Replica, Request, Row, Service, World
+from simulations.plant.records import Event, Row, World
+from simulations.plant.service_record import Service
 from simulations.plant.storage import grown, numbers, objects
 from simulations.plant.summary import summary
+from simulations.plant.work_records import BatchPlace, Group, Replica, Request
 from simulations.scenario import Scenario, ScenarioError
 
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from simulations.plant.codes import BUCKETS, HISTOGRAMS, LOWEST_OCTAVE, OCTAVES, PER_OCTAVE, WINDOW_LEAST
 from simulations.plant.interface import F8, GpuUse, Histogram, Outcome, Results, ServiceResults, Timeline
-from simulations.plant.records import Bin, Service, State, World
+from simulations.plant.records import Bin, State, World
+from simulations.plant.service_record import Service
 from simulations.plant.storage import objects
 from simulations.scenario import Scenario, StartPhase
 

@@ -26,14 +26,13 @@ def test_lost_readings_are_told_of_as_the_collector_tells_of_them(loss: float) -
     names = [f"r{number}" for number in range(_REPLICAS)]
     ours: Counter[int] = Counter()
     theirs: Counter[int] = Counter()
-    late = 0
+    late, load = 0, float(_REPLICAS * _RUNNING)
     for now in range(1, 300):
         readings.hear(now, _REPLICAS)
         for name, last in zip(names, readings._last, strict=True):
             if last == now:
                 collector.receive(Stats(name, "1", float(now), _RUNNING * float(now), running=_RUNNING), float(now))
         seconds = range(readings.first_missing, now)
-        load = float(_REPLICAS * _RUNNING)
         told = readings.samples([Sample(second, load, 0.0, 0.0) for second in seconds])
         late += len({sample.second for sample in told} & set(ours))
         ours.update({sample.second: round(sample.concurrency * 1e6) for sample in told})

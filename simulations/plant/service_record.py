@@ -1,0 +1,119 @@
+"""One service of the plant, as a flat record (see records): how it is, what is in it now, and what has become of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from simulations.plant.codes import INFINITE, NONE
+
+
+@dataclass(slots=True)
+class Service:
+    """One service: how it is, what is in it now, and what has become of it."""
+
+    # How it is.
+    batching: int = 0
+    slots: int = 0
+    prefill: float = 0.0
+    alpha: float = 0.0
+    beta: float = 0.0
+    kv_tokens: int = 0
+    limit: int = 0
+    gpus: int = 0
+    timeout: float = 0.0
+    retries: int = 0
+    backoff: float = 0.0
+    aborts: int = 1  # engines stop working on a request whose client has gone
+    hold_requests: int = 0
+    hold_no_endpoint: float = 0.0
+    hold_full: float = 0.0
+    queue_requests: int = 0
+    good_latency: float = INFINITE
+    good_ttft: float = INFINITE
+    drain_seconds: float = 0.0
+    stop_seconds: float = 0.0
+    failure: float = 0.0
+    is_reclaimed: int = 0
+    reclaim_notice: float = 0.0
+    start_backoff: float = 0.0
+    longest_backoff: float = 0.0
+    starts_in_order: int = 0
+    # Requests now.
+    in_path: int = 1
+    idle_first: int = 1  # the idlest replica goes first, not the youngest
+    tells: int = 0  # 0: nothing; 1: of requests that find no endpoint; more: see above
+    changed_at: float = 0.0
+    announce_at: int = 1
+    regime_since: float = 0.0
+    held: int = 0
+    first_held: int = NONE
+    last_held: int = NONE
+    oldest: int = NONE
+    newest: int = NONE
+    first_abandoned: int = NONE
+    alarm_at: float = INFINITE
+    in_flight: int = 0
+    queued: int = 0
+    engine_running: int = 0
+    engine_waiting: int = 0
+    # Replicas now.
+    first_replica: int = NONE
+    wanted: int = 0
+    pending: int = 0
+    starting: int = 0
+    ready: int = 0
+    busy: int = 0
+    draining: int = 0
+    backing_off: int = 0
+    on_new_node: int = 0
+    least_group: int = NONE
+    ever_ready: int = 0
+    start_number: int = 0
+    direction: int = 0
+    # Areas of the second that runs, and of all time.
+    load_at: float = 0.0
+    second: int = 0
+    second_end: float = 1.0
+    load_area: float = 0.0
+    waiting_area: float = 0.0
+    held_area: float = 0.0
+    second_arrived: int = 0
+    busy_seconds: float = 0.0
+    ready_seconds: float = 0.0
+    replicas_at: float = 0.0
+    starting_seconds: float = 0.0
+    draining_seconds: float = 0.0
+    failed_seconds: float = 0.0
+    # Counters.
+    requests: int = 0
+    attempts: int = 0
+    done_attempts: int = 0
+    service_seconds: float = 0.0
+    completed: int = 0
+    refused_no_endpoint: int = 0
+    refused_full: int = 0
+    timed_out: int = 0
+    cut: int = 0
+    good: int = 0
+    cold: int = 0
+    wait_seconds: float = 0.0
+    latency_sum: float = 0.0
+    latency_squares: float = 0.0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    window: int = 0
+    window_ended: int = 0
+    window_good: int = 0
+    worst_window: float = INFINITE
+    starts: int = 0
+    failed_starts: int = 0
+    reclaimed: int = 0
+    raised: int = 0
+    lowered: int = 0
+    reversals: int = 0
+    schedule_phase: float = 0.0
+    node_phase: float = 0.0
+    image_phase: float = 0.0
+    runtime_phase: float = 0.0
+    weights_phase: float = 0.0
+    engine_phase: float = 0.0
