@@ -5,6 +5,10 @@
 DIR has `*.measured_requests.csv.gz` and, beside them, `*.pods.csv.gz`; a run's name ends in its autoscaler: kpa, apa,
 hpa, optimizer-kpa. RUN limits what is predicted to those whose names contain it. The start-up time is fitted on the
 first run of kpa, unless it is given. What each line says: measured → simulated, and by how much that is off.
+
+Latencies are compared over the requests that completed on the cluster. The mean of all that complete is printed beside
+it and has no aim: the cluster's gateway broke off half of the longest answers, which a simulation completes (see
+simulations.fidelity.aibrix).
 """
 
 from __future__ import annotations
@@ -70,25 +74,22 @@ def report(runs: Sequence[MeasuredRun], wanted: Sequence[MeasuredRun], start: fl
         replay = autoscaler_of(run) == NOT_PREDICTED
         real, ours = measured(run), predict(run, tokens, start, replay=replay)
         missed += _line(run.name, real, ours, replay=replay)
-        means.append((real.mean, ours.mean_of_completed, ours.mean))
-    by_measured = sorted(means)
-    for at, what in ((1, "the requests that completed on the cluster"), (2, "all that complete")):
-        kept = all(before[at] < after[at] for before, after in pairwise(by_measured))
-        missed += 0 if kept else 1
-        _say(f"order of mean latency, of {what}: {'as measured' if kept else 'NOT as measured'}")
-    return 1 if missed else 0
+        means.append((real.mean, ours.mean_of_completed))
+    kept = all(before[1] < after[1] for before, after in pairwise(sorted(means)))
+    _say(f"order of mean latency: {'as measured' if kept else 'NOT as measured'}")
+    return 0 if kept and not missed else 1
 
 
 def _line(name: str, real: Outcomes, ours: Outcomes, *, replay: bool) -> int:
-    like, mean = ours.mean_of_completed / real.mean - 1.0, ours.mean / real.mean - 1.0
+    mean = ours.mean_of_completed / real.mean - 1.0
     gpu = ours.gpu_hours / real.gpu_hours - 1.0
     _say(f"{name}{' (its pods replayed: what the optimizer decides by is not published)' if replay else ''}")
-    _say(f"  mean of the same requests  {real.mean:7.2f} → {ours.mean_of_completed:7.2f} s  {_off(like, MEAN_AIM)}")
-    _say(f"  mean of all that complete  {real.mean:7.2f} → {ours.mean:7.2f} s  {_off(mean, MEAN_AIM)}")
-    _say(f"  GPU-hours                  {real.gpu_hours:7.3f} → {ours.gpu_hours:7.3f}    {_off(gpu, GPU_AIM)}")
+    _say(f"  mean latency  {real.mean:7.2f} → {ours.mean_of_completed:7.2f} s  {_off(mean, MEAN_AIM)}")
+    _say(f"  GPU-hours     {real.gpu_hours:7.3f} → {ours.gpu_hours:7.3f}    {_off(gpu, GPU_AIM)}")
     _say(f"  p50 {real.p50:.2f} → {ours.p50:.2f} s, p95 {real.p95:.1f} → {ours.p95:.1f} s")
     _say(f"  completed {real.completed} → {ours.completed}, failed or unfinished {real.failed} → {ours.failed}")
-    return sum(abs(error) > aim for error, aim in ((like, MEAN_AIM), (mean, MEAN_AIM), (gpu, GPU_AIM)))
+    _say(f"  mean of all that complete {real.mean:.2f} → {ours.mean:.2f} s, with answers that the gateway broke off")
+    return (abs(mean) > MEAN_AIM) + (abs(gpu) > GPU_AIM)
 
 
 def _off(error: float, aim: float) -> str:

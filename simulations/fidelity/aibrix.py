@@ -53,13 +53,17 @@ LONGEST_ANSWER = 2048
 CLIENT_TIMEOUT = 120.0
 # Kubernetes' default grace; the pods' preStop hook waits for their requests until then.
 GRACE_SECONDS = 30.0
-# From an order to a running container, median of the pods' log.
-SCHEDULE_SECONDS = 3.1
+# From an order to a running container, median of the pods' log; and to it being gone when it had no request.
+SCHEDULE_SECONDS, STOP_SECONDS = 3.1, 4.4
+# From an order to an engine that answers, by the autoscalers' logs: each time not yet after 50 s, and then after 60 s.
+# That is before the pod is ready, as its probe waits.
+ANSWER_SECONDS = 55.0
 MOST_PODS = 10
 # Fewer requests are simulated in less time than compiling takes; the results are the same.
 _WORTH_COMPILING = 1000
-# How long each keeps idle pods after it begins: panic, in which AIBrix's KPA begins, and its delay; the HPA's window.
-_KEEPS_IDLE_PODS: Mapping[str, float] = {"kpa": 60.0 + 180.0, "hpa": 300.0}
+# How long each keeps idle pods after it begins: panic, in which AIBrix's KPA begins, and its delay; the HPA's first
+# turn, which has no metric yet, and its window.
+_KEEPS_IDLE_PODS: Mapping[str, float] = {"kpa": 60.0 + 180.0, "hpa": 15.0 + 300.0}
 
 
 class FidelityError(Exception):
@@ -130,9 +134,9 @@ def make_policy(autoscaler: str) -> Policy:
     The optimizer is not: it decides from profiles that were measured offline and are not published.
     """
     if autoscaler == "kpa":
-        return AibrixKpa(AibrixKpaSettings(max_replicas=MOST_PODS, scale_down_delay=180.0))
+        return AibrixKpa(AibrixKpaSettings(max_replicas=MOST_PODS, answers=ANSWER_SECONDS, scale_down_delay=180.0))
     if autoscaler == "apa":
-        return Apa(ApaSettings(max_replicas=MOST_PODS, window=30.0))
+        return Apa(ApaSettings(max_replicas=MOST_PODS, answers=ANSWER_SECONDS, window=30.0))
     if autoscaler == "hpa":
         # Its metric comes by way of Prometheus, whose operator scrapes every 30 s unless told otherwise.
         return Hpa(HpaSettings(max_replicas=MOST_PODS, metric=PodMetric.KV, target=0.5, scrape=30.0))
@@ -167,11 +171,11 @@ def measured(run: MeasuredRun) -> Outcomes:
 
 def lead_of(run: MeasuredRun) -> float:
     """Seconds for which the autoscaler had been running at the first request, as far as that shows."""
-    keeps = _KEEPS_IDLE_PODS.get(autoscaler_of(run), 0.0)
+    keeps = _KEEPS_IDLE_PODS.get(autoscaler_of(run))
     fewer = np.flatnonzero(np.diff(run.running + run.pending) < 0)
-    if not len(fewer) or run.running[0] <= 1:
+    if keeps is None or not len(fewer) or run.running[0] <= 1:
         return 0.0
-    return max(0.0, keeps - float(run.changed[fewer[0] + 1]))
+    return max(0.0, keeps + STOP_SECONDS - float(run.changed[fewer[0] + 1]))
 
 
 class Replay:
@@ -247,6 +251,7 @@ def _scenario(run: MeasuredRun, start_seconds: float) -> Scenario:
         clients=Clients(timeout=CLIENT_TIMEOUT),
         abort_on_disconnect=False,
         drain_seconds=GRACE_SECONDS,
+        stop_seconds=STOP_SECONDS,
         initial=max(1, int(run.running[0])),
     )
     return Scenario((spec,), metrics=MetricsPath(delay=0.5))

@@ -6,8 +6,12 @@
           largest of the last `scale-down-delay` seconds
 
 Source: vllm-project/aibrix, pkg/controller/podautoscaler (v0.2). Defaults are those of NewApaScalingContext,
-NewKpaScalingContext and NewBaseScalingContext there. The metric is asked of ready pods; the ready
-that are counted, for rates and for APA's ratio, include those that end, as they still pass their probe.
+NewKpaScalingContext and NewBaseScalingContext there. The ready that are counted, for rates and for APA's ratio,
+include those that end, as they still pass their probe.
+
+The metric is asked of every pod there is, those that start and those that end included, and where one does not answer
+the turn is given up (podautoscaler_controller.go: updateMetricsForScale). So nothing is decided, and no value is
+taken, from an order until its pods serve, or are gone: a burst is answered in steps of a start each.
 """
 
 from __future__ import annotations
@@ -31,6 +35,31 @@ class AibrixSettings(BaseSettings):
     up_rate: float = number(2.0, "max-scale-up-rate: at most this many times what is ready", 1.0)
     down_rate: float = number(2.0, "max-scale-down-rate: at least what is ready over this", 1.0)
     resync: float = seconds(10.0, "between two decisions", 1.0)
+    answers: float = seconds(0.0, "from an order to its pods answering, before which nothing is decided; 0: till ready")
+
+
+class Answers:
+    """Whether all pods of a service answer when they are asked for their metric."""
+
+    __slots__ = ("_after", "_ordered_at")
+
+    def __init__(self, after: float) -> None:
+        """`after`: seconds from an order to its pods answering, 0: until they are ready."""
+        self._after = after
+        self._ordered_at = -math.inf
+
+    def of_all(self, observed: Observed) -> bool:
+        """Now. Who starts again after a failure, and who ends, does not answer."""
+        pods = observed.replicas
+        if pods.draining or pods.failed:
+            return False
+        return not (pods.starting or pods.pending) or 0.0 < self._after <= observed.at - self._ordered_at
+
+    def ordered(self, observed: Observed, replicas: int) -> int:
+        """So many are ordered now; the same number."""
+        if replicas > observed.replicas.wanted:
+            self._ordered_at = observed.at
+        return replicas
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +99,7 @@ class Apa:
     def __init__(self, settings: ApaSettings) -> None:
         """Nothing is known yet."""
         self._settings = settings
+        self._answers = Answers(settings.answers)
         self._window = RecentValues(settings.window)
         self.period = settings.resync
 
@@ -77,10 +107,11 @@ class Apa:
         """See Policy."""
         settings, pods = self._settings, observed.replicas
         wanted, ready = pods.wanted, _ready(observed)
-        if pods.ready > 0:
+        if pods.ready > 0 and self._answers.of_all(observed):
             self._window.record(observed.at, sum_over_pods(settings.metric, observed))
             wanted = settings.within(apa(settings, ready, (self._window.mean or 0.0) / ready))
-        return Order(wanted, activator_in_path=settings.in_path, idle_first=False)
+        replicas = self._answers.ordered(observed, wanted)
+        return Order(replicas, activator_in_path=settings.in_path, idle_first=False)
 
 
 class AibrixKpa:
@@ -91,6 +122,7 @@ class AibrixKpa:
     def __init__(self, settings: AibrixKpaSettings) -> None:
         """Nothing is known yet."""
         self._settings = settings
+        self._answers = Answers(settings.answers)
         self._stable, self._panic = RecentValues(settings.stable_window), RecentValues(settings.panic_window)
         self._delay = RecentValues(settings.scale_down_delay) if settings.scale_down_delay > 0 else None
         self._panic_since: float | None = None
@@ -105,6 +137,8 @@ class AibrixKpa:
             self._begun = True
             self._most_in_panic = pods.ready
             self._panic_since = now if pods.ready > 1 else None
+        if not self._answers.of_all(observed):
+            return Order(pods.wanted, activator_in_path=settings.in_path, idle_first=False)
         total = sum_over_pods(settings.metric, observed)
         self._stable.record(now, total)
         self._panic.record(now, total)
@@ -112,7 +146,8 @@ class AibrixKpa:
         if self._delay is not None:
             self._delay.record(now, wanted)
             wanted = self._delay.most or 0.0
-        return Order(settings.within(int(wanted)), activator_in_path=settings.in_path, idle_first=False)
+        replicas = self._answers.ordered(observed, settings.within(int(wanted)))
+        return Order(replicas, activator_in_path=settings.in_path, idle_first=False)
 
     def _panicking(self, now: float, ready: int) -> int:
         """Follow panic; what is wanted before the delay."""

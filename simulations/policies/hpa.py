@@ -40,9 +40,9 @@ class Hpa:
     def __init__(self, settings: HpaSettings) -> None:
         """Nothing is known yet."""
         self._settings = settings
-        self._scrapes = Scrapes(settings.metric, settings.scrape, also_held=False)
+        self._scrapes = Scrapes(settings.metric, settings.scrape, settings.sync, also_held=False)
         self._behavior = Behavior(settings)
-        self.period = beat(settings.sync, settings.scrape)
+        self.period = beat(settings.scrape, settings.sync)
 
     def step(self, observed: Observed) -> Order:
         """See Policy."""

@@ -50,10 +50,10 @@ class Keda:
         """Nothing is known yet."""
         self._settings = settings
         self._target = settings.target or 0.7 * room(service)
-        self._scrapes = Scrapes(settings.metric, settings.scrape, also_held=True)
+        self._scrapes = Scrapes(settings.metric, settings.scrape, min(settings.sync, settings.polling), also_held=True)
         self._behavior = Behavior(settings)
         self._last_active = 0.0
-        self.period = beat(beat(settings.sync, 2.0 * settings.polling), settings.scrape)
+        self.period = beat(settings.scrape, settings.sync, settings.polling)
 
     def step(self, observed: Observed) -> Order:
         """See Policy."""

@@ -82,17 +82,18 @@ class Scraped:
 
 
 class Scrapes:
-    """One metric of one service, scraped every `every` seconds, half an interval away from `at` 0: so a value that is
-    read on the beat is half an interval old, which is its mean age."""
+    """One metric of one service, scraped every `every` seconds and read every `read` seconds, on the beat. A scrape is
+    half of the shorter one before a read: so values that are read are half an interval old in the mean, as they are
+    where nothing is in step."""
 
-    __slots__ = ("_also_held", "_busy", "_every", "_metric", "_next", "_rate", "_since", "last")
+    __slots__ = ("_also_held", "_before", "_busy", "_every", "_metric", "_next", "_rate", "_since", "last")
 
-    def __init__(self, metric: PodMetric, every: float, *, also_held: bool) -> None:
+    def __init__(self, metric: PodMetric, every: float, read: float, *, also_held: bool) -> None:
         """`also_held`: what a gateway holds counts, as where the gateway is the source."""
-        self._metric, self._every = metric, every
+        self._metric, self._every, self._before = metric, every, min(every, read) / 2.0
         self._also_held = also_held and metric in _ALSO_HELD
         self._rate = Rate()
-        self._next = every / 2.0
+        self._next = every - self._before
         self._busy = self._since = 0.0
         self.last: Scraped | None = None
 
@@ -113,12 +114,13 @@ class Scrapes:
             total = sum_over_pods(self._metric, observed) + (observed.held if self._also_held else 0.0)
         self._busy = 0.0
         self.last = Scraped(observed.at, total, observed.replicas.ready)
-        self._next = (math.floor(observed.at / self._every - 0.5 + 1e-9) + 1.5) * self._every
+        self._next = (math.floor((observed.at + self._before) / self._every + 1e-9) + 1.0) * self._every - self._before
 
 
-def beat(sync: float, scrape: float) -> float:
-    """A period that both decisions and scrapes fall on: the greatest common part, to the millisecond."""
-    return math.gcd(max(1, round(sync * 1000)), max(1, round(scrape * 500))) / 1000.0
+def beat(scrape: float, *reads: float) -> float:
+    """A period that scrapes and everything that reads them fall on: the greatest common part, to the millisecond."""
+    half = round(min(scrape, *reads) * 500)
+    return math.gcd(half, *(round(seconds * 1000) for seconds in (scrape, *reads))) / 1000.0
 
 
 def due(at: float, every: float) -> bool:

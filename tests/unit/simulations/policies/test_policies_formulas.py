@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from autoscaler.policy.scaling_policy import Improvements, ScalingPolicy
 from autoscaler.signals.observation import ReplicaCounts
-from simulations.policies.aibrix import AibrixKpa, AibrixKpaSettings, ApaSettings, apa
+from simulations.policies.aibrix import AibrixKpa, AibrixKpaSettings, Apa, ApaSettings, apa
 from simulations.policies.hpa import Hpa, HpaSettings, of_total, per_pod
 from simulations.policies.hpa_behavior import Behavior, BehaviorSettings
 from simulations.policies.keda import Keda, KedaSettings
@@ -148,6 +150,30 @@ def test_aibrix_kpa_goes_no_faster_than_twice_what_is_ready() -> None:
     assert policy.step(observed(0.0, ready=1, kv=1.0)).replicas == 2
     assert policy.step(observed(10.0, ready=1, starting=1, kv=1.0)).replicas == 2
     assert policy.step(observed(20.0, ready=2, kv=1.0)).replicas == 4
+
+
+@pytest.mark.parametrize(
+    ("pods", "replicas"),
+    [
+        pytest.param({}, 4, id="all answer"),
+        pytest.param({"pending": 1}, 3, id="one waits for a node"),
+        pytest.param({"starting": 1}, 3, id="one starts"),
+        pytest.param({"draining": 1}, 2, id="one ends"),
+    ],
+)
+def test_aibrix_decides_nothing_while_a_pod_does_not_answer(pods: dict[str, int], replicas: int) -> None:
+    seen = replace(
+        observed(20.0, kv=1.0), replicas=ReplicaCounts(2 + sum(pods.values()) - pods.get("draining", 0), 2, **pods)
+    )
+    assert Apa(ApaSettings()).step(seen).replicas == replicas
+    assert AibrixKpa(AibrixKpaSettings()).step(seen).replicas == replicas
+
+
+def test_a_pod_may_answer_aibrix_before_it_is_ready() -> None:
+    policy = Apa(ApaSettings(window=1.0, answers=15.0))
+    assert policy.step(observed(0.0, ready=2, kv=1.0)).replicas == 4
+    assert policy.step(observed(10.0, ready=2, starting=2)).replicas == 4
+    assert policy.step(observed(20.0, ready=2, starting=2)).replicas == 1
 
 
 @pytest.mark.parametrize(
