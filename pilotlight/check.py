@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from autoscaler.cluster.local.launch_error import LaunchError
 from autoscaler.cluster.local.launch_plan import plan_launch
-from autoscaler.policy.check import check
-from autoscaler.policy.manifest import load_manifests
+from pilotlight.given_manifests import given_manifests
 
 
 def run_check(files: Sequence[Path]) -> int:
-    """Print mistakes to stderr, or one line for each good service; the exit status is 1 when there is a mistake.
+    """Print one line for each good service; without services, for each profile. Raises CommandError with mistakes.
 
     What would keep a service from running on one machine (no command, say) is a remark: in a cluster it may be right.
     """
-    mistakes = check(files)
-    if mistakes:
-        for mistake in mistakes:
-            print(f"pilotlight: error: {mistake}", file=sys.stderr)
-        return 1
-    manifests = load_manifests(files)
+    manifests = given_manifests(files, profiles_alone=True)
+    if not manifests.services:
+        for profile in manifests.profiles.by_name.values():
+            print(f"profile {profile.name}: good")
     runtimes = [runtime.body for runtime in manifests.runtimes]
     for manifest in manifests.services:
         own = f"{manifest.service}: "

@@ -29,14 +29,8 @@ _UNDISTURBED = ("simulate", "headroom")
 def main(words: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status. SystemExit(2) comes from argparse for a wrong command line."""
     _have_standard_streams()
-    parser = command_line()
-    given = parser.parse_args(words)
-    if given.command not in _UNDISTURBED:
-        interrupts.as_usual()
     try:
-        status = _run(parser, given)
-        sys.stdout.flush()  # what cannot be written shall be noticed here, and not by the interpreter at its end
-        return status
+        return _parse_and_run(words)
     except CommandError as error:
         for line in str(error).splitlines():
             print(f"pilotlight: error: {line}", file=sys.stderr)
@@ -53,6 +47,18 @@ def main(words: Sequence[str] | None = None) -> int:
         where = f"{error.filename}: " if error.filename else ""
         print(f"pilotlight: error: {where}{error.strerror or error}", file=sys.stderr)
         return 1
+
+
+def _parse_and_run(words: Sequence[str] | None) -> int:
+    parser = command_line()
+    try:
+        given = parser.parse_args(words)
+        if given.command not in _UNDISTURBED:
+            interrupts.as_usual()
+        return _run(parser, given)
+    finally:
+        # What cannot be written, be it a version, shall be noticed here and not by the interpreter at its end.
+        sys.stdout.flush()
 
 
 def _drop_output() -> None:

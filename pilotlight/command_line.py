@@ -223,7 +223,7 @@ def _files(parser: argparse.ArgumentParser) -> None:
         action="extend",
         required=True,
         metavar="FILE",
-        help="InferenceServices and ServingRuntimes, YAML; may be given several times",
+        help="InferenceServices and ServingRuntimes, YAML; - is stdin; may be given several times",
     )
 
 

@@ -14,11 +14,10 @@ from pathlib import Path
 from autoscaler.cluster.local.launch_error import LaunchError
 from autoscaler.cluster.local.machine import Machine, read_machine
 from autoscaler.cluster.local.service_spec import ServiceSpec, read_services
-from autoscaler.policy.check import check
-from autoscaler.policy.manifest import load_manifests
 from autoscaler.policy.parse import spelled_out
 from pilotlight.arguments import host_and_port
 from pilotlight.errors import CommandError
+from pilotlight.given_manifests import given_manifests
 from pilotlight.listeners import Listener, bind_services, check_free
 from pilotlight.output_file import check_writable
 
@@ -65,10 +64,7 @@ def bind_and_read(
 ) -> tuple[tuple[Listener, ...], tuple[ServiceSpec, ...]]:
     """The listeners and services that the files ask for now. Listeners in `bound` are used again; others are bound on
     ports from `next_port`. Raises CommandError with all mistakes at once; then nothing new stays bound."""
-    mistakes = check(options.files)
-    if mistakes:
-        raise CommandError("\n".join(map(str, mistakes)))
-    manifests = load_manifests(options.files)
+    manifests = given_manifests(options.files)
     known = {listener.service: listener for listener in bound}
     names = [manifest.service for manifest in manifests.services]
     new = bind_services([name for name in names if name not in known], options.host, next_port)

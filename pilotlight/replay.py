@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import BinaryIO, cast
 from urllib.parse import quote
 
-from autoscaler.policy.check import check
-from autoscaler.policy.manifest import load_manifests
 from autoscaler.policy.parse import read_policy
 from autoscaler.policy.scaling_policy import ScalingPolicy
 from pilotlight.cluster_choice import ClusterChoice
 from pilotlight.errors import CommandError
+from pilotlight.given_manifests import given_manifests
 from pilotlight.output_file import check_writable
 from simulations.replay import Difference, ReplayError, ReplayResult, replay
 
@@ -83,10 +82,7 @@ def _difference(difference: Difference) -> str:
 
 
 def _policies(path: Path) -> Mapping[str, ScalingPolicy]:
-    mistakes = check([path])
-    if mistakes:
-        raise CommandError("\n".join(map(str, mistakes)))
-    manifests = load_manifests([path])
+    manifests = given_manifests([path])
     return {
         manifest.service: read_policy(manifest.body, manifest.source, manifests.profiles)
         for manifest in manifests.services

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from autoscaler.policy.check import check
-from autoscaler.policy.manifest import Manifest, load_manifests
+from autoscaler.policy.manifest import Manifest
 from autoscaler.policy.parse import read_policy
 from autoscaler.policy.scaling_policy import ScalingPolicy
 from pilotlight.errors import CommandError
+from pilotlight.given_manifests import given_manifests
 from simulations.own_policy import default_policy, with_settings
 from simulations.policies.settings import PolicyError
 
@@ -30,10 +30,7 @@ def declared(files: Sequence[Path]) -> dict[str, Declared]:
     """The InferenceServices in `files`, by namespace/name. Raises CommandError with every mistake in them."""
     if not files:
         return {}
-    mistakes = check(files)
-    if mistakes:
-        raise CommandError("\n".join(map(str, mistakes)))
-    manifests = load_manifests(files)
+    manifests = given_manifests(files)
     return {
         manifest.service: Declared(
             read_policy(manifest.body, manifest.source, manifests.profiles), _gpus(manifest), str(manifest.where)

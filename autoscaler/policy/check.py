@@ -6,14 +6,29 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from autoscaler.policy.errors import PolicyError, PolicyErrors
-from autoscaler.policy.manifest import ManifestKind, collect_manifests
+from autoscaler.policy.manifest import Collected, ManifestKind, Manifests, collect_manifests, manifests_of
 from autoscaler.policy.parse import read_policy
 from autoscaler.policy.profiles import PROFILE, Profiles
 
 
 def check(paths: Sequence[Path]) -> tuple[PolicyError, ...]:
     """Every mistake in `paths`, in the order of the files and their lines; empty when there is none."""
+    return _mistakes(collect_manifests(paths), paths)
+
+
+def checked(paths: Sequence[Path], *, profiles_alone: bool = False) -> Manifests:
+    """What is in `paths`, each of which is read once. Raises PolicyErrors with every mistake.
+
+    That there is no InferenceService is one, unless there are profiles and `profiles_alone` may be looked at.
+    """
     collected = collect_manifests(paths)
+    mistakes = _mistakes(collected, paths)
+    if mistakes:
+        raise PolicyErrors(mistakes)
+    return manifests_of(collected, paths, profiles_alone=profiles_alone)
+
+
+def _mistakes(collected: Collected, paths: Sequence[Path]) -> tuple[PolicyError, ...]:
     profiles = collected.profiles
     errors = [*collected.errors, *profiles.all_errors]
     for profile in profiles.by_name.values():

@@ -7,6 +7,7 @@ is not asked here; `check` does both.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
@@ -18,6 +19,7 @@ from autoscaler.policy.yaml_documents import Document, read_documents
 
 _GROUP = "serving.kserve.io"
 _MOST_BYTES = 1024 * 1024
+_STDIN = Path("-")
 _SERVICE_NAME = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _SUBDOMAIN = re.compile(rf"{_LABEL.pattern}(\.{_LABEL.pattern})*")
@@ -90,16 +92,21 @@ class Collected:
 def load_manifests(paths: Sequence[Path]) -> Manifests:
     """Every InferenceService, ServingRuntime and ClusterServingRuntime in `paths`, and the profiles.
 
-    Raises PolicyErrors with everything that is wrong: files that cannot be read, text that is not YAML, objects of
-    other kinds, names that Kubernetes would not take, the same object twice, no service at all.
+    The path `-` is stdin. Raises PolicyErrors with everything that is wrong: files that cannot be read, text that is
+    not YAML, objects of other kinds, names that Kubernetes would not take, the same object twice, no service at all.
     """
     collected = collect_manifests(paths)
     if collected.errors:
         raise PolicyErrors(collected.errors)
+    return manifests_of(collected, paths)
+
+
+def manifests_of(collected: Collected, paths: Sequence[Path], *, profiles_alone: bool = False) -> Manifests:
+    """What was collected from `paths`. Raises PolicyErrors without any service, unless profiles may stand alone."""
     services = tuple(m for m in collected.manifests if m.kind is ManifestKind.INFERENCE_SERVICE)
     runtimes = tuple(m for m in collected.manifests if m.kind in _RUNTIMES)
-    if not services:
-        raise PolicyErrors([_flaw(Source(", ".join(map(str, paths))), "there is no InferenceService in it")])
+    if not services and not (profiles_alone and collected.profiles.by_name):
+        raise PolicyErrors([_flaw(Source(", ".join(map(_name, paths))), "there is no InferenceService in it")])
     return Manifests(services, runtimes, collected.profiles)
 
 
@@ -124,8 +131,12 @@ def collect_manifests(paths: Sequence[Path]) -> Collected:
     return collected
 
 
+def _name(path: Path) -> str:
+    return "stdin" if path == _STDIN else str(path)
+
+
 def _read_file(path: Path) -> Iterator[Manifest | PolicyError]:
-    file = str(path)
+    file = _name(path)
     text = _text(path)
     if isinstance(text, PolicyError):
         yield text
@@ -142,12 +153,15 @@ def _read_file(path: Path) -> Iterator[Manifest | PolicyError]:
 
 
 def _text(path: Path) -> str | PolicyError:
-    source = Source(str(path))
+    source = Source(_name(path))
     try:
-        if path.is_dir():
+        if path == _STDIN:
+            data = sys.stdin.buffer.read(_MOST_BYTES + 1)
+        elif path.is_dir():
             return _flaw(source, "is a directory; name the files in it")
-        with path.open("rb") as file:
-            data = file.read(_MOST_BYTES + 1)
+        else:
+            with path.open("rb") as file:
+                data = file.read(_MOST_BYTES + 1)
     except FileNotFoundError:
         return _flaw(source, "does not exist")
     except (OSError, ValueError) as error:
@@ -158,7 +172,7 @@ def _text(path: Path) -> str | PolicyError:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        return _flaw(Source(str(path), line), f"is not UTF-8: byte 0x{data[error.start]:02x}")
+        return _flaw(Source(source.name, line), f"is not UTF-8: byte 0x{data[error.start]:02x}")
 
 
 def _objects(file: str, document: Document) -> Iterator[Manifest | PolicyError]:

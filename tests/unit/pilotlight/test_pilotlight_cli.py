@@ -114,6 +114,51 @@ def test_check_says_what_is_good(manifest: Path, capsys: pytest.CaptureFixture[s
     assert "default/good: good" in capsys.readouterr().out
 
 
+RUNTIME = """
+apiVersion: serving.kserve.io/v1alpha1
+kind: ServingRuntime
+metadata: {name: alone}
+spec: {containers: [{name: kserve-container, image: x}]}
+"""
+PROFILES = """
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: pilotlight-profiles, namespace: pilotlight-system}
+data:
+  batch: "scale-to-zero-retention: 0s"
+"""
+
+
+@pytest.mark.parametrize("command", [["check"], ["up"], ["replay", "x.jsonl"], ["simulate", "poisson:seconds=1"]])
+def test_files_without_a_service_are_an_error_in_words(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("x.jsonl").touch()
+    Path("runtime.yaml").write_text(RUNTIME)
+    assert main([*command, "-f", "runtime.yaml"]) == 1
+    assert errors_of(capsys)[-1] in (
+        "pilotlight: error: runtime.yaml: there is no InferenceService in it",
+        "pilotlight: error: x.jsonl: there is no decision in it",
+    )
+
+
+def test_profiles_can_be_checked_without_a_service(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "profiles.yaml"
+    path.write_text(PROFILES)
+    assert main(["check", "-f", str(path)]) == 0
+    assert capsys.readouterr().out == "profile batch: good\n"
+    path.write_text(PROFILES.replace("0s", "never"))
+    assert main(["check", "-f", str(path)]) == 1
+    assert "scale-to-zero-retention" in errors_of(capsys)[0]
+
+
+def test_a_pipe_is_read_once_and_stdin_is_a_dash(manifest: Path) -> None:
+    with manifest.open() as file:
+        checked = _pilotlight("check", "-f", "-", stdin=file.fileno(), stdout=subprocess.PIPE)
+    assert checked.stdout.startswith("default/good: good (stdin:1)"), checked.stderr
+
+
 def test_check_names_every_mistake_with_its_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     wrong = tmp_path / "wrong.yaml"
     annotations = 'annotations: {pilotlight.dev/targett: "3", pilotlight.dev/stable-window: "NaN"}'
@@ -268,14 +313,18 @@ def test_each_example_is_good(name: str, capsys: pytest.CaptureFixture[str]) -> 
     assert "remark" not in out
 
 
-def _pilotlight(*arguments: str, stdout: int) -> subprocess.CompletedProcess[str]:
+def _pilotlight(*arguments: str, stdout: int, stdin: int | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-P", "-c", "import sys; from pilotlight.cli import main; sys.exit(main())", *arguments]
-    return subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False, timeout=60, stdout=stdout)
+    return subprocess.run(
+        command, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False, timeout=60
+    )
 
 
-def test_output_that_cannot_be_written_is_an_error_and_no_traceback(manifest: Path) -> None:
+@pytest.mark.parametrize("command", ["check", "--version"])
+def test_output_that_cannot_be_written_is_an_error_and_no_traceback(command: str, manifest: Path) -> None:
+    arguments = ["check", "-f", str(manifest)] if command == "check" else [command]
     with Path("/dev/full").open("w") as full:
-        ended = _pilotlight("check", "-f", str(manifest), stdout=full.fileno())
+        ended = _pilotlight(*arguments, stdout=full.fileno())
     assert ended.returncode == 1
     assert ended.stderr == "pilotlight: error: No space left on device\n"
 
