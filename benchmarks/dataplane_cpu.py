@@ -26,6 +26,7 @@ from pathlib import Path
 
 AIM = 0.25
 _PARTS = str(Path(__file__).with_name("dataplane_parts.py"))
+_AIOHTTP = ("-m", "benchmarks.dataplane.plain_aiohttp")
 _ROOT = str(Path(__file__).resolve().parent.parent)
 
 
@@ -89,19 +90,11 @@ def run(rounds: int, seconds: float) -> dict[tuple[str, str], list[Figures]]:
     commands = {
         OURS: [
             *("-m", "queue_proxy", "--name", "bench", "--listen", f"127.0.0.1:{ports[OURS]}"),
-            *(
-                "--admin",
-                f"127.0.0.1:{admin}",
-                "--upstream",
-                f"127.0.0.1:{model}",
-                "--limit",
-                "100",
-                "--timeout",
-                "300",
-            ),
+            *("--admin", f"127.0.0.1:{admin}", "--upstream", f"127.0.0.1:{model}"),
+            *("--limit", "100", "--timeout", "300"),
         ],
-        PLAIN: [_PARTS, "aiohttp", str(ports[PLAIN]), str(model)],
-        ON_UVLOOP: [_PARTS, "aiohttp", str(ports[ON_UVLOOP]), str(model), "--uvloop"],
+        PLAIN: [*_AIOHTTP, str(ports[PLAIN]), str(model), "--asyncio"],
+        ON_UVLOOP: [*_AIOHTTP, str(ports[ON_UVLOOP]), str(model)],
     }
     figures: dict[tuple[str, str], list[Figures]] = {}
     with contextlib.ExitStack() as stack:

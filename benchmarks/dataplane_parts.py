@@ -1,7 +1,6 @@
-"""The other processes of the data path benchmark: a model that answers at once, the load, the proxy to compare with.
+"""The other processes of the data path benchmark: a model that answers at once, and the load.
 
     python benchmarks/dataplane_parts.py upstream PORT
-    python benchmarks/dataplane_parts.py aiohttp PORT UPSTREAM_PORT [--uvloop]
     python benchmarks/dataplane_parts.py load PORT PID --requests bare|headers --seconds S
 
 `load` prints one JSON object: requests completed in its window, the window's seconds, and the CPU seconds that all
@@ -17,9 +16,7 @@ import sys
 import time
 from pathlib import Path
 
-import aiohttp
 import uvloop
-from aiohttp import web
 
 BODY = b'{"model_name":"example","outputs":[{"name":"predict","shape":[1,3],"datatype":"FP32","data":[0.1,0.2,0.7]}]}'
 ANSWER = b"HTTP/1.1 200 OK\r\nserver: example\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (
@@ -44,40 +41,6 @@ class Model(asyncio.Protocol):
 async def serve_model(port: int) -> None:
     server = await asyncio.get_running_loop().create_server(Model, "127.0.0.1", port)
     await server.serve_forever()
-
-
-_HOP_BY_HOP = frozenset({"connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "content-length"})
-
-
-async def serve_aiohttp(port: int, upstream: int) -> None:
-    """A plain reverse proxy, the way one writes it with aiohttp on both sides."""
-    connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(connector=connector, auto_decompress=False) as session:
-
-        async def forward(request: web.Request) -> web.StreamResponse:
-            headers = [(name, value) for name, value in request.headers.items() if name.lower() not in _HOP_BY_HOP]
-            body = request.content if request.body_exists else None
-            url = f"http://127.0.0.1:{upstream}{request.path_qs}"
-            async with session.request(
-                request.method, url, headers=headers, data=body, allow_redirects=False
-            ) as answer:
-                response = web.StreamResponse(status=answer.status, reason=answer.reason)
-                for name, value in answer.headers.items():
-                    if name.lower() not in _HOP_BY_HOP:
-                        response.headers.add(name, value)
-                response.content_length = answer.content_length
-                await response.prepare(request)
-                async for part in answer.content.iter_any():
-                    await response.write(part)
-                await response.write_eof()
-                return response
-
-        app = web.Application()
-        app.router.add_route("*", "/{path:.*}", forward)
-        runner = web.AppRunner(app, access_log=None)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", port).start()
-        await asyncio.Event().wait()
 
 
 def requests_like(kind: str) -> list[bytes]:
@@ -164,10 +127,6 @@ def main() -> None:
     parts = parser.add_subparsers(dest="part", required=True)
     upstream = parts.add_parser("upstream")
     upstream.add_argument("port", type=int)
-    plain = parts.add_parser("aiohttp")
-    plain.add_argument("port", type=int)
-    plain.add_argument("upstream", type=int)
-    plain.add_argument("--uvloop", action="store_true", help="on uvloop instead of asyncio's own loop")
     load = parts.add_parser("load")
     load.add_argument("port", type=int)
     load.add_argument("pid", type=int)
@@ -177,9 +136,6 @@ def main() -> None:
     options = parser.parse_args()
     if options.part == "upstream":
         uvloop.run(serve_model(options.port))
-    elif options.part == "aiohttp":
-        run = uvloop.run if options.uvloop else asyncio.run
-        run(serve_aiohttp(options.port, options.upstream))
     else:
         uvloop.run(run_load(options.port, options.pid, options.requests, options.seconds, options.connections))
 

@@ -1,6 +1,8 @@
 """A plain reverse proxy, the way one writes it with aiohttp on both sides: what we would be without an engine.
 
-python -m benchmarks.dataplane.plain_aiohttp PORT UPSTREAM_PORT
+    python -m benchmarks.dataplane.plain_aiohttp PORT UPSTREAM_PORT [--asyncio]
+
+On uvloop, as we are; with `--asyncio` on asyncio's own loop, as one starts it.
 """
 
 from __future__ import annotations
@@ -53,4 +55,5 @@ async def serve(port: int, upstream: int) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(serve(int(sys.argv[1]), int(sys.argv[2])))
+    run = asyncio.run if "--asyncio" in sys.argv[3:] else uvloop.run
+    run(serve(int(sys.argv[1]), int(sys.argv[2])))

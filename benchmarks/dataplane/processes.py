@@ -69,6 +69,22 @@ def running(core: int, command: Sequence[str], log: Path, env: Mapping[str, str]
         child.wait()
 
 
+def said_by(core: int, command: Sequence[str], seconds: float) -> str:
+    """What a generator of load says that runs on one core for about so long. Raises SetupError when it fails."""
+    ran = subprocess.run(
+        command,
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=seconds + 60,
+        preexec_fn=lambda: os.sched_setaffinity(0, {core}),
+    )
+    if ran.returncode != 0:
+        raise SetupError(f"{command[0]} failed: {ran.stderr.strip()[-500:] or ran.stdout.strip()[-500:]}")
+    return ran.stdout
+
+
 def until_served(port: int, path: str, log: Path) -> None:
     """Return once GET `path` is answered with 200. Raises SetupError, with the log's end, when it never is."""
     deadline = time.monotonic() + _PATIENCE_SECONDS

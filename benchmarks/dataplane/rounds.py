@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -17,7 +16,7 @@ from pathlib import Path
 
 from benchmarks.dataplane import accounts, configurations, wrk
 from benchmarks.dataplane.loads import LARGE_BYTES, RATE_PER_SECOND, SHAPES, Load, Origin, Shape
-from benchmarks.dataplane.processes import ROOT, SetupError, cores, free_port, running, until_served
+from benchmarks.dataplane.processes import cores, free_port, running, said_by, until_served
 from benchmarks.dataplane.proxies import GRPC, LIMITING, Place, Proxy, nginx, start
 from benchmarks.dataplane.readings import Reading
 
@@ -135,15 +134,5 @@ def _generator(shape: Shape, core: int, port: int, connections: int, folder: Pat
 
 def _ours_says(core: int, module: str, arguments: tuple[str, ...], seconds: int) -> wrk.Loaded:
     """Run one of our own generators. Raises SetupError when it fails."""
-    ran = subprocess.run(
-        (sys.executable, "-m", f"benchmarks.dataplane.{module}", *arguments),
-        cwd=ROOT,
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=seconds + 60,
-        preexec_fn=lambda: os.sched_setaffinity(0, {core}),
-    )
-    if ran.returncode != 0:
-        raise SetupError(ran.stderr.strip()[-500:])
-    return wrk.parse(ran.stdout)
+    command = (sys.executable, "-m", f"benchmarks.dataplane.{module}", *arguments)
+    return wrk.parse(said_by(core, command, seconds))

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.dataplane.loads import BODY_BYTES, LARGE_BYTES, Script
-from benchmarks.dataplane.processes import SetupError, tool
+from benchmarks.dataplane.processes import SetupError, said_by, tool
 
 _DONE = """
 done = function(summary, latency, requests)
@@ -94,14 +92,4 @@ def script(kind: Script, folder: Path) -> Path:
 def load(core: int, port: int, path: str, connections: int, seconds: int, lua: Path) -> Loaded:
     """Load for this many seconds from one thread on `core`. Raises SetupError when wrk fails."""
     command = (tool("wrk"), "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "--timeout", "30s")
-    ran = subprocess.run(
-        (*command, "-s", str(lua), f"http://127.0.0.1:{port}{path}"),
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=seconds + 60,
-        preexec_fn=lambda: os.sched_setaffinity(0, {core}),
-    )
-    if ran.returncode != 0:
-        raise SetupError(f"wrk failed: {ran.stderr.strip() or ran.stdout.strip()}")
-    return parse(ran.stdout)
+    return parse(said_by(core, (*command, "-s", str(lua), f"http://127.0.0.1:{port}{path}"), seconds))
