@@ -11,9 +11,10 @@ import pytest
 
 from queue_proxy.http2 import frames
 from queue_proxy.http2.frames import ErrorCode, Frame, FrameReader, frame
-from tests.integration.queue_proxy.queue_proxy_harness import Call, Proxy, ok, request, serving, until
+from tests.integration.queue_proxy.queue_proxy_harness import Call, Proxy, ok, request, serving
 from tests.unit.http2.http2_core import GET, HELLO, data
 from tests.unit.http2.http2_core import request as stream_request
+from tests.until import until
 
 MEGABYTE = 1_048_576
 

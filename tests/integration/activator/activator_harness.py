@@ -18,7 +18,8 @@ from aiohttp import WSMsgType, web
 
 from activator.messages import Endpoint, EndpointState, HoldBounds, Route, Routes, StatsPush, Timeouts, parse_stats_push
 from queue_proxy.messages import Stats
-from tests.integration.queue_proxy.queue_proxy_harness import Call, Handler, Model, Reply, ok, request, until
+from tests.integration.queue_proxy.queue_proxy_harness import Call, Handler, Model, Reply, ok, request
+from tests.until import until
 
 SERVICE = "default/chat"
 HOLD = HoldBounds(requests=10_000, bytes=2**28, no_endpoint_seconds=60.0, full_seconds=60.0)

@@ -38,9 +38,9 @@ from tests.integration.queue_proxy.queue_proxy_harness import (
     request,
     request_bytes,
     serving,
-    until,
 )
 from tests.integration.queue_proxy.service_address import ServiceAddress, service_address
+from tests.until import until
 
 NOTICE = ("--notice-seconds", "1.2", "--longest-notice-seconds", "3")
 PROPAGATION_SECONDS = 0.7

@@ -24,7 +24,8 @@ from tests.integration.activator.activator_harness import (
     listening_socket,
     replicas,
 )
-from tests.integration.queue_proxy.queue_proxy_harness import Call, Model, free_port, ok, proxy_before, until
+from tests.integration.queue_proxy.queue_proxy_harness import Call, Model, free_port, ok, proxy_before
+from tests.until import until
 
 STARTING = EndpointState.STARTING
 

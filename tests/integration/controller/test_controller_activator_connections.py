@@ -7,7 +7,7 @@ import contextlib
 import json
 import os
 import socket as sockets
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,12 +17,7 @@ import pytest
 from activator.messages import Endpoint, EndpointState, HoldBounds, Route, Routes, StatsPush, Timeouts, parse_routes
 from tests.integration.controller.controller_links import serving_activators
 from tests.unit.controller.controller_builders import CHAT, stats
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(60):
-        while not condition():
-            await asyncio.sleep(0.005)
+from tests.until import until
 
 
 def table(version: int) -> Routes:

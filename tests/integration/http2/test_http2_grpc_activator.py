@@ -13,7 +13,8 @@ import pytest
 from activator.messages import Endpoint, EndpointState, HoldBounds
 from tests.integration.activator.activator_harness import Activator, Controller, activator_for
 from tests.integration.http2.http2_grpc_model import Client, GrpcModel, grpc_client, grpc_model
-from tests.integration.queue_proxy.queue_proxy_harness import Proxy, proxy_before, until
+from tests.integration.queue_proxy.queue_proxy_harness import Proxy, proxy_before
+from tests.until import until
 
 
 class Hops:

@@ -10,7 +10,8 @@ import grpc
 import pytest
 
 from tests.integration.http2.http2_grpc_model import Client, GrpcModel, grpc_client, grpc_model, pairs
-from tests.integration.queue_proxy.queue_proxy_harness import Proxy, free_port, proxy_before, until
+from tests.integration.queue_proxy.queue_proxy_harness import Proxy, free_port, proxy_before
+from tests.until import until
 
 
 @contextlib.asynccontextmanager

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.queue_proxy.queue_proxy_harness import Call, ok, proxy_before, request, serving, until
+from tests.integration.queue_proxy.queue_proxy_harness import Call, ok, proxy_before, request, serving
+from tests.until import until
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl"),

@@ -9,6 +9,7 @@ import struct
 from collections.abc import Awaitable, Callable
 
 from queue_proxy.http import Exchange, HttpLimits, HttpServer, Outcome, Timeouts, Upstream, error_answer
+from tests.until import until
 
 Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -153,10 +154,3 @@ class World:
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             await self.model(reader, writer)
         writer.close()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait for a condition that events bring about; fails after a minute."""
-    async with asyncio.timeout(60):
-        while not condition():
-            await asyncio.sleep(0.005)

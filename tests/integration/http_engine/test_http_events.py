@@ -8,7 +8,8 @@ import json
 import pytest
 
 from queue_proxy.http import Exchange, Outcome, Timeouts, error_answer
-from tests.integration.http_engine.http_world import GET, HELLO, Client, World, until
+from tests.integration.http_engine.http_world import GET, HELLO, Client, World
+from tests.until import until
 
 OLD = b"GET / HTTP/1.0\r\nAccept-Encoding: gzip\r\n\r\n"
 EVENTS_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n"

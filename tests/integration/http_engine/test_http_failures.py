@@ -9,7 +9,8 @@ import struct
 import pytest
 
 from queue_proxy.http import Exchange, HttpLimits, Outcome, Timeouts, Upstream
-from tests.integration.http_engine.http_world import GET, HELLO, Script, World, until
+from tests.integration.http_engine.http_world import GET, HELLO, Script, World
+from tests.until import until
 
 
 def dies_after(answer: bytes, *, reset: bool = False) -> Script:

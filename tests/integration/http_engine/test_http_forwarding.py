@@ -8,7 +8,8 @@ import hashlib
 import pytest
 
 from queue_proxy.http import Outcome, error_answer
-from tests.integration.http_engine.http_world import GET, HELLO, World, until
+from tests.integration.http_engine.http_world import GET, HELLO, World
+from tests.until import until
 
 
 def model_that(world: World, *answers: bytes, close: bool = False) -> list[bytes]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -17,6 +17,7 @@ from autoscaler.cluster.kubernetes.reduction import inference_service_facts
 from autoscaler.cluster.kubernetes.reflector import Patience
 from autoscaler.policy.profiles import NO_PROFILES, Profiles, read_profiles
 from tests.integration.kubernetes_cluster.stand_in_api_server import Fault, StandInApiServer, serving
+from tests.until import until
 
 CONFIG_MAPS = "/api/v1/namespaces/pilotlight-system/configmaps"
 NAME = "pilotlight-profiles"
@@ -43,12 +44,6 @@ async def following(server: StandInApiServer) -> AsyncIterator[tuple[ProfilesCop
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
-
-
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30.0):
-        while not true():
-            await asyncio.sleep(0.002)
 
 
 def window(copy: ProfilesCopy) -> object:

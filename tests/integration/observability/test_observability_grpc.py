@@ -10,7 +10,8 @@ from activator.messages import Endpoint, EndpointState
 from tests.integration.activator.activator_harness import Controller, activator_for
 from tests.integration.http2.http2_grpc_model import grpc_client, grpc_model
 from tests.integration.observability.observability_world import Collector, lines_of
-from tests.integration.queue_proxy.queue_proxy_harness import proxy_before, until
+from tests.integration.queue_proxy.queue_proxy_harness import proxy_before
+from tests.until import until
 
 TRACE, CALLER = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 METADATA = (("traceparent", f"00-{TRACE}-{CALLER}-01"), ("authorization", "Bearer s3cr3t"))

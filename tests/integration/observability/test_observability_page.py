@@ -13,7 +13,8 @@ from pathlib import Path
 
 from pilotlight.metrics_reference import activator_rows, controller_rows, queue_proxy_rows
 from tests.integration.observability.observability_world import Collector
-from tests.integration.queue_proxy.queue_proxy_harness import Call, Model, free_port, ok, until
+from tests.integration.queue_proxy.queue_proxy_harness import Call, Model, free_port, ok
+from tests.until import until
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "observability.md").read_text()
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.integration.observability.observability_world import SERVICE, chain, lines_of
-from tests.integration.queue_proxy.queue_proxy_harness import Call, ok, request, serving, until
+from tests.integration.queue_proxy.queue_proxy_harness import Call, ok, request, serving
+from tests.until import until
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 SECRETS = {

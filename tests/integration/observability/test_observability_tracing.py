@@ -12,7 +12,8 @@ import pytest
 
 from tests.integration.activator.activator_harness import Controller, activator_for, replicas
 from tests.integration.observability.observability_world import SERVICE, Collector, chain
-from tests.integration.queue_proxy.queue_proxy_harness import Call, ok, request, serving, until
+from tests.integration.queue_proxy.queue_proxy_harness import Call, ok, request, serving
+from tests.until import until
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 CALLER = "b7ad6b7169203331"

@@ -14,6 +14,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import cast
 
+from tests.until import until
+
 Handler = Callable[["Call"], Awaitable[bytes]]
 
 
@@ -126,13 +128,6 @@ async def read_reply(reader: asyncio.StreamReader, began: float = 0.0) -> Reply:
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(b":") for line in lines)}
     body = await reader.readexactly(int(headers.get(b"content-length", b"0")))
     return Reply(int(status_line.split()[1]), headers, body, time.monotonic() - began)
-
-
-async def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
-    """Wait for a condition that another task of this process makes true."""
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.002)
 
 
 @dataclass

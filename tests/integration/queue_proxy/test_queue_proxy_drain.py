@@ -20,9 +20,9 @@ from tests.integration.queue_proxy.queue_proxy_harness import (
     proxy_before,
     request,
     serving,
-    until,
 )
 from tests.integration.queue_proxy.service_address import ServiceAddress, service_address
+from tests.until import until
 
 PROPAGATION_SECONDS = 0.7
 NOTICE = ("--notice-seconds", "1.2", "--longest-notice-seconds", "3")

@@ -15,8 +15,8 @@ from tests.integration.queue_proxy.queue_proxy_harness import (
     request,
     request_bytes,
     serving,
-    until,
 )
+from tests.until import until
 
 
 class Gate:

@@ -20,6 +20,7 @@ from activator.link import ControlTarget, Link
 from activator.messages import Routes
 from queue_proxy.messages import Stats
 from queue_proxy.token_file import TokenError, TokenFile
+from tests.until import until
 
 _SO_ATTACH_FILTER = 26
 # A process that says nothing has 4.5 s from its last answer, of which there is one each second.
@@ -106,16 +107,7 @@ async def linked(controller: DeadController, token: TokenFile | None = None) -> 
         controller.stop()
 
 
-async def until(condition: object) -> None:
-    assert callable(condition)
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.001)
-
-
-async def test_a_controller_behind_a_network_that_drops_everything_is_left_before_its_silence_would_tell() -> (
-    None
-):
+async def test_a_controller_behind_a_network_that_drops_everything_is_left_before_its_silence_would_tell() -> None:
     controller = DeadController(answers_pings=True)
     async with linked(controller) as link:
         await until(lambda: link.connected)

@@ -15,6 +15,7 @@ from aiohttp import WSMsgType, web
 from activator.link import COALESCE_SECONDS, ControlTarget, Link
 from activator.messages import Routes, StatsPush, parse_stats_push
 from queue_proxy.messages import SecondStats, Stats
+from tests.until import until
 
 
 class Numbers:
@@ -74,13 +75,6 @@ class Controller:
                 self.pushes.append(parse_stats_push(json.loads(message.data)))
         self.close_codes.append(self.socket.close_code)
         return self.socket
-
-
-async def until(condition: object) -> None:
-    assert callable(condition)
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0.001)
 
 
 @contextlib.asynccontextmanager

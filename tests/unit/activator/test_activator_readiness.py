@@ -12,6 +12,7 @@ from pathlib import Path
 from activator.endpoint_load import EndpointLoad
 from activator.messages import Endpoint, EndpointState
 from activator.readiness import Pace, ReadinessWatch
+from tests.until import until
 
 READY = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
 _SYN_SENT = "02"
@@ -77,13 +78,6 @@ def load(admin_port: int) -> EndpointLoad:
 def watch() -> tuple[ReadinessWatch, list[EndpointLoad]]:
     proven: list[EndpointLoad] = []
     return ReadinessWatch(time.monotonic, proven.append, Pace()), proven
-
-
-async def until(condition: object) -> None:
-    assert callable(condition)
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0.001)
 
 
 async def test_one_question_is_held_until_its_answer_and_not_repeated() -> None:

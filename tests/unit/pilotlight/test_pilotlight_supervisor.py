@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import socket
 import stat
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,12 +15,7 @@ from pilotlight.errors import CommandError
 from pilotlight.listeners import bind_services
 from pilotlight.run_directory import make_run_directory, remove_run_directory
 from pilotlight.supervisor import Component, ComponentSpec
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.01)
+from tests.until import until
 
 
 def component(tmp_path: Path, script: str, reports: list[str]) -> Component:

@@ -6,7 +6,8 @@ import asyncio
 
 from queue_proxy.proxy import QueueProxy
 from queue_proxy.settings import parse
-from tests.integration.queue_proxy.queue_proxy_harness import Call, Model, request, until
+from tests.integration.queue_proxy.queue_proxy_harness import Call, Model, request
+from tests.until import until
 
 
 async def test_who_waits_in_line_until_the_drain_is_over_is_answered_and_not_cut() -> None:
