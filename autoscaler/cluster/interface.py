@@ -167,7 +167,8 @@ class ClusterError(Exception):
 class NotAuthenticatedError(Exception):
     """Somebody is not shown to be who he says.
 
-    `status` is HTTP's: 401, 403, 404 when nobody is expected there, or 503 when nobody can tell now.
+    `status` is HTTP's: 401, 403, 404 when nobody is expected there, 409 when that may be otherwise in a moment, or 503
+    when nobody can tell now.
     """
 
     def __init__(self, status: int, why: str) -> None:

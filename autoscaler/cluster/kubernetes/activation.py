@@ -56,7 +56,7 @@ class ActivationSettings:
     settle: float = 3.0
     forget_after: float = 30.0
     first_pause: float = 0.1
-    longest_pause: float = 10.0
+    longest_pause: float = 3.0
     writers: int = 16
 
 

@@ -38,8 +38,11 @@ MERGE_PATCH = "application/merge-patch+json"
 
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 2.0
-_LONGEST_RETRY_AFTER = 60.0
+# A server that asks for a minute may be back in a second, and somebody may be waiting for a wake.
+_LONGEST_RETRY_AFTER = 10.0
 _CONNECT_SECONDS = 5.0
+# A watch begins with a head at once; who waits for one longer may be at a door behind which nobody is any more.
+_HEAD_SECONDS = 15.0
 _LONGEST_ERROR = 300
 _PASSING = frozenset({429, 500, 502, 503, 504})
 
@@ -160,7 +163,11 @@ class Connection:
         """The lines of an answer that goes on. Raises ApiError, also when nothing comes for `idle` seconds."""
         call = Call("GET", path, query)
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS, sock_read=idle)
-        response = await self._send(call, timeout)
+        try:
+            async with asyncio.timeout(_HEAD_SECONDS):
+                response = await self._send(call, timeout)
+        except TimeoutError as error:
+            raise ApiError(0, "Timeout", f"{call}: no answer within {_HEAD_SECONDS:g} s") from error
         try:
             yield _lines(call, response)
         finally:
@@ -239,7 +246,7 @@ class Connection:
             return None
         grown = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0**tries)
         pause = grown * (0.5 + 0.5 * self._uniform())
-        return pause if error.retry_after is None else max(pause, error.retry_after)
+        return pause + (error.retry_after or 0.0)
 
 
 @asynccontextmanager

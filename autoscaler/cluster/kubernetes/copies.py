@@ -5,7 +5,7 @@ searched for. What touches all services (KServe's own version) marks them all; a
 name one.
 
 The address of a pod may be known before the API server knows it: its queue proxy tells it (`told_addresses`). Until the
-pod's own object has one, that is its address.
+pod's own object has another one than it had then, that is its address.
 """
 
 from __future__ import annotations
@@ -49,6 +49,14 @@ KSERVE_CONTROLLERS = Resource("/apis/apps/v1/deployments", label_selector=KSERVE
 
 
 @dataclass(frozen=True, slots=True)
+class _Told:
+    """A pod's address by its own word, and the one that its object has had meanwhile; empty: none."""
+
+    address: str
+    instead_of: str
+
+
+@dataclass(frozen=True, slots=True)
 class Objects:
     """The objects of one service that are there."""
 
@@ -73,7 +81,7 @@ class Copies:
         """`namespace` is our own, where profiles are."""
         self._touched = touched
         self._pods: dict[str, dict[str, PodFacts]] = {}
-        self._told_addresses: dict[str, str] = {}
+        self._told_addresses: dict[str, _Told] = {}
         self._scalers: dict[str, dict[tuple[str, str], ScalerFacts]] = {}
 
         self._inference_services: Reflector[InferenceServiceFacts] = Reflector(
@@ -159,17 +167,17 @@ class Copies:
         return None if facts is None or facts.deleted else self._with_address(facts)
 
     def address_told(self, namespace: str, pod: str, uid: str, address: str) -> bool:
-        """Take this for the pod's address until its object has one. False when nobody waits for it any more."""
-        facts = self.pod(namespace, pod)
-        if facts is None or facts.uid != uid or facts.ip:
+        """Take this for the pod's address until its object says something new. False when nobody waits for it."""
+        facts = self._pod_copies.facts.get(f"{namespace}/{pod}")
+        if facts is None or facts.deleted or facts.uid != uid or facts.ready_at is not None or facts.ip == address:
             return False
-        self._told_addresses[uid] = address
+        self._told_addresses[uid] = _Told(address, instead_of=facts.ip)
         self._touched(f"{facts.namespace}/{facts.inference_service}")
         return True
 
     def _with_address(self, pod: PodFacts) -> PodFacts:
         told = self._told_addresses.get(pod.uid)
-        return pod if told is None else replace(pod, ip=told)
+        return pod if told is None else replace(pod, ip=told.address)
 
     def _inference_service_changed(
         self, key: str, before: InferenceServiceFacts | None, after: InferenceServiceFacts | None
@@ -199,8 +207,9 @@ class Copies:
             pods.pop(before.name, None)
             if not pods:
                 self._pods.pop(service, None)
-            if after is None or after.ip or after.uid != before.uid:
-                self._told_addresses.pop(before.uid, None)
+            told = self._told_addresses.get(before.uid)
+            if told is not None and (after is None or after.uid != before.uid or after.ip not in ("", told.instead_of)):
+                del self._told_addresses[before.uid]
             self._touched(service)
         if after is not None:
             service = f"{after.namespace}/{after.inference_service}"

@@ -66,7 +66,7 @@ class Patience:
     """
 
     first_pause: float = 0.1
-    longest_pause: float = 5.0
+    longest_pause: float = 3.0
     page: int = 250
     list_within: float = 60.0
     watch_seconds: int = 300
@@ -184,7 +184,7 @@ class Reflector(Generic[Fact]):
             trouble.said = why
         grown = min(patience.longest_pause, patience.first_pause * 2.0 ** min(trouble.failures, 20))
         trouble.failures += 1
-        await asyncio.sleep(max(at_least, grown * (0.5 + 0.5 * self._uniform())))
+        await asyncio.sleep(at_least + grown * (0.5 + 0.5 * self._uniform()))
 
     def _well(self) -> None:
         if self._trouble.said:

@@ -5,9 +5,11 @@ proxy knows at once, and tells us. What it says leads requests there, so it is b
 
 - from the very address that it names: nobody can have requests led to somebody else;
 - with a token that the API server has made for just this pod, by name and UID: nobody speaks for another's pod;
-- for a pod of a predictor of which no address is known yet: nobody redirects what is served already.
+- for a pod of a predictor that is not ready: nobody redirects what is served already. Where such a pod is known to be
+  elsewhere, its network has been made anew.
 
-Whoever else asks costs nothing: only for such a pod is the API server asked whose token it is.
+Whoever else asks costs nothing: only for such a pod is the API server asked whose token it is. Of one that is ready at
+another address, kubelet may not have told yet that it is no longer: it may ask again.
 """
 
 from __future__ import annotations
@@ -47,10 +49,10 @@ class ToldAddresses:
         facts = self._pods.pod(namespace, pod)
         if facts is None:
             raise NotAuthenticatedError(404, "no such pod is known here")
-        if facts.ip:
-            if _parsed(facts.ip) == said:
-                return False
-            raise NotAuthenticatedError(403, "it is known to be at another address")
+        if facts.ip and _parsed(facts.ip) == said:
+            return False
+        if facts.ready_at is not None:
+            raise NotAuthenticatedError(409, "it is known to be ready at another address")
         owner = await self._reviewer.owner(authorization)
         in_namespace = owner.user.startswith(f"system:serviceaccount:{namespace}:")
         if not in_namespace or (owner.pod, owner.pod_uid) != (pod, facts.uid):

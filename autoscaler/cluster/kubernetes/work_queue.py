@@ -81,7 +81,7 @@ class WorkQueue:
             _log.warning("%s: %s", name, why)
         self._tries[name] = tries + 1
         grown = min(self._longest_pause, self._first_pause * 2 ** min(20, tries))
-        self.mark_later(name, max(at_least, grown * random.uniform(0.5, 1.0)))  # noqa: S311
+        self.mark_later(name, at_least + grown * random.uniform(0.5, 1.0))  # noqa: S311
 
     def _due(self, name: str) -> None:
         self._timers.pop(name, None)

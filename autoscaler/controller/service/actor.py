@@ -18,7 +18,7 @@ from autoscaler.decide.decision import Decision
 _log = logging.getLogger(__name__)
 
 _FIRST_PAUSE = 0.1
-_LONGEST_PAUSE = 5.0
+_LONGEST_PAUSE = 2.0
 _LONGEST_ORDER = 5.0
 
 

@@ -84,7 +84,7 @@ class Faults:
 
     def clear(self, kind: FaultKind, subject: str = "") -> None:
         """It went well."""
-        if self._current.pop((kind, subject), None) is not None:
+        if self._current and self._current.pop((kind, subject), None) is not None:
             _log.info("%s: %s: well again", self._service, f"{kind.value} {subject}".strip())
 
     def keep_subjects(self, kind: FaultKind, subjects: set[str]) -> None:

@@ -134,7 +134,7 @@ class StartLog:
         """Take the cluster's word for replicas whose queue proxy has not spoken in time."""
         for start in self._starts.values():
             ready_at = start.shown_ready_at
-            if ready_at is None:
+            if ready_at is None or start.told:
                 continue
             if not start.watched or now - ready_at > _PROXY_SPEAKS_WITHIN:
                 start.marks.setdefault(StartPhase.READY, ready_at)

@@ -36,6 +36,7 @@ class Fault(Enum):
     MALFORMED = "what is not JSON"
     HALF_A_LINE = "half an event, then the end"
     EMPTY = "an end at once"
+    SILENT = "no answer at all"
     ABSENT = "404"
 
 
@@ -135,6 +136,8 @@ class StandInApiServer:
         return web.json_response(body)
 
     async def _watch(self, request: web.Request, fault: Fault | None) -> web.StreamResponse:
+        if fault is Fault.SILENT:
+            await self._changed.wait()
         response = web.StreamResponse()
         await response.prepare(request)
         version, cuts = int(request.query["resourceVersion"]), self._cuts

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from autoscaler.cluster.kubernetes import connection as connection_module
 from autoscaler.cluster.kubernetes.connection import ApiError, Connection
 from autoscaler.cluster.kubernetes.json_object import JsonObject, number
 from autoscaler.cluster.kubernetes.reflector import Patience, Reflector, Resource
 from tests.integration.kubernetes_cluster.stand_in_api_server import PATH, Fault, StandInApiServer, serving
+from tests.until import until
 
 THINGS = Resource(PATH)
 HASTE = Patience(first_pause=0.005, longest_pause=0.02, page=3, short_watch=0.02, look_again=0.02, absent=0.05)
@@ -50,12 +52,6 @@ async def reflecting(connection: Connection, resource: Resource = THINGS) -> Asy
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-
-
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(30.0):
-        while not true():
-            await asyncio.sleep(0.002)
 
 
 async def test_a_list_in_pages_and_then_every_event() -> None:
@@ -235,8 +231,8 @@ def test_whatever_happens_it_comes_to_what_the_server_has(actions: list[tuple[st
 
 
 async def _converges(actions: list[tuple[str, int, int]]) -> None:
-    # Two faults that are slow by nature, and one that is no fault of a server that has the definition.
-    faults = [fault for fault in Fault if fault not in (Fault.BUSY, Fault.ABSENT)]
+    # Faults that are slow by nature, and one that is no fault of a server that has the definition.
+    faults = [fault for fault in Fault if fault not in (Fault.BUSY, Fault.SILENT, Fault.ABSENT)]
     server = StandInApiServer()
     async with serving(server) as connection, reflecting(connection) as (reflector, told):
         for action, first, second in actions:
@@ -277,8 +273,8 @@ async def test_a_busy_server_is_not_asked_again_when_the_time_is_up_before() -> 
     server.list_faults.append(Fault.BUSY)
     async with serving(server) as connection:
         with pytest.raises(ApiError, match="429") as raised:
-            await connection.request("GET", PATH, query={"limit": "1"}, within=30.0)
-        assert (raised.value.status, raised.value.retry_after, server.lists) == (429, 60.0, 1)
+            await connection.request("GET", PATH, query={"limit": "1"}, within=9.0)
+        assert (raised.value.status, raised.value.retry_after, server.lists) == (429, 10.0, 1)
 
 
 async def test_a_token_that_is_refused_is_read_anew() -> None:
@@ -303,3 +299,13 @@ async def test_a_request_that_nobody_answers_ends_in_time() -> None:
         await connection.request("GET", PATH, query={"limit": "1"})
         with pytest.raises(ApiError, match="no answer within"):
             await connection.request("GET", PATH, query={"watch": "1", "resourceVersion": "1"}, within=0.2)
+
+
+async def test_a_watch_that_is_taken_and_never_begins_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection_module, "_HEAD_SECONDS", 0.2)
+    server = StandInApiServer()
+    server.watch_faults.append(Fault.SILENT)
+    async with serving(server) as connection, reflecting(connection) as (reflector, _):
+        await until(lambda: server.watches == 2)
+        server.put("a", 1)
+        await until(lambda: reflector.facts == server.values)

@@ -23,8 +23,9 @@ HERE = "10.0.0.7"
 USER = "system:serviceaccount:default:default"
 
 
-def starting(ip: str = "") -> dict[str, object]:
-    return given.pod(POD, ip=ip, phase="Pending", conditions={"PodScheduled": "True", "Initialized": "True"})
+def starting(ip: str = "", *containers: dict[str, object]) -> dict[str, object]:
+    conditions = {"PodScheduled": "True", "Initialized": "True"}
+    return given.pod(POD, ip=ip, phase="Pending", conditions=conditions, containers=list(containers))
 
 
 def waiting_for_a_pod() -> MemoryApi:
@@ -64,28 +65,40 @@ async def test_a_pod_that_says_where_it_is_is_shown_there_before_the_api_server_
         assert replica.phase is ReplicaPhase.STARTING
 
 
-async def test_what_the_api_server_says_of_a_pod_counts_more_than_its_own_word() -> None:
+async def test_what_the_api_server_newly_says_of_a_pod_counts_more_than_its_own_word() -> None:
     api = waiting_for_a_pod()
     async with shown(api) as seen:
         await seen.until(lambda views: bool(views[CHAT].replicas))
         door = Door(seen)
         assert await door.take()
+        assert not await door.take()
         api.put(PODS.path, starting(ip="10.0.0.9"))
         await seen.until(lambda views: views[CHAT].replicas[0].host == "10.0.0.9")
-        with pytest.raises(NotAuthenticatedError) as refused:
-            await door.take()
-        assert refused.value.status == 403
 
 
-async def test_a_pod_is_believed_once() -> None:
-    async with shown(waiting_for_a_pod()) as seen:
+async def test_a_pod_whose_network_was_made_anew_is_shown_where_it_is_now() -> None:
+    api = waiting_for_a_pod()
+    api.put(PODS.path, starting(ip="10.0.0.6"))
+    async with shown(api) as seen:
+        await seen.until(lambda views: views[CHAT].replicas[0].host == "10.0.0.6")
+        assert await Door(seen).take()
+        await seen.until(lambda views: views[CHAT].replicas[0].host == HERE)
+        # What kubelet tells meanwhile with the old address is no word against it.
+        api.put(PODS.path, starting("10.0.0.6", given.container(waiting={"reason": "CrashLoopBackOff"})))
+        views = await seen.until(lambda views: views[CHAT].replicas[0].phase is ReplicaPhase.FAILED)
+        assert views[CHAT].replicas[0].host == HERE
+        api.put(PODS.path, starting(ip="10.0.0.8"))
+        await seen.until(lambda views: views[CHAT].replicas[0].host == "10.0.0.8")
+
+
+async def test_a_pod_that_is_ready_elsewhere_may_ask_again_when_kubelet_has_told() -> None:
+    async with shown(with_chat()) as seen:
         await seen.until(lambda views: bool(views[CHAT].replicas))
         door = Door(seen)
-        assert await door.take()
-        assert not await door.take()
         with pytest.raises(NotAuthenticatedError) as refused:
-            await door.take(address="10.0.0.8", peer="10.0.0.8")
-        assert refused.value.status == 403
+            await door.take()
+        assert refused.value.status == 409
+        assert door.reviews.asked == []
 
 
 async def test_a_pod_of_the_same_name_that_comes_later_has_to_say_for_itself_where_it_is() -> None:
