@@ -12,7 +12,7 @@ from pilotlight import arguments, interrupts
 from pilotlight.errors import CommandError
 from pilotlight.trace_arguments import TRACE_HELP, add_trace_arguments, opened_trace, remarks
 from simulations.bounds.headroom import Headroom, Question, Ramp, Sizing, headroom
-from simulations.bounds.of_trace import ServiceSeconds
+from simulations.bounds.service_seconds import ServiceSeconds
 from simulations.profiles.built_in import PROFILES, profile_named
 from simulations.profiles.cold_start import ProfileError
 from simulations.profiles.measured import read_profile

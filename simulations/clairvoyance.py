@@ -15,9 +15,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from simulations.bounds.no_waiting import Demand, clairvoyant
-from simulations.bounds.of_trace import ServiceSeconds, Terms, demands, works
+from simulations.bounds.of_trace import Terms, demands, works
+from simulations.bounds.service_seconds import service_seconds
 from simulations.bounds.waiting import BoundError, WaitingBound, Work, frontier
-from simulations.scenario import ContinuousBatching, DrawnSeconds, MeasuredSeconds, ServiceSpec
+from simulations.scenario import DrawnSeconds, ServiceSpec
 from simulations.sweep import Setup
 from simulations.traces import transforms
 from simulations.traces.trace import Requests, Trace, TraceError
@@ -61,18 +62,6 @@ def clairvoyance(setup: Setup, *, curve: bool) -> Clairvoyance | None:
     return Clairvoyance(seconds / 3600.0, seconds / 3600.0 * setup.price, points, remark)
 
 
-def work_seconds(spec: ServiceSpec) -> ServiceSeconds:
-    """The least time that a request can be in service: alone in a batch, where that depends on it."""
-    match spec.model:
-        case MeasuredSeconds(otherwise):
-            return ServiceSeconds(otherwise=otherwise)
-        case DrawnSeconds(mean):
-            return ServiceSeconds(otherwise=mean)
-        case ContinuousBatching(prefill, alpha, beta, _, _, input_tokens, output_tokens):
-            token = alpha + beta
-            return ServiceSeconds(prefill, token, prefill * input_tokens + token * output_tokens)
-
-
 def start_seconds(spec: ServiceSpec) -> float:
     """The mean of a start on a node that is there and has what it needs."""
     start = spec.start
@@ -89,7 +78,7 @@ def _alone(trace: Trace, at: int, spec: ServiceSpec) -> float:
     """GPU-seconds of the cheapest plan of one service."""
     own = transforms.select(trace, [trace.services[at]]) if len(trace.services) > 1 else trace
     known: Trace = _Unrecorded(own) if isinstance(spec.model, DrawnSeconds) else own
-    demand = within(demands(known, work_seconds(spec), [slots(spec)])[0], trace.span)
+    demand = within(demands(known, service_seconds(spec.model), [slots(spec)])[0], trace.span)
     start = start_seconds(spec)
     bound = clairvoyant(demand, start)
     return (bound.replica_seconds - demand.peak * start) * spec.gpus
@@ -125,7 +114,9 @@ def _curve(trace: Trace, setup: Setup) -> tuple[tuple[tuple[float, float], ...],
             for spec, wait in zip(services, waits, strict=True)
         ]
         known: Trace = _Unrecorded(trace) if isinstance(services[0].model, DrawnSeconds) else trace
-        work = [_inside(each, trace.span, width) for each in works(known, terms, work_seconds(services[0]), width)]
+        work = [
+            _inside(each, trace.span, width) for each in works(known, terms, service_seconds(services[0].model), width)
+        ]
         offered = sum(float(each.requests.sum()) for each in work)
         mean = sum(float(each.busy.sum() / each.slots * each.gpus) for each in work) / max(1.0, offered)
         prices = [mean * factor + 1e-6 for factor in _PRICES]

@@ -22,8 +22,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simulations.bounds.of_trace import ServiceSeconds
 from simulations.bounds.queueing import servers_by_erlang_c, servers_by_square_root
+from simulations.bounds.service_seconds import ServiceSeconds
 from simulations.traces.trace import Floats, Trace
 
 _MOST_BINS = 4_000_000

@@ -10,38 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulations.bounds.no_waiting import Demand
+from simulations.bounds.service_seconds import ServiceSeconds
 from simulations.bounds.waiting import Work, cover
-from simulations.traces.trace import Floats, Requests, Trace, TraceError
+from simulations.traces.trace import Floats, Trace, TraceError
 
 _MOST_BINS = 20_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class ServiceSeconds:
-    """How long requests take in service: as recorded, else by tokens, else a constant.
-
-    per_input, per_output  seconds per token, for requests whose duration is not recorded; 0: not by tokens
-    otherwise              for requests of which nothing is known; NaN: that is an error
-    """
-
-    per_input: float = 0.0
-    per_output: float = 0.0
-    otherwise: float = math.nan
-
-    def of(self, rows: Requests) -> Floats:
-        """Durations of these requests. Raises TraceError where there is nothing to know them from."""
-        seconds = rows.seconds
-        missing = np.isnan(seconds)
-        if not bool(missing.any()):
-            return seconds
-        by_tokens = (
-            np.maximum(rows.input_tokens, 0) * self.per_input + np.maximum(rows.output_tokens, 0) * self.per_output
-        )
-        usable = (by_tokens > 0) & (rows.output_tokens >= 0)
-        seconds = np.where(missing, np.where(usable, by_tokens, self.otherwise), seconds)
-        if bool(np.isnan(seconds).any()):
-            raise TraceError("the duration of requests is not recorded: say how long one takes (--seconds)")
-        return seconds
 
 
 @dataclass(frozen=True, slots=True)

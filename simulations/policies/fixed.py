@@ -7,11 +7,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from simulations.bounds.of_trace import ServiceSeconds, demands
+from simulations.bounds.of_trace import demands
+from simulations.bounds.service_seconds import ServiceSeconds, service_seconds
 from simulations.plant.interface import Observed
 from simulations.policies.interface import Order
 from simulations.policies.settings import number, whole
-from simulations.scenario import ContinuousBatching, DrawnSeconds, MeasuredSeconds, ServiceSpec
+from simulations.scenario import ServiceSpec
 from simulations.traces.trace import Trace
 
 
@@ -46,7 +47,8 @@ class Fixed:
 
 class PeakReplicas:
     """Replicas of each service at the peak of a trace: the most requests that would be in service at the same time if
-    nobody waited, over what one replica takes. Services that are alike are counted in one pass."""
+    nobody waited and batches were half full, over what one replica takes. Services that are alike are counted in one
+    pass."""
 
     def __init__(self, trace: Trace, share: float) -> None:
         """Nothing is read yet."""
@@ -55,7 +57,7 @@ class PeakReplicas:
 
     def of(self, service: ServiceSpec) -> int:
         """Raises TraceError where durations are neither recorded nor known from the model."""
-        took, slots = seconds_of(service), room(service)
+        took, slots = service_seconds(service.model, batch=service.model.slots / 2.0), room(service)
         if (took, slots) not in self._peaks:
             names = self._trace.services
             needed = demands(self._trace, took, [slots] * len(names))
@@ -66,15 +68,3 @@ class PeakReplicas:
 def room(service: ServiceSpec) -> int:
     """Requests that one replica takes at a time: its limit or its engine's slots, the smaller; 1 where neither is."""
     return min((each for each in (service.limit, service.model.slots) if each), default=1)
-
-
-def seconds_of(service: ServiceSpec) -> ServiceSeconds:
-    """How long its requests take; in a batch half full where that depends on it."""
-    match service.model:
-        case MeasuredSeconds(otherwise):
-            return ServiceSeconds(otherwise=otherwise)
-        case DrawnSeconds(mean):
-            return ServiceSeconds(otherwise=mean)
-        case ContinuousBatching(prefill, alpha, beta, slots, _, input_tokens, output_tokens):
-            token = alpha + beta * slots / 2.0
-            return ServiceSeconds(prefill, token, prefill * input_tokens + token * output_tokens)

@@ -16,7 +16,8 @@ from simulations.bounds.no_waiting import (
     demand_of_requests,
     keep_alive,
 )
-from simulations.bounds.of_trace import ServiceSeconds, Terms, demands, works
+from simulations.bounds.of_trace import Terms, demands, works
+from simulations.bounds.service_seconds import ServiceSeconds
 from simulations.bounds.waiting import BoundError, Work, frontier, waiting_bound, work_of_requests
 from simulations.traces.notation import generate
 from simulations.traces.trace import CHUNK_ROWS, Floats, concatenated

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from pilotlight.cli import main
 from simulations.bounds.headroom import Question, headroom, occupancy_needed, slack_seconds
-from simulations.bounds.of_trace import ServiceSeconds
 from simulations.bounds.queueing import (
     erlang_b,
     erlang_c,
     servers_by_erlang_c,
     servers_by_square_root,
 )
+from simulations.bounds.service_seconds import ServiceSeconds
 from simulations.traces.notation import generate
 from simulations.traces.trace import TraceError
 
