@@ -102,8 +102,13 @@ def _cluster(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--client-timeout", type=_time, default=0.0, metavar="TIME", help="clients give up (never)")
     group.add_argument(
-        "--retries", type=arguments.whole(0, 100), default=0, metavar="N", help="and try again (%(default)s)"
-    )
+        "--retries", type=arguments.whole(0, 100), default=0, metavar="N",
+        help="and try again, when Retry-After says where they are refused (%(default)s)",
+    )  # fmt: skip
+    group.add_argument(
+        "--ignore-retry-after", action="store_true",
+        help="who is refused tries again after 1 s, and then after twice as long each time, whatever the answer says",
+    )  # fmt: skip
     group.add_argument("--metric-delay", type=_time, default=0.5, metavar="TIME", help="age of metrics (%(default)s s)")
     group.add_argument(
         "--metric-loss", type=arguments.between(0, 0.99, "a share"), default=0.0, metavar="P",

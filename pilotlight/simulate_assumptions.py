@@ -38,6 +38,8 @@ def assumed(
     came = "request" if counted.requests == 1 else "requests"
     several = "service" if len(services) == 1 else "services"
     patience = f"give up after {seconds_shown(given.client_timeout)}" if given.client_timeout else "never give up"
+    when = ", whatever Retry-After says" if given.ignore_retry_after else ", as Retry-After says"
+    when = when if given.retries else ""
     gpus = f"{given.gpus} in all" if given.gpus else "any number"
     failing = f", {given.failed_starts:g} of them fail" if given.failed_starts else ""
     taken = f"{given.reclaims:g} times an hour, {given.reclaim_notice:g} s after it was told" if given.reclaims else ""
@@ -51,7 +53,7 @@ def assumed(
         ("limit of a replica", ", ".join("none" if limit == 0 else str(limit) for limit in limits)),
         ("a start takes", start.said + failing),
         ("objective", objective),
-        ("clients", f"{patience}, {given.retries} retries"),
+        ("clients", f"{patience}, {given.retries} retries{when}"),
         ("metrics", f"{given.metric_delay:g} s old, {given.metric_loss:.3g} of replicas' readings lost"),
         ("GPUs", f"{gpus}, {per_replica} a replica, {gpu_type} at {setup.price:g} USD an hour"),
         *((("a node is taken", taken),) if taken else ()),
@@ -94,6 +96,7 @@ def settings_of(setup: Setup, counted: Census, model: ChosenModel, start: Start,
             "timeout": scenario.services[0].clients.timeout,
             "retries": scenario.services[0].clients.retries,
             "backoff": scenario.services[0].clients.backoff,
+            "heeds_retry_after": scenario.services[0].clients.heeds_retry_after,
         },
         "gpus": scenario.cluster.gpus_per_node * scenario.cluster.nodes or None,
         "gpu_type": gpu_type,

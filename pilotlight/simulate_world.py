@@ -155,7 +155,7 @@ def _scenario(
     policies: Mapping[str, ScalingPolicy],
 ) -> Scenario:
     draws = StartDraws(**{name: getattr(start.draws, name) for name in _DRAWS}, failure=given.failed_starts)
-    clients = Clients(given.client_timeout, given.retries)
+    clients = Clients(given.client_timeout, given.retries, heeds_retry_after=not given.ignore_retry_after)
     left = math.inf if given.gpus is None else float(given.gpus)
     services = []
     for name, declared in zip(trace.services, each, strict=True):

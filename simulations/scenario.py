@@ -163,11 +163,13 @@ class Clients:
     timeout   seconds after which an attempt is given up, 0: never
     retries   further attempts after one that was refused, failed or given up
     backoff   seconds before the first of them; doubled each time, and scattered by up to half of it either way
+    heeds_retry_after  who is refused comes back when Retry-After says, as most client libraries do, and not by backoff
     """
 
     timeout: float = 0.0
     retries: int = 0
     backoff: float = 1.0
+    heeds_retry_after: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import math
 from typing import Final
 
 NONE: Final = -1
+UNKNOWN: Final = -1.0  # a number of seconds that nothing has been measured of
 INFINITE: Final = math.inf
 
 # What an event is about; `Event.what` is who · EVENT_KINDS + kind.

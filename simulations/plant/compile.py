@@ -32,6 +32,7 @@ _MODULES = (
     "heap",
     "areas",
     "ready",
+    "refusals",
     "engine",
     "ledger",
     "hold",

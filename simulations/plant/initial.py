@@ -94,6 +94,7 @@ def _service(spec: ServiceSpec) -> Service:
         timeout=spec.clients.timeout,
         retries=spec.clients.retries,
         backoff=spec.clients.backoff,
+        heeds_retry_after=int(spec.clients.heeds_retry_after),
         aborts=int(spec.abort_on_disconnect),
         hold_requests=spec.hold.requests,
         hold_no_endpoint=spec.hold.no_endpoint_seconds,

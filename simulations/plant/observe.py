@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from autoscaler.signals.collector import ServiceTime
 from autoscaler.signals.observation import ReplicaCounts, Sample
+from simulations.plant.codes import UNKNOWN
 from simulations.plant.core.tell import HEAD
 from simulations.plant.interface import Observed
 from simulations.plant.lost_readings import LostReadings
@@ -30,10 +31,8 @@ class Observer:
         "_service",
         "_service_seconds",
         "_service_time",
-        "_starts",
         "_tally",
         "_told",
-        "_wake_seconds",
         "path",
         "readings",
     )
@@ -48,8 +47,6 @@ class Observer:
         self._completed = 0.0
         self._service_seconds = 0.0
         self._busy = self._ready = 0.0
-        self._starts = 0.0
-        self._wake_seconds: float | None = None
         # By second: how many were announced to be held, and how many arrivals that was.
         self._announced: dict[int, tuple[float, float]] = {}
         self._tally: tuple[float, ...] = ()
@@ -63,16 +60,6 @@ class Observer:
     def last_scrape(self, now: float) -> int:
         """The second of the last scrape by now."""
         return max(0, math.floor(now - self.path.delay))
-
-    def started(self, durations: Sequence[float], starts: float) -> None:
-        """Replicas have become ready; the newest durations from order to readiness."""
-        ordered = sorted(durations)
-        self._wake_seconds = ordered[math.ceil(0.9 * len(ordered)) - 1]
-        self._starts = starts
-
-    def knows_starts(self, starts: float) -> bool:
-        """Whether `started` was told of all of them."""
-        return self._starts == starts
 
     def observed(self, now: float, heard: int, out: Sequence[float], count: int, *, urgent: bool) -> Observed:
         """Make it from what `core.tell` wrote."""
@@ -107,7 +94,7 @@ class Observer:
             int(out[10]),
             self._replicas(out),
             self._service_time.mean,
-            self._wake_seconds,
+            None if out[21] == UNKNOWN else out[21],
             out[19] != 0.0,
             out[20] != 0.0,
             self.path.stale_after,

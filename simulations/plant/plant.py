@@ -13,7 +13,6 @@ from simulations.plant.codes import (
     MORE_ROWS,
     NO_ROOM,
     NONE,
-    STARTS_KEPT,
     TELLS_ARRIVALS,
     TELLS_CHANGES,
 )
@@ -120,10 +119,6 @@ class SimulatedPlant:
             observer.readings.hear(heard, int(out[14]))
             older = {second: self._tell(service, second, second)[0] for second in observer.readings.older()}
             out = observer.readings.mixed(out, older)
-        if not observer.knows_starts(out[21]):
-            first = service * STARTS_KEPT
-            kept = self._state.last_starts[first : first + min(STARTS_KEPT, int(out[21]))]
-            observer.started([float(duration) for duration in kept], out[21])
         return observer.observed(now, heard, out, count, urgent=urgent)
 
     def _tell(self, service: int, after: int, heard: int) -> tuple[Sequence[float], int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from simulations.plant.codes import INFINITE, NONE
+from simulations.plant.codes import INFINITE, NONE, UNKNOWN
 
 
 @dataclass(slots=True)
@@ -23,6 +23,7 @@ class Service:
     timeout: float = 0.0
     retries: int = 0
     backoff: float = 0.0
+    heeds_retry_after: int = 1
     aborts: int = 1  # engines stop working on a request whose client has gone
     hold_requests: int = 0
     hold_no_endpoint: float = 0.0
@@ -45,6 +46,9 @@ class Service:
     changed_at: float = 0.0
     announce_at: int = 1
     regime_since: float = 0.0
+    gap_since: float = 0.0  # since then nobody has left the hold for a replica
+    mean_gap: float = UNKNOWN
+    expected_wake: float = UNKNOWN
     held: int = 0
     first_held: int = NONE
     last_held: int = NONE

@@ -15,6 +15,7 @@ def hold(p: State, i: int) -> None:
     request.behind = NONE
     if service.held == 0:
         service.first_held = i
+        service.gap_since = request.sent_at
     else:
         p.requests[service.last_held].behind = i
     service.last_held = i
@@ -85,7 +86,7 @@ def set_alarm(p: State, s: int) -> None:
 def regime_changed(p: State, s: int, now: float) -> None:
     """The first replica is ready, or the last one is so no longer: everybody's clock begins again."""
     service = p.services[s]
-    service.regime_since = now
+    service.regime_since = service.gap_since = now
     service.announce_at = 1
     if service.held > 0:
         if service.ready == 0:

@@ -23,6 +23,7 @@ from simulations.plant.codes import (
 )
 from simulations.plant.core.areas import bin_of
 from simulations.plant.core.heap import bucket, counted, push, share
+from simulations.plant.core.refusals import retry_after
 from simulations.plant.records import State
 
 
@@ -40,15 +41,24 @@ def conclude(p: State, i: int, outcome: int, now: float) -> None:
     request = p.requests[i]
     service = p.services[request.service]
     if outcome != COMPLETED and request.attempt < service.retries:
-        pause = service.backoff
-        for _ in range(request.attempt):
-            pause *= 2.0
         request.attempt += 1
-        scatter = 0.5 + share(counted(p.world[0].seed, request.number, request.attempt, 102))
+        if service.heeds_retry_after == 1 and outcome in (REFUSED_FULL, REFUSED_NO_ENDPOINT):
+            pause = retry_after(p, i, now)
+        else:
+            pause = backoff(p, i)
         request.state = AWAY
-        push(p, now + pause * scatter, RETRY, i)
+        push(p, now + pause, RETRY, i)
         return
     end_request(p, i, outcome, now)
+
+
+def backoff(p: State, i: int) -> float:
+    """What a client waits before this attempt of its own accord: longer each time, and scattered."""
+    request = p.requests[i]
+    pause = p.services[request.service].backoff
+    for _ in range(request.attempt - 1):
+        pause *= 2.0
+    return pause * (0.5 + share(counted(p.world[0].seed, request.number, request.attempt, 102)))
 
 
 def abandon(p: State, i: int, now: float) -> None:

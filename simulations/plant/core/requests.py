@@ -28,6 +28,7 @@ from simulations.plant.core.heap import counted, push
 from simulations.plant.core.hold import changed, held_until, hold, set_alarm, unhold
 from simulations.plant.core.ledger import abandon, end_attempt
 from simulations.plant.core.ready import most_room, one_less, one_more
+from simulations.plant.core.refusals import count_gap
 from simulations.plant.records import State
 
 
@@ -120,6 +121,7 @@ def pump(p: State, s: int, now: float) -> None:
             return
         touch_load(p, s, now)
         i = unhold(p, s)
+        count_gap(p, s, now)
         deliver(p, i, r, now)
 
 

@@ -26,6 +26,7 @@ from simulations.plant.core.heap import lifetime, phase_seconds, push
 from simulations.plant.core.hold import changed, regime_changed
 from simulations.plant.core.nodes import begin_transfer, place
 from simulations.plant.core.ready import join
+from simulations.plant.core.refusals import expect_wake
 from simulations.plant.records import State
 
 
@@ -153,6 +154,7 @@ def be_ready(p: State, r: int, now: float) -> None:
     service.ever_ready = 1
     p.last_starts[s * STARTS_KEPT + service.starts % STARTS_KEPT] = now - replica.ordered_at
     service.starts += 1
+    expect_wake(p, s)
     service.schedule_phase += replica.schedule_phase
     service.node_phase += replica.node_phase
     service.image_phase += replica.image_phase

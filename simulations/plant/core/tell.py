@@ -8,6 +8,7 @@ from simulations.plant.codes import NONE, WARMING
 from simulations.plant.core.areas import touch_load, touch_replicas
 from simulations.plant.core.life import begin_replica
 from simulations.plant.core.nodes import place
+from simulations.plant.core.refusals import expect_wake
 from simulations.plant.core.start import be_ready
 from simulations.plant.records import State
 
@@ -34,7 +35,7 @@ def tell(p: State, s: int, after: int, heard: int, out: MutableSequence[float]) 
             out[k] = 0.0
     out[13], out[14], out[15] = service.wanted, service.ready, service.starting
     out[16], out[17], out[18] = service.pending, service.draining, service.backing_off
-    out[19], out[20], out[21] = service.in_path, service.ever_ready, service.starts
+    out[19], out[20], out[21] = service.in_path, service.ever_ready, service.expected_wake
     out[22], out[23], out[24], out[25] = service.held, service.second_arrived, service.second, service.changed_at
     count = 0
     for second in range(max(after, heard - world.ring), heard):
@@ -61,4 +62,5 @@ def have_ready(p: State, s: int, count: int) -> None:
         p.replicas[r].life_at = -1.0
         be_ready(p, r, world.now)
         service.starts -= 1
+        expect_wake(p, s)
     world.pump = NONE

@@ -50,7 +50,8 @@ HARD = StartDraws(
 
 @st.composite
 def specs(draw: st.DrawFn, name: str) -> ServiceSpec:
-    clients = Clients(draw(st.sampled_from([0.0, 3.0, 25.0])), draw(st.integers(0, 3)), 0.5)
+    heeds = draw(st.booleans())
+    clients = Clients(draw(st.sampled_from([0.0, 3.0, 25.0])), draw(st.integers(0, 3)), 0.5, heeds)
     bounds = HoldBounds(draw(st.sampled_from([2, 1000])), 0, draw(st.sampled_from([0.0, 20.0])), 15.0)
     return ServiceSpec(
         name,
