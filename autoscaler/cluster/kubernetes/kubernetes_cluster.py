@@ -241,7 +241,7 @@ def _subject(objects: Objects, view: ServiceView) -> Subject:
         managed=facts.managed and not view.refused,
         replicas=view.wanted,
         ready=sum(replica.phase is ReplicaPhase.READY for replica in view.replicas),
-        ready_generation=facts.generation if ready_now(facts, objects.deployment, view.replicas) else -1,
+        ready_generation=facts.generation if ready_now(objects.deployment, view.replicas) else -1,
     )
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from autoscaler.cluster.kubernetes.connection import ApiError, Requests
 from autoscaler.cluster.kubernetes.json_object import JsonObject, inner, objects, text, texts
-from autoscaler.cluster.kubernetes.slices import MANAGED_BY_LABEL, SERVICE_LABEL, Endpoint, endpoint_body
+from autoscaler.cluster.kubernetes.slices import MANAGED_BY_LABEL, SERVICE_LABEL, Endpoint, slice_body
 
 _log = logging.getLogger(__name__)
 
@@ -45,21 +45,13 @@ class Announcement:
 
     def body(self, version: str) -> JsonObject:
         """The object; with `version`, one that replaces just that version."""
-        metadata: dict[str, object] = {
+        metadata = {
             "name": self.name,
             "namespace": self.namespace,
             "labels": {SERVICE_LABEL: self.service, MANAGED_BY_LABEL: MANAGED_BY_LEADER},
         }
-        if version:
-            metadata["resourceVersion"] = version
-        return {
-            "apiVersion": "discovery.k8s.io/v1",
-            "kind": "EndpointSlice",
-            "metadata": metadata,
-            "addressType": self.family,
-            "ports": [{"name": name, "port": port, "protocol": "TCP"} for name, port in self.ports.items()],
-            "endpoints": [endpoint_body(Endpoint(self.address))],
-        }
+        ports = [{"name": name, "port": port, "protocol": "TCP"} for name, port in self.ports.items()]
+        return slice_body(metadata, version, self.family, ports, [Endpoint(self.address)])
 
     def said_by(self, item: JsonObject) -> bool:
         """Whether a slice need not be written."""

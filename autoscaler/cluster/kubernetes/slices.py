@@ -12,6 +12,7 @@ deletes what carries them and is not its own.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from autoscaler.cluster.kubernetes.facts import ServiceFacts
@@ -187,19 +188,30 @@ class Wanted:
                 {"apiVersion": "v1", "kind": "Service", "name": self.target.name, "uid": self.target.uid}
             ],
         }
-        if version:
-            metadata["resourceVersion"] = version
-        return {
-            "apiVersion": "discovery.k8s.io/v1",
-            "kind": "EndpointSlice",
-            "metadata": metadata,
-            "addressType": self.family,
-            "ports": [_port_body(port, self.port) for port in self.target.ports],
-            "endpoints": [endpoint_body(endpoint) for endpoint in self.endpoints],
-        }
+        return slice_body(
+            metadata, version, self.family, [_port_body(port, self.port) for port in self.target.ports], self.endpoints
+        )
 
 
-def endpoint_body(endpoint: Endpoint) -> dict[str, object]:
+def slice_body(
+    metadata: Mapping[str, object],
+    version: str,
+    family: str,
+    ports: Sequence[Mapping[str, object]],
+    endpoints: Iterable[Endpoint],
+) -> JsonObject:
+    """An EndpointSlice; with `version`, one that replaces just that version."""
+    return {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {**metadata, "resourceVersion": version} if version else metadata,
+        "addressType": family,
+        "ports": ports,
+        "endpoints": [_endpoint_body(endpoint) for endpoint in endpoints],
+    }
+
+
+def _endpoint_body(endpoint: Endpoint) -> dict[str, object]:
     """One entry of `endpoints`."""
     body: dict[str, object] = {
         "addresses": [endpoint.address],

@@ -70,8 +70,7 @@ def view_of(
         activator_in_path=path.in_path,
         activator_left=path.left,
         port=path.port,
-        ever_ready=path.ready_generation >= inference_service.generation
-        or ready_now(inference_service, deployment, replicas),
+        ever_ready=path.ready_generation >= inference_service.generation or ready_now(deployment, replicas),
         refused=refused,
         deployed=deployment is not None,
         profiles=profiles if inference_service.profile else NO_PROFILES,
@@ -79,9 +78,7 @@ def view_of(
     )
 
 
-def ready_now(
-    inference_service: InferenceServiceFacts, deployment: DeploymentFacts | None, replicas: Iterable[Replica]
-) -> bool:
+def ready_now(deployment: DeploymentFacts | None, replicas: Iterable[Replica]) -> bool:
     """A pod is ready, and it is not one of an older template that is being replaced."""
     current = deployment is not None and deployment.current
     return current and any(replica.phase is ReplicaPhase.READY for replica in replicas)
