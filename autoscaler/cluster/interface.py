@@ -86,7 +86,7 @@ class ServiceView:
 
 
 @dataclass(frozen=True, slots=True)
-class News:
+class ServiceEvent:
     """What the people of a cluster should find on a service: `reason` and `action` are words in CamelCase."""
 
     reason: str
@@ -136,7 +136,7 @@ class Cluster(Protocol):
         """Why what is shown may be old, one sentence for each reason; empty while all goes well."""
         ...
 
-    def tell(self, service: str, news: News) -> None:
+    def tell(self, service: str, event: ServiceEvent) -> None:
         """Put it where people look for what becomes of this service. Never waits and never fails."""
         ...
 

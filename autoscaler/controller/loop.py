@@ -153,8 +153,8 @@ class Controller:
         with tasks.control.faults.contained(self._clock, FaultKind.VIEW):
             policy = tasks.control.policy
             measured = tasks.control.viewed(view, now)
-            for news in (*of_refusals(before, view), *of_policy(policy, tasks.control.policy)):
-                self._cluster.tell(view.service, news)
+            for event in (*of_refusals(before, view), *of_policy(policy, tasks.control.policy)):
+                self._cluster.tell(view.service, event)
             if (record := tasks.control.policy.record) not in ("", view.recorded_policy):
                 self._cluster.record_policy(view.service, record)
             self._metrics.measured(view.service, measured.starts, measured.wakes)

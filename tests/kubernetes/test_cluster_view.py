@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from autoscaler.cluster.interface import ClusterError, News, Replica, ReplicaPhase, ServiceView
+from autoscaler.cluster.interface import ClusterError, Replica, ReplicaPhase, ServiceEvent, ServiceView
 from autoscaler.cluster.kubernetes.kubernetes_cluster import KubernetesCluster
 from autoscaler.cluster.kubernetes.member import open_member
 from tests.cluster.audit import service_account
@@ -201,8 +201,8 @@ async def test_an_event_is_one_however_often_it_is_told_and_counts(kserve: Clust
     async with shown(kserve) as seen:
         view = await seen.until(name, lambda view: view.port > 0)
         for _ in range(3):
-            seen.cluster.tell(view.service, News("ScaledUp", "Scale", "Up from 1 to 2: 9 requests at a time"))
-        seen.cluster.tell(view.service, News("OwnedByAnother", "Refuse", "Not scaled", warning=True))
+            seen.cluster.tell(view.service, ServiceEvent("ScaledUp", "Scale", "Up from 1 to 2: 9 requests at a time"))
+        seen.cluster.tell(view.service, ServiceEvent("OwnedByAnother", "Refuse", "Not scaled", warning=True))
         found: list[tuple[str, str, str]] = []
         counted = 0
         async with asyncio.timeout(30.0):

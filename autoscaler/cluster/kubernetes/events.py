@@ -1,8 +1,8 @@
 """Events on InferenceServices: what was decided and what was refused, where `kubectl describe` shows it.
 
-An event is a courtesy: it must never hold up an order, nor fill etcd. So news are queued and dropped when the queue is
-full, the same news of the same service are one event that counts, written no more often than every ten seconds, and
-each service has a budget of events that refills slowly, as clients of Kubernetes do by custom.
+An event is a courtesy: it must never hold up an order, nor fill etcd. So events are queued, and dropped when the queue
+is full; those of one service that say the same are one object that counts, written no more often than every ten
+seconds; and each service has a budget of events that refills slowly, as clients of Kubernetes do by custom.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from autoscaler.cluster.interface import News
+from autoscaler.cluster.interface import ServiceEvent
 from autoscaler.cluster.kubernetes.connection import MERGE_PATCH, ApiError, Requests
 from autoscaler.cluster.kubernetes.facts import InferenceServiceFacts
 from autoscaler.cluster.kubernetes.json_object import JsonObject
@@ -38,7 +38,7 @@ class Budget:
     queued         events that may wait to be written, of all services
     burst          new ones of one service at once
     refill_seconds until one more of that service
-    series_seconds without the same again that end a series: then it is news again
+    series_seconds without the same again that end a series: then it is a new event again
     count_seconds  from one writing of a series' count to the next
     remembered     events that are remembered as written
     """
@@ -59,13 +59,13 @@ class _Allowance:
 
 @dataclass(slots=True)
 class _Series:
-    """The same news of one object: when it was told first and last, how often, and its event's name once there is one.
+    """The same event of one object: when it was told first and last, how often, and its name once there is one.
 
     waits  it is in the queue, or will be
     """
 
     about: InferenceServiceFacts
-    news: News
+    event: ServiceEvent
     first: float
     last: float
     count: int = 1
@@ -74,11 +74,11 @@ class _Series:
     waits: bool = False
 
 
-_Key = tuple[str, News]
+_Key = tuple[str, ServiceEvent]
 
 
 class EventRecorder:
-    """Takes news at any time and writes them one after the other while `run` runs."""
+    """Takes events at any time and writes them one after the other while `run` runs."""
 
     def __init__(
         self,
@@ -97,9 +97,9 @@ class EventRecorder:
         self._allowances: dict[str, _Allowance] = {}
         self.dropped = 0
 
-    def tell(self, about: InferenceServiceFacts, news: News) -> None:
+    def tell(self, about: InferenceServiceFacts, event: ServiceEvent) -> None:
         """Say it: count it where it was said before, write it anew where the service has not said too much."""
-        now, key = self._clock(), (about.uid, news)
+        now, key = self._clock(), (about.uid, event)
         series = self._told.get(key)
         if series is not None and now - series.last < self._budget.series_seconds:
             series.count += 1
@@ -110,7 +110,7 @@ class EventRecorder:
         if not self._allowed(about.uid, now) or self._queue.full():
             self.dropped += 1
             return
-        self._told[key] = series = _Series(about, news, now, now)
+        self._told[key] = series = _Series(about, event, now, now)
         self._told.move_to_end(key)
         while len(self._told) > self._budget.remembered:
             self._told.popitem(last=False)
@@ -165,11 +165,11 @@ class EventRecorder:
                 series.name, series.count, series.first = "", 1, series.last
         if not series.name:
             name, count = f"{series.about.name}.{secrets.token_hex(8)}", series.count
-            body = self._body(series.about, series.news, name, series.first)
+            body = self._body(series.about, series.event, name, series.first)
             await self._connection.request("POST", events, body=body, within=_WRITE_SECONDS)
             series.name = name
             if count > 1:  # counted while it waited
-                self._count_soon((series.about.uid, series.news), series, self._clock())
+                self._count_soon((series.about.uid, series.event), series, self._clock())
 
     def _allowed(self, uid: str, now: float) -> bool:
         budget = self._budget
@@ -181,16 +181,16 @@ class EventRecorder:
         allowance.left -= 1.0
         return True
 
-    def _body(self, about: InferenceServiceFacts, news: News, name: str, at: float) -> JsonObject:
+    def _body(self, about: InferenceServiceFacts, event: ServiceEvent, name: str, at: float) -> JsonObject:
         return {
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
             "metadata": {"name": name, "namespace": about.namespace},
             "eventTime": _time(at),
-            "type": "Warning" if news.warning else "Normal",
-            "reason": news.reason[:_LONGEST_REASON],
-            "action": news.action[:_LONGEST_REASON],
-            "note": _cut(news.message),
+            "type": "Warning" if event.warning else "Normal",
+            "reason": event.reason[:_LONGEST_REASON],
+            "action": event.action[:_LONGEST_REASON],
+            "note": _cut(event.message),
             "reportingController": CONTROLLER,
             "reportingInstance": self._instance[:_LONGEST_REASON],
             "regarding": {

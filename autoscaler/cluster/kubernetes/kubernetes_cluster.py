@@ -13,7 +13,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 
-from autoscaler.cluster.interface import ClusterError, News, Refusal, ReplicaPhase, ServiceView
+from autoscaler.cluster.interface import ClusterError, Refusal, ReplicaPhase, ServiceEvent, ServiceView
 from autoscaler.cluster.kubernetes.activation import Activation
 from autoscaler.cluster.kubernetes.copies import Copies, Objects
 from autoscaler.cluster.kubernetes.events import EventRecorder
@@ -27,7 +27,7 @@ from autoscaler.cluster.kubernetes.views import ready_now, view_of
 _log = logging.getLogger(__name__)
 
 _GATHER_SECONDS = 0.02
-_HANDED_BACK = News(
+_HANDED_BACK = ServiceEvent(
     "HandedBack", "Scale", "Started with 1 replica, because it was asleep and is not ours to scale any more"
 )
 
@@ -177,11 +177,11 @@ class KubernetesCluster:
         """See Cluster.activator_heard."""
         self._paths.activator_heard(activator, speaks=speaks)
 
-    def tell(self, service: str, news: News) -> None:
+    def tell(self, service: str, event: ServiceEvent) -> None:
         """See Cluster.tell: an Event on the InferenceService."""
         facts = self._copies.inference_service(service)
         if facts is not None and self._watching:
-            self._events.tell(facts, news)
+            self._events.tell(facts, event)
 
     async def _hand_back(self, service: str) -> None:
         """Start a service that we had put to sleep and that is ours no longer. Raises ClusterError."""

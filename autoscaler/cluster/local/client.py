@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import aiohttp
 
-from autoscaler.cluster.interface import ClusterError, GpuMetricsError, News, ServiceView
+from autoscaler.cluster.interface import ClusterError, GpuMetricsError, ServiceEvent, ServiceView
 from autoscaler.cluster.local.gpu_use import parse_gpu_use
 from autoscaler.cluster.local.view_codec import parse_views
 from autoscaler.signals.gpu import PodGpus, by_pod
@@ -99,7 +99,7 @@ class LocalCluster:
         """See Cluster.trouble."""
         return self._lost
 
-    def tell(self, service: str, news: News) -> None:
+    def tell(self, service: str, event: ServiceEvent) -> None:
         """See Cluster.tell. Nothing to do: on one machine people look at `pilotlight status` and the logs."""
 
     async def _watch_once(self) -> AsyncIterator[tuple[ServiceView, ...]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 
-from autoscaler.cluster.interface import ClusterError, News, Replica, ReplicaPhase, ServiceView
+from autoscaler.cluster.interface import ClusterError, Replica, ReplicaPhase, ServiceEvent, ServiceView
 from queue_proxy.messages import SecondStats, Stats
 
 CHAT = "default/chat"
@@ -84,7 +84,7 @@ class MemoryCluster:
         self.paths: list[tuple[str, bool]] = []
         self.activators: list[tuple[str, bool]] = []
         self.refuse: str | None = None
-        self.news: list[tuple[str, News]] = []
+        self.events: list[tuple[str, ServiceEvent]] = []
         self.recorded: dict[str, str] = {}
         self._changed = asyncio.Event()
 
@@ -113,8 +113,8 @@ class MemoryCluster:
     def trouble(self) -> tuple[str, ...]:
         return () if self.refuse is None else (self.refuse,)
 
-    def tell(self, service: str, news: News) -> None:
-        self.news.append((service, news))
+    def tell(self, service: str, event: ServiceEvent) -> None:
+        self.events.append((service, event))
 
     def activator_heard(self, activator: str, *, speaks: bool) -> None:
         self.activators.append((activator, speaks))

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from activator.messages import StatsPush
-from autoscaler.cluster.interface import News, Refusal, ReplicaPhase, ServiceView
+from autoscaler.cluster.interface import Refusal, ReplicaPhase, ServiceEvent, ServiceView
 from autoscaler.controller.loop import Controller
 from autoscaler.controller.service.events import of_order
 from autoscaler.controller.service_report import explanation, summary
@@ -74,9 +74,9 @@ async def test_it_is_told_of_once_and_when_it_is_over() -> None:
         await asyncio.sleep(1.0)
         cluster.show(asleep())
         await asyncio.sleep(0.1)
-    assert cluster.news[:2] == [
-        (CHAT, News("OwnedByAnother", "Refuse", f"Not scaled: {HPA.message}", warning=True)),
-        (CHAT, News("MayBeScaled", "Accept", "Nothing stands in the way of scaling any more")),
+    assert cluster.events[:2] == [
+        (CHAT, ServiceEvent("OwnedByAnother", "Refuse", f"Not scaled: {HPA.message}", warning=True)),
+        (CHAT, ServiceEvent("MayBeScaled", "Accept", "Nothing stands in the way of scaling any more")),
     ]
 
 
@@ -85,9 +85,9 @@ async def test_a_policy_that_cannot_be_read_is_told_of() -> None:
     cluster.show(view(wanted=0, isvc=inference_service(target="many")))
     async with running(cluster):
         pass
-    (service, news), *_ = cluster.news
-    assert (service, news.reason, news.warning) == (CHAT, "PolicyNotReadable", True)
-    assert "pilotlight.dev/target" in news.message
+    (service, event), *_ = cluster.events
+    assert (service, event.reason, event.warning) == (CHAT, "PolicyNotReadable", True)
+    assert "pilotlight.dev/target" in event.message
 
 
 async def test_it_is_shown_with_its_reasons() -> None:
@@ -112,7 +112,7 @@ async def test_an_order_that_was_taken_is_told_of_with_its_reason() -> None:
         somebody_waits(controller)
         await asyncio.sleep(0.5)
     message = "Wakes with 1: 3 requests wait, one replica takes 100 at a time."
-    assert cluster.news == [(CHAT, News("Woken", "Scale", message))]
+    assert cluster.events == [(CHAT, ServiceEvent("Woken", "Scale", message))]
 
 
 @pytest.mark.parametrize(

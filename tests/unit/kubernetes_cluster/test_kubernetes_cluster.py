@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from autoscaler.cluster.interface import ClusterError, News, ReplicaPhase, ServiceView
+from autoscaler.cluster.interface import ClusterError, ReplicaPhase, ServiceEvent, ServiceView
 from autoscaler.cluster.kubernetes.copies import AUTOSCALERS, DEPLOYMENTS, INFERENCE_SERVICES, PODS, SERVICES
 from autoscaler.cluster.kubernetes.kubernetes_cluster import KubernetesCluster
 from autoscaler.cluster.kubernetes.opening import kubernetes_cluster
@@ -222,8 +222,8 @@ async def test_news_become_events_while_it_is_watched() -> None:
     api = with_chat()
     async with shown(api) as seen:
         await seen.until(lambda views: views[CHAT].port > 0)
-        seen.cluster.tell(CHAT, News("Woken", "Scale", "Wakes with 1"))
-        seen.cluster.tell("default/other", News("Woken", "Scale", "of nobody"))
+        seen.cluster.tell(CHAT, ServiceEvent("Woken", "Scale", "Wakes with 1"))
+        seen.cluster.tell("default/other", ServiceEvent("Woken", "Scale", "of nobody"))
         await asyncio.sleep(0.1)
     events = [body for method, path, body in api.writes if path.endswith("/events")]
     assert [event and event["note"] for event in events] == ["Wakes with 1"]
@@ -241,7 +241,7 @@ async def test_without_a_watch_nothing_is_written() -> None:
     api = with_chat()
     async with kubernetes_cluster(api, api, "pilotlight-system", "one") as cluster:
         await cluster.synced()
-        cluster.tell(CHAT, News("Woken", "Scale", "Wakes with 1"))
+        cluster.tell(CHAT, ServiceEvent("Woken", "Scale", "Wakes with 1"))
         await asyncio.sleep(30.0)
     assert api.writes == []
 

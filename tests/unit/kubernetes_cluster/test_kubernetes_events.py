@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from autoscaler.cluster.interface import News
+from autoscaler.cluster.interface import ServiceEvent
 from autoscaler.cluster.kubernetes.events import Budget, EventRecorder
 from autoscaler.cluster.kubernetes.facts import InferenceServiceFacts
 from autoscaler.cluster.kubernetes.json_object import JsonObject, inner, number, text
@@ -30,8 +30,8 @@ def about(name: str = "chat") -> InferenceServiceFacts:
     return reduced
 
 
-def news(message: str = "Up from 1 to 2") -> News:
-    return News("ScaledUp", "Scale", message)
+def event(message: str = "Up from 1 to 2") -> ServiceEvent:
+    return ServiceEvent("ScaledUp", "Scale", message)
 
 
 class Clock:
@@ -62,7 +62,7 @@ async def settled() -> None:
 async def test_an_event_says_whom_it_is_about_who_says_so_and_when() -> None:
     writes = Writes()
     async with recording(writes) as (recorder, _):
-        recorder.tell(about(), news())
+        recorder.tell(about(), event())
         await settled()
     ((method, path, body),) = writes.calls
     assert (method, path) == ("POST", EVENTS)
@@ -88,14 +88,14 @@ async def test_an_event_says_whom_it_is_about_who_says_so_and_when() -> None:
 async def test_the_same_again_is_counted_and_is_another_event_only_after_a_while() -> None:
     writes = Writes()
     async with recording(writes) as (recorder, clock):
-        recorder.tell(about(), news())
+        recorder.tell(about(), event())
         await settled()
-        recorder.tell(about("other"), news())
+        recorder.tell(about("other"), event())
         clock.now += Budget().count_seconds
-        recorder.tell(about(), news())
+        recorder.tell(about(), event())
         await settled()
         clock.now += Budget().series_seconds
-        recorder.tell(about(), news())
+        recorder.tell(about(), event())
         await settled()
     assert [method for method, _, _ in writes.calls] == ["POST", "POST", "PATCH", "POST"]
     assert writes.calls[2] == (
@@ -111,7 +111,7 @@ async def test_what_is_told_all_the_time_is_written_seldom_and_its_number_comes_
     async with recording(writes, Budget(count_seconds=10.0)) as (recorder, clock):
         began, loop = clock.now, asyncio.get_running_loop()
         for _ in range(300):
-            recorder.tell(about(), news())
+            recorder.tell(about(), event())
             await asyncio.sleep(0.2)
             clock.now = began + loop.time()
         await asyncio.sleep(10.0)
@@ -127,13 +127,13 @@ async def test_what_is_told_all_the_time_is_written_seldom_and_its_number_comes_
 async def test_an_event_that_the_cluster_has_forgotten_is_written_anew() -> None:
     writes = Writes({"/events/": [404]})
     async with recording(writes) as (recorder, clock):
-        recorder.tell(about(), news())
+        recorder.tell(about(), event())
         await settled()
         clock.now += 60.0
-        recorder.tell(about(), news())
+        recorder.tell(about(), event())
         await settled()
         clock.now += 60.0
-        recorder.tell(about(), news())
+        recorder.tell(about(), event())
         await settled()
     assert [method for method, _, _ in writes.calls] == ["POST", "PATCH", "POST", "PATCH"]
     assert name_of(writes.calls[2]) != name_of(writes.calls[0])
@@ -146,11 +146,11 @@ async def test_a_service_that_has_much_to_say_is_cut_short_and_may_say_more_late
     budget = Budget(burst=3, refill_seconds=10.0)
     async with recording(writes, budget) as (recorder, clock):
         for number in range(10):
-            recorder.tell(about(), news(str(number)))
+            recorder.tell(about(), event(str(number)))
         assert recorder.dropped == 7
         clock.now += 10.0
-        recorder.tell(about(), news("later"))
-        recorder.tell(about(), news("too soon"))
+        recorder.tell(about(), event("later"))
+        recorder.tell(about(), event("too soon"))
         await settled()
     assert len(writes.calls) == 4
 
@@ -159,7 +159,7 @@ async def test_when_too_many_wait_news_are_dropped() -> None:
     writes = Writes()
     async with recording(writes, Budget(queued=2)) as (recorder, _):
         for number in range(5):
-            recorder.tell(about(str(number)), news())
+            recorder.tell(about(str(number)), event())
         await settled()
     assert len(writes.calls) == 2
 
@@ -167,8 +167,8 @@ async def test_when_too_many_wait_news_are_dropped() -> None:
 async def test_an_event_that_is_refused_ends_no_other() -> None:
     writes = Writes({"/events": [403]})
     async with recording(writes) as (recorder, _):
-        recorder.tell(about(), news("first"))
-        recorder.tell(about(), news("second"))
+        recorder.tell(about(), event("first"))
+        recorder.tell(about(), event("second"))
         await settled()
     assert len(writes.calls) == 2
     assert recorder.dropped == 1
@@ -177,7 +177,7 @@ async def test_an_event_that_is_refused_ends_no_other() -> None:
 async def test_a_note_is_no_longer_than_the_server_takes() -> None:
     writes = Writes()
     async with recording(writes) as (recorder, _):
-        recorder.tell(about(), news("€" * 1_000))
+        recorder.tell(about(), event("€" * 1_000))
         await settled()
     body = writes.calls[0][2]
     assert body is not None
@@ -188,6 +188,6 @@ async def test_what_was_forgotten_and_told_again_before_it_was_written_is_writte
     writes = Writes()
     async with recording(writes, Budget(remembered=1)) as (recorder, _):
         for message in ("one", "another", "one"):
-            recorder.tell(about(), news(message))
+            recorder.tell(about(), event(message))
         await settled()
     assert [method for method, _, _ in writes.calls] == ["POST"]
