@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from autoscaler.cluster.kubernetes.activator_doors import ActivatorDoors
+from autoscaler.cluster.kubernetes.activator_liveness import ActivatorLiveness
 from autoscaler.cluster.kubernetes.activator_pods import ActivatorPod, Activators, activator_pod_of, activators_of
 from autoscaler.cluster.kubernetes.connection import ApiError, Connection, Requests
 from autoscaler.cluster.kubernetes.reflector import Reflector, Resource
@@ -75,7 +75,7 @@ class SliceStore:
         still_open: float = _STILL_OPEN_SECONDS,
         silent_after: float = _SILENT_AFTER_SECONDS,
     ) -> None:
-        """`still_open`, `silent_after`: see ActivatorDoors."""
+        """`still_open`, `silent_after`: see ActivatorLiveness."""
         self.slice_changed: Callable[[SliceFacts | None, SliceFacts | None], None] = lambda before, after: None
         self.activators_changed: Callable[[Activators], None] = lambda activators: None
         self.synced = asyncio.Event()
@@ -92,7 +92,7 @@ class SliceStore:
             activator_pod_of,
             lambda _, before, after: self._pod_changed(before, after),
         )
-        self._doors = ActivatorDoors(self._pods_changed, still_open, silent_after)
+        self._liveness = ActivatorLiveness(self._pods_changed, still_open, silent_after)
 
     async def run(self) -> None:
         """Follow both, for ever."""
@@ -105,23 +105,23 @@ class SliceStore:
             self.synced.set()
 
     def _pod_changed(self, before: ActivatorPod | None, after: ActivatorPod | None) -> None:
-        self._doors.pod_changed(before, after)
+        self._liveness.pod_changed(before, after)
         self._pods_changed()
 
     def activator_heard(self, name: str, *, speaks: bool) -> None:
         """See Store."""
-        self._doors.heard(name, speaks=speaks)
+        self._liveness.heard(name, speaks=speaks)
 
     def listen_anew(self) -> None:
         """See Store."""
-        self._doors.listen_anew([pod.name for pod in self._pods.facts.values()])
+        self._liveness.listen_anew([pod.name for pod in self._pods.facts.values()])
         self._pods_changed()
 
     def _pods_changed(self) -> None:
         # While a first list is taken in, half of them would look like all of them.
         if self._pods.synced.is_set():
             self.activators_changed(
-                activators_of(self._pods.facts.values(), self._doors.still_open, self._doors.silent)
+                activators_of(self._pods.facts.values(), self._liveness.still_open, self._liveness.silent)
             )
 
     async def write(self, namespace: str, wanted: Wanted, replaces: SliceFacts | None) -> SliceFacts | None:

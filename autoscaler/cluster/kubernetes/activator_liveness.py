@@ -1,4 +1,4 @@
-"""What is known of activators before, or better than, their pods' conditions say it.
+"""Which activators take connections, where it is known before their pods' conditions say it, or better than by them.
 
 A pod that was told to end is not ready at once, and takes connections for some seconds still. And that a node is lost
 Kubernetes says after forty seconds or more, in which connections to its activator would hang; the controller, to which
@@ -16,7 +16,7 @@ from autoscaler.cluster.kubernetes.activator_pods import ActivatorPod
 _SILENCES_OF_A_BEGINNING = 5
 
 
-class ActivatorDoors:
+class ActivatorLiveness:
     """Names of pods; `changed` is called when there are others. To be used within an event loop."""
 
     def __init__(self, changed: Callable[[], None], still_open: float, silent_after: float) -> None:
