@@ -119,6 +119,14 @@ def _cluster(group: argparse._ArgumentGroup) -> None:
         help="share of starts that fail (%(default)s)",
     )  # fmt: skip
     group.add_argument(
+        "--drain-time", type=_time, default=0.0, metavar="TIME",
+        help="a replica that is to go is killed after so long, with what it still has (never)",
+    )  # fmt: skip
+    group.add_argument(
+        "--stop-time", type=_time, default=0.0, metavar="TIME",
+        help="so long a process that has nothing left takes to end, and holds its GPUs (%(default)g s)",
+    )  # fmt: skip
+    group.add_argument(
         "--reclaims", type=arguments.between(0, MOST_RECLAIMS, "a number"), default=0.0, metavar="N",
         help="times an hour that a replica's node is taken back, as spot nodes are (never)",
     )  # fmt: skip

@@ -42,6 +42,8 @@ def assumed(
     when = when if given.retries else ""
     gpus = f"{given.gpus} in all" if given.gpus else "any number"
     failing = f", {given.failed_starts:g} of them fail" if given.failed_starts else ""
+    drained = f"at the latest after {seconds_shown(given.drain_time)}" if given.drain_time else "however long that is"
+    stopped = f"; its process takes {seconds_shown(given.stop_time)} to end" if given.stop_time else ""
     taken = f"{given.reclaims:g} times an hour, {given.reclaim_notice:g} s after it was told" if given.reclaims else ""
     return (
         (
@@ -56,6 +58,7 @@ def assumed(
         ("clients", f"{patience}, {given.retries} retries{when}"),
         ("metrics", f"{given.metric_delay:g} s old, {given.metric_loss:.3g} of replicas' readings lost"),
         ("GPUs", f"{gpus}, {per_replica} a replica, {gpu_type} at {setup.price:g} USD an hour"),
+        ("a replica goes", f"when its last request is done, {drained}{stopped}"),
         *((("a node is taken", taken),) if taken else ()),
         (
             "begins with",
@@ -84,6 +87,8 @@ def settings_of(setup: Setup, counted: Census, model: ChosenModel, start: Start,
                 "slo_latency": _finite(spec.objective.latency),
                 "slo_ttft": _finite(spec.objective.ttft),
                 "failed_starts": spec.start.failure,
+                "drain_seconds": spec.drain_seconds or None,
+                "stop_seconds": spec.stop_seconds,
                 "reclaims": spec.reclaims,
                 "reclaim_notice_seconds": spec.reclaim_notice,
                 "hold_requests": spec.hold.requests,

@@ -176,6 +176,8 @@ def _scenario(
                 hold=hold,
                 queue_requests=policy.queue.requests or DEPTH_PER_SLOT * policy.container_concurrency,
                 objective=objective,
+                drain_seconds=given.drain_time,
+                stop_seconds=given.stop_time,
                 reclaims=given.reclaims,
                 reclaim_notice=given.reclaim_notice,
                 initial=initial,

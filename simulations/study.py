@@ -13,15 +13,13 @@ from simulations.statistics import interval
 # What a reader must not expect: said in every report, because a simulator is believed beyond what it knows.
 NOT_MODELLED = (
     "failures but for starts that fail and nodes that are taken back; for one of those another can be had at once",
-    "readings of single replicas that are lost: a scrape is told whole or not at all",
-    "clients that wait for as long as Retry-After says; they come again after pauses of their own",
-    "prefix caching, preemption and chunked prefill of engines; KV memory counts as a bound on sequences alone",
+    "prefix caching and chunked prefill of engines; without kv= their KV memory counts as a bound on sequences alone",
     "time on the network and in proxies, some milliseconds of each request",
     "priorities and tenants in the hold: requests wait in the order in which they came",
     "parts of GPUs and replicas over several nodes",
     "different prices of nodes, reserved or spot",
     "clients that come less often because answers were slow, beyond timeouts and retries",
-    "how long a process takes to end: a replica that is not wanted gives its GPUs back when its last request is done",
+    "errors of forecasts: nothing of what is compared forecasts load, the timers by past idle times apart",
 )
 
 
