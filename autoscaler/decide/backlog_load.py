@@ -24,7 +24,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import accumulate
 
 from autoscaler.signals.observation import Sample
@@ -35,75 +34,89 @@ _REACH = 2
 _STEP = 2.0**-20
 
 
-@dataclass(slots=True)
-class _Second:
-    running: float = 0.0
-    waiting: float = 0.0
-    arrived: float = 0.0
-    counted: float = 0.0
-
-
 class BacklogLoad:
-    """The seconds of the last backlogs that a window still holds."""
+    """The seconds of the last backlogs that a window still holds: a column for each number, a row for each second."""
 
-    __slots__ = ("_first", "_seconds", "_settled")
+    __slots__ = ("_arrived", "_counted", "_first", "_oldest", "_running", "_settled", "_waiting")
 
     def __init__(self) -> None:
         """No second belongs to a backlog."""
-        self._seconds: dict[int, _Second] = {}
-        self._first = 0  # the oldest of them
+        self._first = 0  # the second of the first row; the others follow without a gap
+        self._running: list[float] = []
+        self._waiting: list[float] = []
+        self._arrived: list[float] = []
+        self._counted: list[float] = []  # the load by the last corrections, before it was rounded
+        self._oldest = 0
         self._settled = True
 
     @property
-    def empty(self) -> bool:
-        """No second of a backlog is remembered."""
-        return not self._seconds
+    def settled(self) -> bool:
+        """There are no corrections."""
+        return self._settled
+
+    def forget(self, oldest: int) -> None:
+        """Seconds before `oldest` are in no window any more, and samples of them are not taken."""
+        self._oldest = oldest
+        if self._running and self._first < oldest:
+            for column in (self._running, self._waiting, self._arrived, self._counted):
+                del column[: oldest - self._first]
+            self._first = oldest
+            self._settled = self._settled or not self._running
 
     def add(self, sample: Sample) -> None:
         """Take a sample of a second that belongs to a backlog."""
-        second = self._seconds.get(sample.second)
-        if second is None:
-            if not self._seconds or sample.second < self._first:
-                self._first = sample.second
-            second = self._seconds[sample.second] = _Second()
-        waiting = min(sample.waiting, sample.concurrency)
-        second.running += sample.concurrency - waiting
-        second.waiting += waiting
-        second.arrived += sample.rps
-        self._settled = False
-
-    def corrections(
-        self, oldest: int, weight: float, service_seconds: float | None, *, over: bool
-    ) -> Iterator[tuple[int, float]]:
-        """What to add to which second of the windows; seconds before `oldest` are forgotten. `over`: see above."""
-        rows = self._seconds
-        if rows and self._first < oldest:
-            for second in [second for second in rows if second < oldest]:
-                del rows[second]
-            self._first = min(rows, default=0)
-        if self._settled or not rows:
+        second, concurrency, waiting = sample.second, sample.concurrency, sample.waiting
+        if second < self._oldest:
             return
-        seconds = sorted(rows)
-        present = None if service_seconds is None else self._present(seconds[-1], service_seconds)
-        for second in seconds:
-            row = rows[second]
-            load = row.running + weight * row.waiting
-            if present is not None and present[second - seconds[0]] < load:
-                load = present[second - seconds[0]]
-            load = round(load / _STEP) * _STEP
-            if load != row.counted:
-                yield second, load - row.counted
-                row.counted = load
-        self._settled = over and service_seconds is not None
+        if waiting > concurrency:
+            waiting = concurrency
+        self._settled = False
+        row = second - self._first
+        if row == len(self._running):  # as it nearly always is
+            self._running.append(concurrency - waiting)
+            self._waiting.append(waiting)
+            self._arrived.append(sample.rps)
+            self._counted.append(0.0)
+            return
+        if not 0 <= row < len(self._running):
+            row = self._make_row(second)
+        self._running[row] += concurrency - waiting
+        self._waiting[row] += waiting
+        self._arrived[row] += sample.rps
 
-    def _present(self, last: int, service_seconds: float) -> list[float]:
-        """For each second from the oldest to `last` how many would be in service, were each served from the second it
-        arrives in."""
-        arrived = [0.0] * (last - self._first + 1)
-        for second, row in self._seconds.items():
-            arrived[second - self._first] = row.arrived
+    def corrections(self, weight: float, service_seconds: float | None, *, over: bool) -> Iterator[tuple[int, float]]:
+        """What to add to which second of the windows, since it was last asked. `over`: see above."""
+        if self._settled:
+            return
+        loads = [running + weight * waiting for running, waiting in zip(self._running, self._waiting, strict=True)]
+        if service_seconds is not None:
+            present = self._present(service_seconds)
+            loads = [load if load < most else most for load, most in zip(loads, present, strict=True)]
+        before, self._counted = self._counted, loads
+        self._settled = over and service_seconds is not None
+        for second, (load, counted) in enumerate(zip(loads, before, strict=True), self._first):
+            if load != counted:
+                more = _rounded(load) - _rounded(counted)
+                if more:
+                    yield second, more
+
+    def _make_row(self, second: int) -> int:
+        """For this second, and for those between it and the others."""
+        if not self._running:
+            self._first = second
+        earlier = max(0, self._first - second)
+        later = max(0, second - self._first + 1 - len(self._running))
+        for column in (self._running, self._waiting, self._arrived, self._counted):
+            column[:0] = [0.0] * earlier
+            column += [0.0] * later
+        self._first -= earlier
+        return second - self._first
+
+    def _present(self, service_seconds: float) -> list[float]:
+        """For each second how many would be in service, were each served from the second it arrives in."""
+        arrived = self._arrived
         if min(arrived) < 0.0:
-            _cancel_pairs(arrived)
+            arrived = _without_pairs(arrived)
         whole = math.floor(service_seconds)
         part = service_seconds - whole
         until = list(accumulate(arrived, initial=0.0))
@@ -116,8 +129,13 @@ class BacklogLoad:
         ]
 
 
-def _cancel_pairs(arrived: list[float]) -> None:
+def _rounded(load: float) -> float:
+    return round(load / _STEP) * _STEP
+
+
+def _without_pairs(counts: list[float]) -> list[float]:
     """What was counted off in one second cancels what was counted in those next to it; nothing stays below 0."""
+    arrived = list(counts)
     for at, count in enumerate(arrived):
         if count >= 0.0:
             continue
@@ -128,3 +146,4 @@ def _cancel_pairs(arrived: list[float]) -> None:
                     arrived[other] -= cancelled
                     arrived[at] += cancelled
         arrived[at] = max(0.0, arrived[at])
+    return arrived

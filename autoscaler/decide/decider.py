@@ -57,8 +57,9 @@ class Decider:
         now = max(state.at, observation.at)
         second = math.floor(now)
         backlog = track_backlog(policy, state.backlog, observation, state.at, now)
+        self._backlog_load.forget(second - self._stable.seconds)
         self._record(observation, backlog)
-        if not self._backlog_load.empty:
+        if not self._backlog_load.settled:
             self._correct(observation, backlog, second)
         unknown = self._unknown(observation) if self._stable.empty(second) else None
         readings = Readings(
@@ -107,16 +108,23 @@ class Decider:
         self._backlog_load = BacklogLoad()
 
     def _record(self, observation: Observation, backlog: Backlog) -> None:
+        samples = observation.samples
+        if not samples:
+            return
         by_rps = self._policy.metric is Metric.RPS
         stable, panic, arrivals = self._stable.record, self._panic.record, self._arrivals.record
+        add_to_backlog = self._backlog_load.add
+        held_from, held_to = (math.inf, -math.inf) if by_rps else backlog.seconds
+        busy = self._last_busy
         first, last = 0, -1  # seconds that the windows hold as silent and that are not written yet
-        for sample in observation.samples:
-            second, rate, concurrency = sample.second, sample.rps, sample.concurrency
-            if concurrency > 0.0 and (self._last_busy is None or second + 1 > self._last_busy):
-                self._last_busy = second + 1.0
-            load = rate if by_rps else concurrency
-            if (load > 0.0 or rate) and not by_rps and backlog.holds(second):
-                self._backlog_load.add(sample)
+        for sample in samples:
+            second, rate, load = sample.second, sample.rps, sample.concurrency
+            if load > 0.0 and (busy is None or second >= busy):
+                busy = second + 1.0
+            if by_rps:
+                load = rate
+            elif held_from <= second <= held_to and (load > 0.0 or rate):
+                add_to_backlog(sample)
                 load = 0.0  # it was measured; what it counts is said by `_correct`
             if load == 0.0 and rate == 0.0:
                 if second != last + 1:
@@ -130,8 +138,8 @@ class Decider:
             panic(second, load)
             arrivals(second, rate)
         self._record_silence(first, last)
-        if observation.samples:
-            self._told = max(self._told, observation.samples[-1].second)
+        self._last_busy = busy
+        self._told = max(self._told, samples[-1].second)
 
     def _record_silence(self, first: int, last: int) -> None:
         if first <= last:
@@ -143,8 +151,7 @@ class Decider:
         service_seconds = observation.service_seconds
         over = backlog.last is not None and backlog.last < now
         weight = waiting_weight(self._policy, observation)
-        oldest = now - self._stable.seconds
-        for second, load in self._backlog_load.corrections(oldest, weight, service_seconds, over=over):
+        for second, load in self._backlog_load.corrections(weight, service_seconds, over=over):
             self._stable.record(second, load)
             self._panic.record(second, load)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from enum import Enum
 
 from autoscaler.policy.scaling_policy import ScalingPolicy
@@ -46,9 +47,10 @@ class Backlog:
     most: int = 0
     served_since: float | None = None
 
-    def holds(self, second: int) -> bool:
-        """Whether that second belongs to it."""
-        return self.first is not None and self.first <= second and (self.last is None or second <= self.last)
+    @property
+    def seconds(self) -> tuple[float, float]:
+        """The first and the last second that belong to it, without an end as long as it is not over."""
+        return math.inf if self.first is None else self.first, math.inf if self.last is None else self.last
 
 
 @value_type

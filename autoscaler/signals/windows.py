@@ -102,11 +102,12 @@ def smoothing_coefficient(seconds: int) -> float:
 
 def round_six(value: float) -> float:
     """Rounded to six digits after the point, half away from zero (Python's `round` goes half to even)."""
+    if value < 0.0:
+        return 0.0 - round_six(-value)
     scaled = value * _DIGITS
-    if abs(scaled) >= 2.0**52:  # no fraction left to round, and adding a half would lose its lowest bit
+    if scaled >= 2.0**52:  # no fraction left to round, and adding a half would lose its lowest bit
         return value
-    rounded = math.floor(abs(scaled) + 0.5) / _DIGITS
-    return -rounded if scaled < 0 and rounded else rounded
+    return math.floor(scaled + 0.5) / _DIGITS
 
 
 class _Ring:
@@ -214,14 +215,21 @@ class LinearWindow(_Ring):
         """Everything between the last write and this one is zero now, and what was a window ago is gone."""
         size, buckets = self.seconds, self._buckets
         self._last = second
+        if second - last >= size:
+            self._buckets, self._total = [0.0] * size, 0.0
+            return
         if self._total == 0.0 and not any(buckets):
             return
-        for passed in range(last + 1, second + 1):
-            index = passed % size
-            self._total -= buckets[index]
-            buckets[index] = 0.0
-            if index == 0:
-                self._total = math.fsum(buckets)
+        begin, end = (last + 1) % size, second % size + 1
+        if begin == 0 or end <= begin:  # past the end of the ring: add up afresh
+            if begin:
+                buckets[begin:] = [0.0] * (size - begin)
+            buckets[0] = 0.0
+            self._total = math.fsum(buckets)
+            begin = 1
+        for bucket in buckets[begin:end]:
+            self._total -= bucket
+        buckets[begin:end] = [0.0] * (end - begin)
 
 
 class ExponentialWindow(_Ring):

@@ -18,7 +18,7 @@ def counted(
     load = BacklogLoad()
     for sample in samples:
         load.add(sample)
-    return dict(load.corrections(0, weight, service_seconds, over=over))
+    return dict(load.corrections(weight, service_seconds, over=over))
 
 
 @pytest.mark.parametrize(
@@ -52,24 +52,44 @@ def test_what_was_counted_is_put_right_once_the_service_time_is_known() -> None:
     load = BacklogLoad()
     for second in (1, 2, 3):
         load.add(Sample(second, 10.0, 10.0 if second == 1 else 0.0, 10.0))
-    assert dict(load.corrections(0, 1.0, None, over=True)) == {1: 10.0, 2: 10.0, 3: 10.0}
-    assert dict(load.corrections(0, 1.0, 0.5, over=True)) == {1: -5.0, 2: -10.0, 3: -10.0}
+    assert dict(load.corrections(1.0, None, over=True)) == {1: 10.0, 2: 10.0, 3: 10.0}
+    assert dict(load.corrections(1.0, 0.5, over=True)) == {1: -5.0, 2: -10.0, 3: -10.0}
 
 
 def test_once_over_and_known_nothing_changes_but_by_a_late_sample() -> None:
     load = BacklogLoad()
     load.add(Sample(1, 10.0, 10.0, 10.0))
-    assert dict(load.corrections(0, 1.0, 1.0, over=True)) == {1: 10.0}
-    assert dict(load.corrections(0, 1.0, 9.0, over=True)) == {}
+    assert dict(load.corrections(1.0, 1.0, over=True)) == {1: 10.0}
+    assert dict(load.corrections(1.0, 9.0, over=True)) == {}
     load.add(Sample(1, 2.0, 2.0, 2.0))
-    assert dict(load.corrections(0, 1.0, 1.0, over=True)) == {1: 2.0}
+    assert dict(load.corrections(1.0, 1.0, over=True)) == {1: 2.0}
 
 
 def test_seconds_that_no_window_holds_are_forgotten() -> None:
     load = BacklogLoad()
     load.add(Sample(1, 10.0, 10.0, 10.0))
-    assert dict(load.corrections(2, 1.0, 1.0, over=False)) == {}
-    assert dict(load.corrections(0, 1.0, 1.0, over=False)) == {}
+    load.forget(2)
+    assert load.settled
+    load.add(Sample(1, 10.0, 10.0, 10.0))
+    assert load.settled
+    load.add(Sample(2, 5.0, 5.0, 5.0))
+    assert dict(load.corrections(1.0, 1.0, over=False)) == {2: 5.0}
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.permutations(range(10, 20)), st.sets(st.integers(10, 19)), st.integers(5, 25))
+def test_the_order_in_which_seconds_are_told_does_not_matter(order: list[int], silent: set[int], oldest: int) -> None:
+    """Nor does it that between them nothing was told of some."""
+    told = [second for second in order if second not in silent]
+    loads = []
+    for seconds in (told, sorted(told)):
+        load = BacklogLoad()
+        for second in seconds:
+            load.add(Sample(second, float(second), second % 4 - 1.0, second / 2))
+        load.forget(oldest)
+        loads.append(dict(load.corrections(0.5, 2.5, over=True)))
+    assert loads[0] == loads[1]
+    assert set(loads[0]) <= {second for second in told if second >= oldest}
 
 
 LOADS = st.floats(0.0, 1e5, allow_subnormal=False)
@@ -106,8 +126,8 @@ def test_what_is_taken_back_leaves_nothing_behind(loads: list[float], service_ti
     for second, load in enumerate(loads):
         backlog.add(Sample(second, load, load, load))
     for service_seconds in service_times:
-        for second, more in backlog.corrections(0, 1.0, service_seconds, over=False):
+        for second, more in backlog.corrections(1.0, service_seconds, over=False):
             kept[second] += more
-    for second, more in backlog.corrections(0, 0.0, 1e-9, over=False):
+    for second, more in backlog.corrections(0.0, 1e-9, over=False):
         kept[second] += more
     assert set(kept.values()) == {0.0}
