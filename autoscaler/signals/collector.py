@@ -90,10 +90,6 @@ class Collector:
         self._at_once: list[Sample] = []
         self._service = ServiceTime()
 
-    def knows(self, source: str) -> bool:
-        """Whether this source has been heard; if not, its history is worth asking for."""
-        return source in self._sources
-
     def receive(self, stats: Stats, now: float, *, urgent: bool = False) -> None:
         """Take one reading. `urgent`: a request waits there and no replica is ready."""
         source = self._sources.get(stats.source)

@@ -1,4 +1,4 @@
-"""What the plant tells and takes: Observed, Plant, Results. Policies and reports are written against this alone.
+"""What the plant tells: Observed and Results. Policies and reports are written against these alone.
 
 Times are seconds since the trace began.
 """
@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -225,37 +224,3 @@ class Results:
     worst_window: float
     node_gpu_seconds: float
     most_gpus: int
-
-
-class Plant(Protocol):
-    """The world that policies act on. Services go by their index in the scenario."""
-
-    @property
-    def now(self) -> float:
-        """How far it has come."""
-        ...
-
-    def advance(self, until: float) -> int:
-        """Let time pass up to `until`. Returns −1 then; or earlier the service in which a request has just found
-        no endpoint, or in which any has come where that was asked for; `now` is that moment."""
-        ...
-
-    def observe(self, service: int, *, urgent: bool = False) -> Observed:
-        """What a controller knows of it now. What was told once is not told again."""
-        ...
-
-    def order(self, service: int, replicas: int) -> None:
-        """So many replicas are wanted from now on."""
-        ...
-
-    def put_activator(self, service: int, in_path: bool) -> None:
-        """Whether requests pass the activator; without a ready replica they always do."""
-        ...
-
-    def put_idle_first(self, service: int, idle_first: bool) -> None:
-        """Whether of ready replicas the idlest goes first, as pods' deletion costs make it, or the youngest."""
-        ...
-
-    def results(self) -> Results:
-        """What has happened up to now."""
-        ...

@@ -44,7 +44,10 @@ _SECONDS_KEPT = 120
 
 
 class SimulatedPlant:
-    """A Plant. `compiled` None: compiled where numba is installed. Both ways give the same bits."""
+    """The world that policies act on. Services go by their index in the scenario.
+
+    `compiled` None: compiled where numba is installed. Both ways give the same bits.
+    """
 
     def __init__(
         self,
@@ -80,7 +83,7 @@ class SimulatedPlant:
 
     @property
     def now(self) -> float:
-        """See Plant."""
+        """How far it has come."""
         return self._now
 
     @property
@@ -89,7 +92,8 @@ class SimulatedPlant:
         return self._core.compiled
 
     def advance(self, until: float) -> int:
-        """See Plant."""
+        """Let time pass up to `until`. Returns −1 then; or earlier the service in which a request has just found no
+        endpoint, or in which any has come where that was asked for; `now` is that moment."""
         advance = self._core.advance
         while True:
             why = advance(self._state, until)
@@ -110,7 +114,7 @@ class SimulatedPlant:
                 return told
 
     def observe(self, service: int, *, urgent: bool = False) -> Observed:
-        """See Plant."""
+        """What a controller knows of it now. What was told once is not told again."""
         observer = self._observers[service]
         now = self._now
         heard = observer.last_scrape(now)
@@ -128,18 +132,18 @@ class SimulatedPlant:
         return (self._out[:end].tolist() if self._core.compiled else self._out[:end]), count  # type: ignore[attr-defined]
 
     def order(self, service: int, replicas: int) -> None:
-        """See Plant. Raises ScenarioError for a number that nobody can mean."""
+        """So many replicas are wanted from now on. Raises ScenarioError for a number that nobody can mean."""
         if not 0 <= replicas <= _MOST_REPLICAS_AT_ONCE:
             raise ScenarioError(f"{self._scenario.services[service].name}: {replicas} replicas cannot be ordered")
         self._make_room(replicas)
         self._core.order(self._state, service, replicas)
 
     def put_activator(self, service: int, in_path: bool) -> None:
-        """See Plant."""
+        """Whether requests pass the activator; without a ready replica they always do."""
         self._set_service(service, "in_path", int(in_path))
 
     def put_idle_first(self, service: int, idle_first: bool) -> None:
-        """See Plant."""
+        """Whether of ready replicas the idlest goes first, as pods' deletion costs make it, or the youngest."""
         self._set_service(service, "idle_first", int(idle_first))
 
     def tell_arrivals(self, service: int, *, every: bool = False) -> None:
@@ -158,7 +162,7 @@ class SimulatedPlant:
                 self._set_service(s, name, value)
 
     def results(self) -> Results:
-        """See Plant."""
+        """What has happened up to now."""
         self._core.look_at_all(self._state)
         return summary(self._scenario, self._state)
 

@@ -90,7 +90,6 @@ class Counts:
     """What a reflector has done so far."""
 
     lists: int = 0
-    watches: int = 0
     events: int = 0
 
 
@@ -260,7 +259,6 @@ class Reflector(Generic[Fact]):
         }
         loop = asyncio.get_running_loop()
         began, events = loop.time(), self.counts.events
-        self.counts.watches += 1
         async with self._connection.stream(self.resource.path, query, patience.idle) as lines:
             holds = loop.call_later(patience.short_watch, self._well)
             try:

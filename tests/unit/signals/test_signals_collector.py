@@ -310,9 +310,9 @@ def test_a_gone_replica_is_forgotten_after_its_last_counts() -> None:
     assert piece.in_flight == Known(0.0, 0.0)
     collector.receive(proxy.after(0.5), START + 1.5)  # the scrape that was under way
     assert area(collect(collector, START + 4.0)) == pytest.approx(1.5)
-    assert collector.knows(REPLICA)
     collect(collector, START + 200.0)
-    assert not collector.knows(REPLICA)
+    collector.receive(proxy.after(200.0), START + 201.5)
+    assert area(collect(collector, START + 204.0)) == 0.0, "what it did since is not known any more"
 
 
 def test_service_seconds_are_those_of_recent_completions() -> None:
