@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from queue_proxy.histogram import DURATION_BOUNDS, Histogram
 from queue_proxy.http import (
@@ -51,7 +51,8 @@ RESTART_SECONDS = 30.0
 the first time, and after 10 and 20 s the next ones; whoever waits is work in flight meanwhile."""
 
 
-class Durations(NamedTuple):
+@dataclass(slots=True)
+class Durations:
     """Histograms of seconds: waiting in line, from arrival to the answer's head, and from forwarding to the end."""
 
     queue: Histogram

@@ -21,19 +21,23 @@ for as long. The same bounds everywhere, so that figures of all proxies can be a
 class Histogram:
     """Counts of observations up to each of `bounds` (ascending; one bucket more is for what lies above)."""
 
-    __slots__ = ("_counts", "bounds", "total")
+    __slots__ = ("_counts", "_first", "bounds", "total")
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         """Raises ValueError when `bounds` are empty or do not ascend."""
         if not bounds or any(low >= high for low, high in pairwise(bounds)):
             raise ValueError(f"bounds must ascend, and these are {bounds}")
         self.bounds = bounds
+        self._first = bounds[0]
         self.total = 0.0
         self._counts = [0] * (len(bounds) + 1)
 
     def observe(self, value: float) -> None:
         """Count `value` in the first bucket whose bound is not below it."""
-        self._counts[bisect_left(self.bounds, value)] += 1
+        if value <= self._first:
+            self._counts[0] += 1
+        else:
+            self._counts[bisect_left(self.bounds, value)] += 1
         self.total += value
 
     def cumulative(self) -> Iterator[tuple[str, int]]:

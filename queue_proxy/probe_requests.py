@@ -35,6 +35,13 @@ _HEALTH_PATH = re.compile(
 def purpose(head: RequestHead) -> Purpose:
     """What a request is for. Only a GET or HEAD without a body that asks for no upgrade can be a scrape: scrapes
     take no slot, and work must not get past the limit by calling itself one. Of the target, the path counts."""
+    found = head.note
+    if found is None:
+        found = head.note = _find_out(head)
+    return found  # type: ignore[return-value]
+
+
+def _find_out(head: RequestHead) -> Purpose:
     # Both names are among those that the engine notes, so neither lookup walks over the lines.
     fields = head.fields
     field = fields.get(b"user-agent")

@@ -14,7 +14,7 @@ from queue_proxy.http.body import BodyError
 from queue_proxy.http.client_flow import ClientFlow
 from queue_proxy.http.deadlines import NEVER
 from queue_proxy.http.exchange import Http1Exchange
-from queue_proxy.http.head import check_beginning, parse_request
+from queue_proxy.http.head import REQUEST_FIELDS, RequestHead, check_beginning, parse_request
 from queue_proxy.http.lease_holder import DONE
 from queue_proxy.http.lines import HeadError
 from queue_proxy.http.read_ahead import USUAL_HEAD_BYTES
@@ -191,34 +191,22 @@ class ClientConnection(ClientFlow):
         self._serving = True
         turn = _REQUESTS_PER_TURN
         server = self.server
-        limits = self.limits
+        known = REQUEST_FIELDS.messages.get
         while data:
-            end = data.find(b"\r\n\r\n")
-            if end < 0 or end > limits.head_bytes:
-                self._receive_part_of_head(data)
-                break
-            if end > 0 and data.startswith(b"\r\n"):
-                # One empty line before a request is forgiven, as RFC 9112 asks: old clients send it.
-                data = data[2:]
-                end -= 2
-            try:
-                head = parse_request(data[:end], limits.header_lines)
-            except HeadError as error:
-                if self._fresh and server.http2 is not None and data.startswith(_HTTP2_PREFACE):
-                    # It speaks HTTP/2 from the first byte on.
-                    protocol = server.http2(server)
-                    self._give_transport_to(protocol)
-                    protocol.data_received(data)
-                else:
-                    self._refuse(error.status, error.why)
-                break
+            # Most messages are a head that was there before, without a body: one look tells all of it.
+            head = known(data) if len(data) <= server.remembered_bytes else None
+            rest = b""
+            if head is None or head.line_count > self.limits.header_lines + 1:
+                read = self._read_head(data)
+                if read is None:
+                    break
+                head, rest = read
             self._fresh = False
             if self._head_since is not None:
                 self._head_since = None
                 self._drop_ahead()
             exchange = self.exchange = self.exchange_class(head, self, self.clock())
             server.requests_total += 1
-            rest = data[end + 4 :]
             try:
                 self._ahead = exchange.receive_body(rest) if rest else rest
             except BodyError as error:
@@ -241,6 +229,28 @@ class ClientConnection(ClientFlow):
                 break
             data = self.take_ahead()
         self._serving = False
+
+    def _read_head(self, data: bytes) -> tuple[RequestHead, bytes] | None:
+        """A head and what follows it; None: there is none yet, or none that is accepted, and that is dealt with."""
+        end = data.find(b"\r\n\r\n")
+        if end < 0 or end > self.limits.head_bytes:
+            self._receive_part_of_head(data)
+            return None
+        # One empty line before a request is forgiven, as RFC 9112 asks: old clients send it.
+        start = 2 if end > 0 and data.startswith(b"\r\n") else 0
+        try:
+            head = parse_request(data[start:end], self.limits.header_lines)
+        except HeadError as error:
+            http2 = self.server.http2
+            if self._fresh and http2 is not None and data.startswith(_HTTP2_PREFACE):
+                # It speaks HTTP/2 from the first byte on.
+                protocol = http2(self.server)
+                self._give_transport_to(protocol)
+                protocol.data_received(data)
+            else:
+                self._refuse(error.status, error.why)
+            return None
+        return head, data[end + 4 :]
 
     def _next_turn(self) -> None:
         """Go on with what the last turn has left."""

@@ -6,6 +6,7 @@ knows policy and moves no bytes. Between them stand the few types of this module
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -150,7 +151,8 @@ class Timeouts(NamedTuple):
     idle: float = 0.0
 
 
-class HttpLimits(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class HttpLimits:
     """Bounds that keep one client from taking what belongs to all. Bytes, numbers and seconds.
 
     head_bytes      request line and headers; more is answered with 431

@@ -82,7 +82,8 @@ class _Name:
 class FieldTable(Generic[Head]):
     """What is known of raw header lines: `plain` are those that are forwarded and mean nothing, `known` has the Fields
     of others. Both may be read directly; for a line in neither call `read`. `heads` are whole heads by their bytes, for
-    who parses them: read it directly, add with `remember`, and never change a head that is in it.
+    who parses them, and `messages` the same heads by all bytes of a message that has no body: read both directly, add
+    with `remember`, and never change a head that is in them.
 
     noted    names that are forwarded and whose Field is wanted
     dropped  names that are never forwarded
@@ -91,7 +92,10 @@ class FieldTable(Generic[Head]):
     refused  names that are not accepted
     """
 
-    __slots__ = ("_bound", "_dropped", "_hidden", "_names", "_noted", "_refused", "heads", "known", "passing", "plain")
+    __slots__ = (
+        *("_bound", "_dropped", "_hidden", "_names", "_noted", "_refused"),
+        *("heads", "known", "messages", "passing", "plain"),
+    )
 
     def __init__(
         self,
@@ -110,16 +114,19 @@ class FieldTable(Generic[Head]):
         self.known: dict[bytes, Field] = {}
         self.plain: set[bytes] = set()
         self.heads: dict[bytes, Head] = {}
+        self.messages: dict[bytes, Head] = {}
         self.passing: dict[bytes, bool] = {}
         """Names, as spelt, whose lines mean nothing and are not remembered: all that is left to check is their
         bytes, and that is done for all of a head at once. True: a head that has it may be remembered."""
 
     def remember(self, raw: bytes, head: Head) -> None:
-        """Have `heads` know a head; when that is full it starts anew."""
+        """Have `heads` and `messages` know a head; when they are full they start anew."""
         if len(raw) <= LONGEST_HEAD_REMEMBERED:
             if len(self.heads) >= _HEADS_REMEMBERED:
                 self.heads.clear()
+                self.messages.clear()
             self.heads[raw] = head
+            self.messages[raw + b"\r\n\r\n"] = head
 
     def read(self, line: bytes) -> Field:
         """Validate a line and say what it means. Raises HeadError."""

@@ -46,8 +46,10 @@ class RequestHead:
     host              value of Host, b"" when a 1.0 request has none
     lines             request line and header lines to forward, raw
     raw               the same in one piece when nothing was changed, else None
+    wire              the same as sent, where that is remembered with the head, else None
     content_length    None when the request has none
     closes            the client wants, or its version means, that the connection ends after the answer
+    note              free for one who reads heads: what he found out, for all requests that have this head
     """
 
     __slots__ = (
@@ -61,9 +63,11 @@ class RequestHead:
         "line_count",
         "lines",
         "method",
+        "note",
         "raw",
         "target",
         "version",
+        "wire",
     )
 
     lines: Sequence[bytes]
@@ -72,6 +76,8 @@ class RequestHead:
         self, method: bytes, target: bytes, version: bytes, lines: Sequence[bytes], fields: dict[bytes, Field]
     ):
         self.raw: bytes | None = None
+        self.wire: bytes | None = None
+        self.note: object | None = None
         self.method = method
         self.target = target
         self.version = version
@@ -114,6 +120,8 @@ class RequestHead:
 
     def to_bytes(self) -> bytes:
         """The head to send to an upstream, with its blank line."""
+        if self.wire is not None:
+            return self.wire
         if self.raw is not None:
             return self.raw + b"\r\n\r\n"
         return b"\r\n".join(self.lines) + b"\r\n\r\n"
@@ -122,7 +130,7 @@ class RequestHead:
         """The same request with other lines to forward."""
         head = copy.copy(self)
         head.lines = lines
-        head.raw = None
+        head.raw = head.wire = None
         return head
 
 
@@ -163,6 +171,7 @@ def parse_request(raw: bytes, header_lines: int, table: FieldTable[RequestHead] 
     elif b"expect" in fields:
         head.expects_continue = True
     if rememberable and first is not None:
+        head.wire = head.to_bytes()
         table.remember(raw, head)
     return head
 

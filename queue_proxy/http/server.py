@@ -9,6 +9,7 @@ from collections.abc import Callable
 from queue_proxy.http.client import ClientConnection
 from queue_proxy.http.contract import Connection, Dispatcher, HttpLimits, Timeouts
 from queue_proxy.http.deadlines import TICK, Deadlines
+from queue_proxy.http.fields import LONGEST_HEAD_REMEMBERED
 from queue_proxy.http.observed import ObservedConnection, Observer
 from queue_proxy.http.read_ahead import ReadAhead
 from queue_proxy.http.too_many import OneTooMany
@@ -42,6 +43,8 @@ class HttpServer:
         `read_ahead`: shared with other servers of this process; None: this one has a bound of its own."""
         self.dispatcher = dispatcher
         self.limits = limits
+        self.remembered_bytes = min(LONGEST_HEAD_REMEMBERED, limits.head_bytes) + len(b"\r\n\r\n")
+        """A longer message is none that could be known as a whole."""
         self.clock = clock
         self.http2 = http2
         self.observer = observer

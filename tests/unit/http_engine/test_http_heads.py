@@ -116,7 +116,7 @@ def test_a_head_is_remembered_once_all_of_its_lines_are_and_means_the_same() -> 
     fields = table()
     raw = b"GET /known HTTP/1.1\r\nHost: m\r\nConnection: x, close\r\nX: 1\r\nY: 2"
     heads = [parse_request(raw, 100, fields) for _ in range(3)]
-    assert heads[1] is heads[2] is fields.heads[raw]
+    assert heads[1] is heads[2] is fields.heads[raw] is fields.messages[raw + b"\r\n\r\n"]
     assert len({(head.to_bytes(), head.closes, head.host, head.target) for head in heads}) == 1
     with pytest.raises(HeadError):
         parse_request(raw, 3, fields)
@@ -144,11 +144,12 @@ def test_what_is_remembered_of_whole_heads_is_bounded() -> None:
     for n in range(2_000):
         for _ in range(2):
             parse_request(b"GET /known HTTP/1.1\r\nHost: m\r\nA: %d\r\nB: %d" % (n % 60, n // 60), 100, fields)
-        assert len(fields.heads) <= 256
+        assert len(fields.messages) == len(fields.heads) <= 256
     longest = b"GET /known HTTP/1.1\r\nHost: m" + b"".join(b"\r\nX-%03d: %0200d" % (n, n) for n in range(6))
     for _ in range(3):
         parse_request(longest, 100, fields)
     assert longest not in fields.heads
+    assert longest + b"\r\n\r\n" not in fields.messages
 
 
 def test_answers_of_one_second_are_remembered_as_a_whole() -> None:

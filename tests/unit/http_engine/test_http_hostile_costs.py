@@ -10,7 +10,7 @@ import pytest
 
 from queue_proxy.http import Answer, Exchange, HttpLimits, HttpServer
 from queue_proxy.http.body import BodyError, ChunkedBody, _sizes
-from queue_proxy.http.head import RequestHead, parse_request
+from queue_proxy.http.head import REQUEST_FIELDS, RequestHead, parse_request
 from queue_proxy.http.lines import HeadError, lines_without
 from queue_proxy.http.response_head import ResponseHead, parse_response
 from tests.unit.http_engine.http_fakes import FakeDispatcher, FakeUpstream, connect
@@ -100,6 +100,20 @@ async def test_a_body_that_waits_takes_its_size_even_when_it_comes_byte_by_byte(
     client.lose()
     server.closed(client.protocol)  # type: ignore[arg-type]
     upstream.close()
+
+
+@pytest.mark.parametrize("bounds", [HttpLimits(header_lines=1), HttpLimits(head_bytes=30)])
+async def test_what_one_server_remembers_is_refused_by_one_with_narrower_bounds(bounds: HttpLimits) -> None:
+    message = GET + b"Accept: narrow\r\n\r\n"
+    for limits, answer in ((HttpLimits(), b""), (bounds, b"HTTP/1.1 431 ")):
+        for _ in range(3):
+            server = HttpServer(FakeDispatcher(), limits, clock=lambda: 0.0)
+            client = connect(server)
+            client.receive(message)
+            assert client.written.startswith(answer)
+            assert bool(client.written) is bool(answer)
+            client.lose()
+    assert message in REQUEST_FIELDS.messages
 
 
 async def test_interim_answers_without_an_end_are_cut_short() -> None:
