@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 
-from admission.edits import Edit, Operation, Path, apply_edit, child, parent_of
+from admission.edits import Edit, Operation, Path, apply_edit, child, dotted, parent_of
 from admission.record import Entry
 from autoscaler.policy.errors import shown
 from autoscaler.serving.fields import FieldError
@@ -40,7 +40,7 @@ class Editor:
         place = path[:depth]
         parent = parent_of(self.document, place)
         if not isinstance(parent, Mapping):
-            raise FieldError(f"{'.'.join(map(str, place[:-1]))} must be an object, not {shown(parent)}")
+            raise FieldError(f"{dotted(place[:-1])} must be an object, not {shown(parent)}")
         had_before = place[-1] in parent
         before = parent[place[-1]] if had_before else None
         self.edit(Edit(Operation.REPLACE if had_before else Operation.ADD, place, value))

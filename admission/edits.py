@@ -80,6 +80,14 @@ def apply_edit(parent: object, step: str | int, edit: Edit) -> None:
         raise LookupError(f"nothing can stand at {step!r} here")
 
 
+def dotted(path: Path) -> str:
+    """A path as people write it: `spec.predictor.containers[0].name`."""
+    text = ""
+    for step in path:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
+    return text
+
+
 def _operation(edit: Edit) -> dict[str, object]:
     body: dict[str, object] = {"op": edit.operation.value, "path": "".join(f"/{_escaped(step)}" for step in edit.path)}
     if edit.operation is not Operation.REMOVE:

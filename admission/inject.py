@@ -103,7 +103,8 @@ def inject(
     try:
         remarks = [*predictor.remarks, *prepare(editor, policy, predictor, before)]
     except FieldError as error:
-        return Refusals((PolicyError("", "", Source(name_of(inference_service)), "", str(error)),))
+        where = Source(name_of(inference_service)) if source_map is None else source_map.where(())
+        return Refusals((PolicyError("", "", where, "", str(error)),))
     entries = list(editor.entries)
     if editor.get(_CONTAINERS) is None:
         # What is left of the list when the sidecar is taken out again.

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from admission.edits import Path
+from admission.edits import Path, dotted
 from admission.sidecar import ADMIN_PORT, MODEL_CONTAINER, NAME, REQUEST_PORT, Model, find_sidecar, is_ours
 from autoscaler.policy.errors import KeyPath, PolicyError, Source, SourceMap, shown
 from autoscaler.policy.settings import name_of
@@ -65,7 +65,7 @@ class Reasons:
 
     def add(self, path: Path, problem: str, fix: str) -> None:
         """One reason, with what to do about it."""
-        self.found.append(PolicyError(_dotted(path), "", self._where(path), "", f"{problem}; {fix}"))
+        self.found.append(PolicyError(dotted(path), "", self._where(path), "", f"{problem}; {fix}"))
 
     def wrong(self, error: FieldError | ProbeSpecError) -> None:
         """A field is not what it has to be; the error names it."""
@@ -100,6 +100,7 @@ def _read(
     spec = root.within("spec")
     predictor = spec.within("predictor")
     _not_served(spec, predictor, reasons)
+    predictor.objects("volumes")  # ours is added to them
     containers = predictor.objects("containers")
     for index, container in enumerate(containers):
         _others(container, (*_PREDICTOR, "containers", index), reasons)
@@ -268,10 +269,3 @@ def _protocol(container: Fields) -> str | None:
         if variable.text("name") == "PROTOCOL":
             return variable.text("value")
     return None
-
-
-def _dotted(path: Path) -> str:
-    text = ""
-    for step in path:
-        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
-    return text

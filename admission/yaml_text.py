@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import yaml
 
-from admission.edits import Edit, Operation, Path
+from admission.edits import Edit, Operation, Path, dotted
 
 _WIDE = 1 << 30
 # What can stand in quotes of either kind as it is; and without, unless it is a word that YAML knows.
@@ -66,7 +66,7 @@ class _Splice:
                 return self._cut(parent, [(item, item) for item in parent.value], step)
             if edit.operation is Operation.ADD and step == len(parent.value):
                 return self._append(parent, edit.value)
-        raise YamlEditError(f"{_shown(edit.path)}: cannot be edited here")
+        raise YamlEditError(f"{dotted(edit.path)}: cannot be edited here")
 
     def _step(self, node: yaml.Node, step: str | int, path: Path) -> yaml.Node:
         inner: yaml.Node | None = None
@@ -76,9 +76,9 @@ class _Splice:
         elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
             inner = node.value[step]
         if inner is None:
-            raise YamlEditError(f"{_shown(path)}: {step} comes from a merge (<<); write it out here")
+            raise YamlEditError(f"{dotted(path)}: {step} comes from a merge (<<); write it out here")
         if self._uses[id(inner)] > 1:
-            raise YamlEditError(f"{_shown(path)}: {step} is shared by an anchor with another place; write it out here")
+            raise YamlEditError(f"{dotted(path)}: {step} is shared by an anchor with another place; write it out here")
         return inner
 
     def _add_pair(self, mapping: yaml.MappingNode, key: str, value: object) -> str:
@@ -97,7 +97,7 @@ class _Splice:
     def _replace_value(self, mapping: yaml.MappingNode, pair: tuple[yaml.Node, yaml.Node], edit: Edit) -> str:
         key, old = pair
         if self._uses[id(old)] > 1:
-            raise YamlEditError(f"{_shown(edit.path)}: is shared by an anchor with another place; write it out here")
+            raise YamlEditError(f"{dotted(edit.path)}: is shared by an anchor with another place; write it out here")
         colon = self._text.index(":", key.end_mark.index) + 1
         end = max(colon, self._end(old))
         quote = _quote_like(old, edit.value)
@@ -257,7 +257,3 @@ def _indents_lists(root: yaml.Node) -> bool:
             if isinstance(entry, tuple) and isinstance(entry[1], yaml.SequenceNode) and not entry[1].flow_style:
                 votes += 1 if entry[1].start_mark.column > entry[0].start_mark.column else -1
     return votes >= 0
-
-
-def _shown(path: Path) -> str:
-    return ".".join(map(str, path))

@@ -89,6 +89,7 @@ class _Reader:
         self.errors: list[PolicyError] = []
         self._body = body
         self._source_map = source_map
+        self._no_mappings: set[KeyPath] = set()
 
     def mapping(self, path: KeyPath) -> Mapping[str, object]:
         """The mapping at `path`; empty, with an error where the reason is that something else stands there."""
@@ -99,7 +100,10 @@ class _Reader:
             if inner is None:
                 return {}
             if not isinstance(inner, Mapping):
-                self._wrong(path[:length], ".".join(map(str, path[:length])), inner, "a mapping", "is not a mapping")
+                place = path[:length]
+                if place not in self._no_mappings:  # it is asked for what is to stand in it more than once
+                    self._no_mappings.add(place)
+                    self._wrong(place, ".".join(map(str, place)), inner, "a mapping", "is not a mapping")
                 return {}
         assert isinstance(inner, Mapping)
         return inner

@@ -88,15 +88,14 @@ def probe_port(probe: Mapping[str, object] | None) -> int | None:
 
 def _declared(container: Fields) -> tuple[dict[str, int], list[int]]:
     named: dict[str, int] = {}
-    declared: list[int] = []
+    declared: dict[int, None] = {}  # each once, in their order
     for entry in container.objects("ports"):
         port = _port(entry.number("containerPort"), entry.at("containerPort"))
         name = entry.text("name")
         if name:
             named[name] = port
-        if port not in declared:
-            declared.append(port)
-    return named, declared or [DEFAULT_PORT]
+        declared[port] = None
+    return named, list(declared) or [DEFAULT_PORT]
 
 
 def _probe(container: Fields, named: Mapping[str, int], serving: int) -> dict[str, object] | None:

@@ -215,6 +215,8 @@ MAIN = {"name": "kserve-container"}
         (isvc({"serving.kserve.io/deploymentMode": "Knative"}), "deploymentMode", "write Standard"),
         (isvc(containers="x"), "spec.predictor.containers must be a list", ""),
         (isvc(containers=[7]), "spec.predictor.containers[0] must be an object", ""),
+        (isvc(containers=[MAIN], volumes="x"), "spec.predictor.volumes must be a list", ""),
+        (custom(lifecycle=7), "spec.predictor.containers[0].lifecycle must be an object, not 7", ""),
     ],
 )
 def test_what_cannot_be_is_refused_by_name_with_what_to_do(body: dict[str, object], why: str, fix: str) -> None:
