@@ -1,8 +1,8 @@
 """Leading: who of several controllers acts, and that it stops in time.
 
-One at a time, by a Lease (see `lease`). `run` gives the office to `lead`, and takes it away again by cancelling it when
-the lease could not be renewed in time; then it stands by again, with all that it knows still warm. At an orderly end
-the office is laid down first and the lease given up then, so the next one takes over with its next look.
+One at a time, by a Lease (see `lease`). `run` calls `lead` when it has the lease, and cancels it when the lease could
+not be renewed in time; then it stands by again, with all that it knows still warm. At an orderly end `lead` is ended
+first and the lease given up then, so the next one takes over with its next look.
 
 That a controller which was stopped for a while, or cut off, finds out only afterwards cannot be helped by any lease. So
 what writes does it through a `Fence`, which looks at the clock at each call; and writes name the version that they
@@ -89,20 +89,20 @@ class Elector:
             _log.warning("%s leads no longer: %s", self.identity, self._problem or "the lease went to somebody else")
 
     async def _term(self, lead: Callable[[], Awaitable[None]]) -> bool:
-        """One term of office; True when it ended by its own will."""
-        office = asyncio.ensure_future(lead())
+        """One term; True when it ended by its own will."""
+        leading = asyncio.ensure_future(lead())
         renewing = asyncio.create_task(self._renew_while_possible())
         try:
-            await asyncio.wait((office, renewing), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((leading, renewing), return_when=asyncio.FIRST_COMPLETED)
         finally:
             # First nothing acts any more, then the lease is somebody else's.
-            ended = office.done()
-            for task in (office, renewing):
+            ended = leading.done()
+            for task in (leading, renewing):
                 task.cancel()
-            await asyncio.gather(office, renewing, return_exceptions=True)
+            await asyncio.gather(leading, renewing, return_exceptions=True)
             await asyncio.shield(self._give_up())
         if ended:
-            await office
+            await leading
         return ended
 
     async def _renew_while_possible(self) -> None:

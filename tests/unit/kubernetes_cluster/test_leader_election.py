@@ -164,7 +164,7 @@ async def test_a_leader_that_was_killed_is_followed_once_its_lease_has_ended() -
     await other.end()
 
 
-async def test_a_leader_that_is_cut_off_lays_down_its_office_before_anybody_else_may_take_it() -> None:
+async def test_a_leader_that_is_cut_off_stops_leading_before_anybody_else_may_begin() -> None:
     server = LeaseServer()
     one = Controller("one", server)
     await asyncio.sleep(1)
