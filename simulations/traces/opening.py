@@ -12,7 +12,7 @@ from pathlib import Path
 from simulations.traces.access_log import ACCESS_LOG
 from simulations.traces.count_formats import COUNT_FORMATS
 from simulations.traces.mooncake import MOONCAKE
-from simulations.traces.notation import generate, is_generator
+from simulations.traces.notation import GENERATORS, generate, is_generator
 from simulations.traces.options import OpenedTrace, ReadOptions
 from simulations.traces.recording import RECORDING
 from simulations.traces.row_formats import ROW_FORMATS
@@ -67,6 +67,9 @@ def open_or_generate(text: str, options: ReadOptions | None = None, form: str | 
     if form is None and is_generator(text) and not Path(text).exists():
         trace = scale_load(generate(text, options.seed), options.load, options.seed)
         return OpenedTrace(trace, "generator", f"{text}: generated, seed {options.seed}")
+    family = text.partition(":")[0]
+    if ":" in text and not Path(text).exists() and not Path(text).parent.name:
+        raise TraceError(f"{text}: no such file, and {family!r} is no generator; there are {', '.join(GENERATORS)}")
     return open_trace(Path(text), options, form)
 
 

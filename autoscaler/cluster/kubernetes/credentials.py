@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import cast
 
 import aiohttp
+import yaml
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
@@ -43,10 +44,8 @@ async def load_configuration(target: str, context: str | None = None) -> Configu
         else:
             await _from_file(target, context=context, client_configuration=configuration, persist_config=False)
     except Exception as error:
-        # Whatever is odd in a kubeconfig comes out of the client as whatever it trips over.
         where = "in this pod" if target == IN_CLUSTER else f"in {target}"
-        said = str(error) or type(error).__name__
-        raise ConnectionSettingsError(f"no way to an API server {where}: {said}") from error
+        raise ConnectionSettingsError(f"no way to an API server {where}: {_said(error)}") from error
     # Python 3.13 asks of a CA what RFC 5280 asks and many clusters' own CAs do not have. Chain and name are verified.
     configuration.disable_strict_ssl_verification = True
     return configuration
@@ -70,6 +69,16 @@ def _check_file(target: str) -> None:
     """The client says of a file that is not there that it lacks a key."""
     if target != IN_CLUSTER and not any(Path(file).is_file() for file in target.split(":")):
         raise ConnectionSettingsError(f"there is no kubeconfig file {target}")
+
+
+def _said(error: Exception) -> str:
+    """What is wrong, in words: what is no kubeconfig comes out of the client as what it trips over, or with the line in
+    which it did, which may be somebody's token."""
+    if isinstance(error, (yaml.YAMLError, UnicodeDecodeError, TypeError, AttributeError, KeyError)):
+        return "what is there is no kubeconfig: YAML with clusters, users, contexts and a current-context"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return str(error) or type(error).__name__
 
 
 class _RestClient(RESTClientObject):

@@ -21,12 +21,13 @@ clusters: [{name: c, cluster: {server: "http://127.0.0.1:1"}}]
     ("written", "says"),
     [
         (None, "there is no kubeconfig file"),
-        ("", "no way to an API server in"),
-        ("[", "no way to an API server in"),
+        ("", "no way to an API server in .*: what is there is no kubeconfig: YAML with clusters"),
+        ("[", "no way to an API server in .*: what is there is no kubeconfig: YAML with clusters"),
+        ("users: [{token: secret-token", "what is there is no kubeconfig"),
         ("contexts: []", "Expected key current-context"),
         (WHOLE.replace("name: c,", "name: d,"), "Expected object with name c"),
     ],
-    ids=["missing", "empty", "not YAML", "without a context", "of another cluster"],
+    ids=["missing", "empty", "not YAML", "cut off", "without a context", "of another cluster"],
 )
 async def test_a_kubeconfig_that_is_none(tmp_path: Path, written: str | None, says: str) -> None:
     path = tmp_path / "kubeconfig"

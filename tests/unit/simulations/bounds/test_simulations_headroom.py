@@ -132,6 +132,7 @@ def test_the_command_writes_json(capsys: pytest.CaptureFixture[str]) -> None:
         (["poisson:seconds=1", "--profile", "x"], "there is no profile 'x'"),
         (["poisson:seconds=1", "--service", "x"], "x is not in poisson:seconds=1; it has poisson"),
         (["poisson:seconds=1", "--from", "2h"], "is not a stretch of"),
+        (["poison:rate=1"], "poison:rate=1: no such file, and 'poison' is no generator; there are poisson, "),
         (["poisson:speed=1"], "'speed' is not a key of poisson"),
         (["poisson:seconds=1", "--durations", "x"], "--durations x: goes with a trace of format azure-functions-2019"),
         (["poisson:seconds=1", "--tokens", "x"], "--tokens x: goes with a trace of format servegen-rates"),
