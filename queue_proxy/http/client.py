@@ -206,7 +206,6 @@ class ClientConnection(ClientFlow):
                 self._head_since = None
                 self._drop_ahead()
             exchange = self.exchange = self.exchange_class(head, self, self.clock())
-            server.requests_total += 1
             try:
                 self._ahead = exchange.receive_body(rest) if rest else rest
             except BodyError as error:

@@ -56,7 +56,6 @@ class RequestHead:
         "chunked",
         "closes",
         "content_length",
-        "expects_continue",
         "fields",
         "host",
         "is_upgrade",
@@ -89,7 +88,6 @@ class RequestHead:
         self.chunked = False
         self.closes = False
         self.is_upgrade = False
-        self.expects_continue = False
 
     @property
     def has_body(self) -> bool:
@@ -168,8 +166,6 @@ def parse_request(raw: bytes, header_lines: int, table: FieldTable[RequestHead] 
         head.lines = _request_connection(head, lines)
     if version == b"HTTP/1.0":
         head.closes = True
-    elif b"expect" in fields:
-        head.expects_continue = True
     if rememberable and first is not None:
         head.wire = head.to_bytes()
         table.remember(raw, head)

@@ -21,9 +21,8 @@ _NO_TIMEOUTS = Timeouts()
 class HttpServer:
     """Serves connections for a dispatcher: `loop.create_server(server, sock=sock)`.
 
-    Counters, since the start: connections_total, requests_total (heads accepted), malformed_total (answered
-    with 400, 405, 417, 501 or 505), oversize_total (431), slow_heads_total (408), connections_refused_total (one too
-    many).
+    Counters, since the start: connections_total, malformed_total (answered with 400, 405, 417, 501 or 505),
+    oversize_total (431), slow_heads_total and slow_bodies_total (408), connections_refused_total (one too many).
     """
 
     def __init__(
@@ -57,7 +56,6 @@ class HttpServer:
         self.drain_began = 0.0
         self.connections_total = 0
         self.connections_refused_total = 0
-        self.requests_total = 0
         self.malformed_total = 0
         self.oversize_total = 0
         self.slow_heads_total = 0

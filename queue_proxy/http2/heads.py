@@ -107,7 +107,6 @@ class StreamHead(RequestHead):
         self.raw = request.block
         self.host = request.host
         self.content_length = request.content_length
-        self.expects_continue = b"expect" in request.fields
 
     def value(self, name: bytes) -> bytes | None:
         """See RequestHead."""

@@ -229,7 +229,6 @@ class ServerConnection(Watched, Http2Protocol[StreamExchange, Head]):
         exchange = self._exchange_class(StreamHead(request), self, stream, self.clock())
         exchange.request_ended = ended
         stream.owner = exchange
-        self.server.requests_total += 1
         self._arrived.append(exchange)
 
     def _dispatch(self) -> None:
