@@ -13,7 +13,7 @@ from pilotlight.controller_api import printable
 from pilotlight.errors import CommandError
 
 if TYPE_CHECKING:
-    from autoscaler.cluster.kubernetes.connection import Connection
+    from autoscaler.cluster.kubernetes.connection import ApiError, Connection
     from pilotlight.doctor.picture import Picture
 
 _CANNOT_LOOK = 2
@@ -61,7 +61,19 @@ async def _look(chosen: ClusterChoice, prometheus: str | None) -> Picture:
     except ConnectionSettingsError as error:
         raise CommandError(str(error)) from error
     except ApiError as error:
-        raise CommandError(f"the API server of {chosen} does not answer: {printable(error.message)}") from error
+        raise CommandError(cannot_look(str(chosen), error)) from error
+
+
+def cannot_look(where: str, error: ApiError) -> str:
+    """Why nothing can be said of a cluster whose API server did not even tell its version."""
+    said = printable(error.message)
+    match error.status:
+        case 0:
+            return f"the API server of {where} does not answer: {said}"
+        case 401:
+            return f"the API server of {where} does not know who asks: {said}; log in anew, or name another --context"
+        case _:
+            return f"what answers for {where} is no API server, or is not well: {said}"
 
 
 async def _answers(connection: Connection) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from admission.certificates import issue_authority
 from autoscaler.cluster.kubernetes.connection import ApiError
+from pilotlight.doctor.run import cannot_look
 from tests.unit.doctor.doctor_world import (
     ALL_LISTED,
     DAY,
@@ -316,6 +317,20 @@ async def test_what_is_missing_is_found_and_comes_with_its_fix(
     assert finding.severity.value == severity
     assert evidence in finding.evidence
     assert fix in finding.fix
+
+
+async def test_what_may_not_be_looked_at_is_not_taken_for_absent() -> None:
+    world = World()
+    no_kube_proxy(world)
+    world.refused["/apis/apps/v1/daemonsets"] = ApiError(403, "Forbidden", "you may not list daemonsets")
+    assert set(await world.findings()) == {"cannot-look"}
+
+
+@pytest.mark.parametrize(("status", "says"), [(0, "does not answer"), (401, "--context"), (200, "no API server")])
+def test_who_cannot_look_at_all_is_told_why(status: int, says: str) -> None:
+    told = cannot_look("kind-a", ApiError(status, "", "GET /version: \x1b[31mno"))
+    assert says in told
+    assert "\x1b" not in told
 
 
 async def test_services_that_are_off_or_never_asked_are_left_alone() -> None:
