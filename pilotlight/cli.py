@@ -47,6 +47,11 @@ def main(words: Sequence[str] | None = None) -> int:
         where = f"{error.filename}: " if error.filename else ""
         print(f"pilotlight: error: {where}{error.strerror or error}", file=sys.stderr)
         return 1
+    except Exception:
+        # A compiler that is called back drops Ctrl-C, and fails at what it then has not got.
+        if interrupts.came():
+            return interrupts.heard()
+        raise
 
 
 def _parse_and_run(words: Sequence[str] | None) -> int:

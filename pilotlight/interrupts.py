@@ -35,6 +35,11 @@ def heard() -> int:
     return _INTERRUPTED
 
 
+def came() -> bool:
+    """Whether Ctrl-C was pressed since `unwind`: what is raised now may be what somebody made of it."""
+    return signal.getitimer(signal.ITIMER_REAL)[0] > 0.0
+
+
 def as_usual() -> None:
     """From now on Ctrl-C does what Python has it do, for commands that handle it themselves."""
     _on_ctrl_c(signal.default_int_handler)

@@ -64,3 +64,18 @@ def test_what_was_started_deaf_to_ctrl_c_stays_so() -> None:
 def test_commands_that_handle_it_themselves_find_pythons_own_handler() -> None:
     code = "interrupts.end_at_once()\ninterrupts.as_usual()\nassert signal.getsignal(2) is signal.default_int_handler"
     assert ended_by_ctrl_c(code) == (0, "")
+
+
+def test_ctrl_c_that_a_compiler_turned_into_another_error_is_ctrl_c() -> None:
+    code = """
+from pilotlight import cli
+def run(*_):
+    interrupts.unwind()
+    try: press()
+    except KeyboardInterrupt: pass
+    raise RuntimeError("no compiled object yet")
+cli._run = run
+sys.exit(cli.main(["status"]))
+"""
+    assert ended_by_ctrl_c(code) == (130, "")
+    assert ended_by_ctrl_c(code.replace("press()", "pass"))[0] == 1
