@@ -8,7 +8,7 @@ from simulations.plant.records import State
 
 
 def hold(p: State, i: int) -> None:
-    """It waits in the activator, which tells the controller when nothing is ready (`activator.dispatch._announce`)."""
+    """It waits in the activator, which tells the controller when nothing is ready (`activator.wake_calls`)."""
     request = p.requests[i]
     service = p.services[request.service]
     request.state = HELD

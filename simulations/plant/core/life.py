@@ -72,7 +72,7 @@ def order(p: State, s: int, wanted: int, now: float) -> None:
 
 def spare(p: State, s: int) -> int:
     """Who goes first: failed, pending, starting, ready; then the idlest, where pods' deletion costs say so
-    (`service.go_first`); then the youngest, as a ReplicaSet has it."""
+    (`deletion_order.go_first`); then the youngest, as a ReplicaSet has it."""
     best, best_rank, best_load, best_number = NONE, 9, 0, 0
     by_load = p.services[s].idle_first
     r = p.services[s].first_replica
