@@ -37,7 +37,7 @@ class WvaSettings(BaseSettings):
     kv_spare: float = number(0.1, "one more below this spare KV use", 0.0, 1.0)
     queue_spare: float = number(3.0, "one more below this spare queue")
     itl: float = seconds(0.0, "objective for the time between tokens; 0: by saturation alone")
-    interval: float = seconds(30.0, "between two decisions", 1.0)
+    interval: float = seconds(60.0, "GLOBAL_OPT_INTERVAL", 1.0)
 
 
 class Wva:
