@@ -66,7 +66,7 @@ def what_changes_it(service: Body) -> list[str]:
             return ["the next request wakes it" + _expected(service)]
         case "waking":
             deadline = policy.number("progress_deadline_seconds")
-            given_up = "" if deadline is None else f"; given up after {deadline:g} s"
+            given_up = "" if deadline is None else f"; given up if it is not within {deadline:g} s, once nobody waits"
             return [f"its first replica becomes ready{_expected(service)}{given_up}"]
         case "draining":
             return ["its replicas finish what they have begun; a request before that wakes it again"]
