@@ -73,7 +73,7 @@ def judge(readings: Readings) -> list[Verdict]:
         Verdict(
             "resident memory of the queue proxy, after the load that makes it largest",
             memory(readings, _OURS),
-            30.0,
+            30e6 / 2**20,
             unit=" MiB",
         ),
     ]
