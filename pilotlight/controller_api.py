@@ -125,12 +125,12 @@ def explanation_of(controller: Controller, service: str, last: int) -> bytes:
     return _get(controller, f"/explain/{quote(namespace or 'default', safe='')}/{quote(name, safe='')}?last={last}")
 
 
-def parse(answer: bytes) -> Body:
-    """The JSON object of an answer. Raises CommandError."""
+def parse(answer: bytes, place: str = "the controller") -> Body:
+    """The JSON object of an answer; `place` is who gave it. Raises CommandError."""
     try:
         body = json.loads(answer)
-    except ValueError as error:
-        raise CommandError(f"the controller's answer is not JSON: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise CommandError(f"{place} does not answer in JSON, as a controller of Pilotlight does") from error
     return Body(body)
 
 
@@ -142,11 +142,12 @@ def printable(text: str) -> str:
 def _get(controller: Controller, path: str) -> bytes:
     answer = controller.get(path)
     if answer.status == 404:
-        body = parse(answer.body)
+        body = parse(answer.body, controller.place)
         known = ", ".join(body.texts("services")[:_MOST_NAMED])
         there_are = f"; there are: {known}" if known else ""
         raise NoSuchServiceError((body.text("error") or f"{controller.place} does not know {path}") + there_are)
     if answer.status != 200:
         said = printable(answer.body[:300].decode(errors="replace"))
         raise CommandError(f"{controller.place} answered {answer.status}: {said}")
+    parse(answer.body, controller.place)  # whoever prints it as it is must not print anything
     return answer.body

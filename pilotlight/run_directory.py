@@ -53,6 +53,8 @@ def _own_directory(path: Path) -> Path:
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = path.stat()
+    except FileExistsError:
+        raise CommandError(f"--logs {path}: is not a directory") from None
     except OSError as error:
         raise CommandError(f"--logs {path}: {error.strerror}") from error
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():

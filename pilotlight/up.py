@@ -59,7 +59,7 @@ async def _up(options: UpOptions, prepared: Prepared) -> int:
             starting.cancel()
             await asyncio.gather(starting, return_exceptions=True)
         return await _end(node, orders)
-    except CommandError:
+    except (CommandError, OSError):  # what could not be printed, say: nobody would know that we run
         await node.stop_at_once()
         raise
     finally:

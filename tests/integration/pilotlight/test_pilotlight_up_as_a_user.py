@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import urllib.error
@@ -190,3 +191,19 @@ def test_a_port_in_use_is_named_and_nothing_is_left(tmp_path: Path) -> None:
         assert f"port {up.ports['default/classifier']} for service default/classifier is in use" in again.stderr
         assert "--port" in again.stderr
         assert "Traceback" not in again.stderr
+
+
+@pytest.mark.slow
+def test_up_that_can_tell_nobody_where_it_serves_says_so_and_ends() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as place:
+        api = f"127.0.0.1:{place.getsockname()[1]}"
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [str(PILOTLIGHT), "up", "-f", str(EXAMPLES / "classifier.yaml"), "--port", "0", "--api", api],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert (ended.returncode, ended.stderr) == (1, "pilotlight: error: No space left on device\n")

@@ -249,6 +249,19 @@ def test_without_a_controller_the_error_says_what_to_start(
     assert address in error
 
 
+@pytest.mark.parametrize("command", [["status"], ["status", "--json"], ["explain", "x", "--json"], ["explain", "x"]])
+@pytest.mark.parametrize("status", [200, 404])
+def test_what_is_no_controller_is_said_to_be_none(
+    command: list[str], status: int, api: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (status, b"<html>")
+    FakeController.answers = {"/services": page, "/explain/default/x?last=8": page}
+    assert main([*command, "--api", api]) == 1
+    assert errors_of(capsys) == [
+        f"pilotlight: error: the controller at {api} does not answer in JSON, as a controller of Pilotlight does"
+    ]
+
+
 def test_an_unknown_service_is_an_error(api: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explain", "nobody", "--api", api]) == 1
     (error,) = errors_of(capsys)
