@@ -13,7 +13,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from admission.webhooks import Surroundings
-from autoscaler.cluster.kubernetes.connection import MERGE_PATCH, ApiError, Connection
+from autoscaler.cluster.kubernetes.api_error import ApiError
+from autoscaler.cluster.kubernetes.connection import MERGE_PATCH, Connection
 from autoscaler.cluster.kubernetes.json_object import inner
 from autoscaler.policy.profiles import CONFIG_MAP, Profiles, read_profiles
 

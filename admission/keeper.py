@@ -17,7 +17,7 @@ from typing import Protocol
 
 from admission.cluster import SecretContent
 from admission.rotation import Held, Lifetimes, held_in, next_held
-from autoscaler.cluster.kubernetes.connection import ApiError
+from autoscaler.cluster.kubernetes.api_error import ApiError
 
 _log = logging.getLogger(__name__)
 

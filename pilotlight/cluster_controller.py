@@ -17,7 +17,8 @@ from pilotlight.controller_api import Answer, printable
 from pilotlight.errors import CommandError
 
 if TYPE_CHECKING:
-    from autoscaler.cluster.kubernetes.connection import ApiError, Connection, Requests
+    from autoscaler.cluster.kubernetes.api_error import ApiError
+    from autoscaler.cluster.kubernetes.connection import Connection, Requests
 
 LEASE = "pilotlight-controller"
 API_PORT = 7330
@@ -68,7 +69,7 @@ class ClusterController:
         connection = self._connection
         if connection is None or not self._leader:
             raise CommandError(f"{self.place} is not well; ask again in a moment")
-        from autoscaler.cluster.kubernetes.connection import ApiError
+        from autoscaler.cluster.kubernetes.api_error import ApiError
 
         path, _, query = path.partition("?")
         where = f"{proxied(self._chosen.namespace, self._leader)}{path}"
@@ -82,7 +83,7 @@ class ClusterController:
 
     async def _get(self, path: str) -> Answer:
         with needs_client():
-            from autoscaler.cluster.kubernetes.connection import ApiError
+            from autoscaler.cluster.kubernetes.api_error import ApiError
             from autoscaler.cluster.kubernetes.credentials import ConnectionSettingsError
         try:
             if self._connection is None:
@@ -94,7 +95,7 @@ class ClusterController:
             raise CommandError(self._described(error)) from error
 
     async def _ask(self, connection: Connection, path: str) -> Answer:
-        from autoscaler.cluster.kubernetes.connection import ApiError
+        from autoscaler.cluster.kubernetes.api_error import ApiError
 
         for left in reversed(range(_TRIES)):
             asked = ""
@@ -129,7 +130,7 @@ class ClusterController:
 
 async def leader_of(requests: Requests, namespace: str) -> str:
     """The pod that the Lease names. Raises ApiError, also when it names nobody."""
-    from autoscaler.cluster.kubernetes.connection import ApiError
+    from autoscaler.cluster.kubernetes.api_error import ApiError
     from autoscaler.cluster.kubernetes.lease import lease_record
 
     path = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{LEASE}"

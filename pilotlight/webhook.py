@@ -44,7 +44,7 @@ def run_webhook(given: argparse.Namespace) -> int:
     """Serve until told to stop."""
     from admission.process import WebhookOptions
     from admission.process import run_webhook as serve
-    from autoscaler.cluster.kubernetes.connection import ApiError
+    from autoscaler.cluster.kubernetes.api_error import ApiError
     from autoscaler.cluster.kubernetes.credentials import ConnectionSettingsError
 
     kind, _, target = given.cluster.partition(":")

@@ -15,7 +15,8 @@ import urllib.request
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from autoscaler.cluster.kubernetes.connection import ApiError, Requests
+from autoscaler.cluster.kubernetes.api_error import ApiError
+from autoscaler.cluster.kubernetes.connection import Requests
 from autoscaler.cluster.kubernetes.json_object import JsonObject, inner, objects, text, texts
 from autoscaler.signals.gpu_series import SERIES
 from pilotlight.doctor.look import Absent, Failed, Got, Looked, answered

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
-from autoscaler.cluster.kubernetes.connection import ApiError, Requests
+from autoscaler.cluster.kubernetes.api_error import ApiError
+from autoscaler.cluster.kubernetes.connection import Requests
 from autoscaler.cluster.kubernetes.copies import (
     AUTOSCALERS,
     DEPLOYMENTS,

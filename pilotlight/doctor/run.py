@@ -13,7 +13,8 @@ from pilotlight.controller_api import printable
 from pilotlight.errors import CommandError
 
 if TYPE_CHECKING:
-    from autoscaler.cluster.kubernetes.connection import ApiError, Connection
+    from autoscaler.cluster.kubernetes.api_error import ApiError
+    from autoscaler.cluster.kubernetes.connection import Connection
     from pilotlight.doctor.picture import Picture
 
 _CANNOT_LOOK = 2
@@ -50,7 +51,7 @@ def run_doctor(given: argparse.Namespace) -> int:
 
 async def _look(chosen: ClusterChoice, prometheus: str | None) -> Picture:
     """The picture. Raises CommandError when there is none to be had."""
-    from autoscaler.cluster.kubernetes.connection import ApiError
+    from autoscaler.cluster.kubernetes.api_error import ApiError
     from autoscaler.cluster.kubernetes.credentials import ConnectionSettingsError
     from pilotlight.doctor.picture import take
 
@@ -78,7 +79,7 @@ def cannot_look(where: str, error: ApiError) -> str:
 
 async def _answers(connection: Connection) -> None:
     """Raises ApiError when it does not: then nothing can be said. Who may not see the version may see other things."""
-    from autoscaler.cluster.kubernetes.connection import ApiError
+    from autoscaler.cluster.kubernetes.api_error import ApiError
 
     try:
         await connection.request("GET", "/version", within=_WITHIN)

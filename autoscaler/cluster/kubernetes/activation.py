@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 
 from autoscaler.cluster.interface import ClusterError
 from autoscaler.cluster.kubernetes.activator_pods import Activators
-from autoscaler.cluster.kubernetes.connection import ApiError
+from autoscaler.cluster.kubernetes.api_error import ApiError
 from autoscaler.cluster.kubernetes.path_state import PathState, Subject
 from autoscaler.cluster.kubernetes.ports import PortBook, PortRange, PortsExhaustedError
 from autoscaler.cluster.kubernetes.slice_store import Store

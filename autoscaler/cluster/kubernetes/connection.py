@@ -25,55 +25,24 @@ import aiohttp
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 
+from autoscaler.cluster.kubernetes.api_error import ApiError, refusal
 from autoscaler.cluster.kubernetes.credentials import (
     ConnectionSettingsError,
     client_of,
     close_client,
     load_configuration,
 )
-from autoscaler.cluster.kubernetes.json_object import JsonObject, inner, text
+from autoscaler.cluster.kubernetes.json_object import JsonObject, inner
 from autoscaler.cluster.kubernetes.whole_lines import whole_lines
 
 MERGE_PATCH = "application/merge-patch+json"
 
 _FIRST_PAUSE = 0.05
 _LONGEST_PAUSE = 2.0
-# A server that asks for a minute may be back in a second, and somebody may be waiting for a wake.
-_LONGEST_RETRY_AFTER = 10.0
 _CONNECT_SECONDS = 5.0
 # A watch begins with a head at once; who waits for one longer may be at a door behind which nobody is any more.
 _HEAD_SECONDS = 15.0
-_LONGEST_ERROR = 300
 _PASSING = frozenset({429, 500, 502, 503, 504})
-
-
-class ApiError(Exception):
-    """The API server refused or did not answer.
-
-    status   of HTTP; 0 when there was no answer
-    reason   the server's own word, such as "Conflict"; empty when it gave none
-    retry_after  seconds that the server asked to wait, None when it did not
-    sent     the request may have reached the server
-    answer   what came with the refusal; empty when that was nothing, or no JSON object
-    """
-
-    def __init__(
-        self,
-        status: int,
-        reason: str,
-        message: str,
-        *,
-        retry_after: float | None = None,
-        sent: bool = True,
-        answer: JsonObject | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.status = status
-        self.reason = reason
-        self.message = message
-        self.retry_after = retry_after
-        self.sent = sent
-        self.answer: JsonObject = answer or {}
 
 
 Loader = Callable[[], Awaitable[Configuration]]
@@ -204,7 +173,7 @@ class Connection:
                 response.release()
                 continue  # the token may have been rotated
             if not 200 <= response.status < 300:
-                raise await _refusal(call, response)
+                raise await refusal(str(call), response)
             return response
         raise AssertionError("the second try returns or raises")
 
@@ -274,27 +243,6 @@ def _end(response: aiohttp.ClientResponse) -> None:
     response.close()
     if transport is not None:
         transport.abort()
-
-
-async def _refusal(call: Call, response: aiohttp.ClientResponse) -> ApiError:
-    """What the server said, in its own words."""
-    try:
-        data = await response.read()
-        status = inner(json.loads(data))
-    except (aiohttp.ClientError, OSError, ValueError, RecursionError, TimeoutError):
-        status = {}
-    finally:
-        response.release()
-    said = text(status, "message") or response.reason or ""
-    message = f"{call}: {response.status} {said[:_LONGEST_ERROR]}".rstrip()
-    return ApiError(response.status, text(status, "reason"), message, retry_after=_retry_after(response), answer=status)
-
-
-def _retry_after(response: aiohttp.ClientResponse) -> float | None:
-    wanted: str = response.headers.get("Retry-After", "")
-    if not (wanted.isascii() and wanted.isdigit()):
-        return None
-    return min(_LONGEST_RETRY_AFTER, float(wanted))
 
 
 def _described(error: Exception) -> str:

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from autoscaler.cluster.interface import ServiceEvent
-from autoscaler.cluster.kubernetes.connection import MERGE_PATCH, ApiError, Requests
+from autoscaler.cluster.kubernetes.api_error import ApiError
+from autoscaler.cluster.kubernetes.connection import MERGE_PATCH, Requests
 from autoscaler.cluster.kubernetes.facts import InferenceServiceFacts
 from autoscaler.cluster.kubernetes.json_object import JsonObject
 

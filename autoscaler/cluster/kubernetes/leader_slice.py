@@ -11,7 +11,8 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from autoscaler.cluster.kubernetes.connection import ApiError, Requests
+from autoscaler.cluster.kubernetes.api_error import ApiError
+from autoscaler.cluster.kubernetes.connection import Requests
 from autoscaler.cluster.kubernetes.json_object import JsonObject, inner, objects, text, texts
 from autoscaler.cluster.kubernetes.slices import MANAGED_BY_LABEL, SERVICE_LABEL, Endpoint, slice_body
 

@@ -17,7 +17,8 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
 
-from autoscaler.cluster.kubernetes.connection import ApiError, Requests
+from autoscaler.cluster.kubernetes.api_error import ApiError
+from autoscaler.cluster.kubernetes.connection import Requests
 from autoscaler.cluster.kubernetes.json_object import JsonObject
 from autoscaler.cluster.kubernetes.lease import Candidate, LeaseRecord, LeaseSettings, lease_record
 

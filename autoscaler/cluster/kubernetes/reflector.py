@@ -21,7 +21,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from autoscaler.cluster.kubernetes.connection import ApiError, Connection
+from autoscaler.cluster.kubernetes.api_error import ApiError
+from autoscaler.cluster.kubernetes.connection import Connection
 from autoscaler.cluster.kubernetes.json_object import JsonObject, inner, number, objects, text
 
 _log = logging.getLogger(__name__)

@@ -16,7 +16,8 @@ import logging
 from collections.abc import Iterable, Sequence
 
 from autoscaler.cluster.interface import ClusterError
-from autoscaler.cluster.kubernetes.connection import MERGE_PATCH, ApiError, Requests
+from autoscaler.cluster.kubernetes.api_error import ApiError
+from autoscaler.cluster.kubernetes.connection import MERGE_PATCH, Requests
 from autoscaler.cluster.kubernetes.facts import DeploymentFacts, PodFacts
 
 _log = logging.getLogger(__name__)

@@ -13,7 +13,8 @@ from typing import Protocol
 
 from autoscaler.cluster.kubernetes.activator_liveness import ActivatorLiveness
 from autoscaler.cluster.kubernetes.activator_pods import ActivatorPod, Activators, activator_pod_of, activators_of
-from autoscaler.cluster.kubernetes.connection import ApiError, Connection, Requests
+from autoscaler.cluster.kubernetes.api_error import ApiError
+from autoscaler.cluster.kubernetes.connection import Connection, Requests
 from autoscaler.cluster.kubernetes.reflector import Reflector, Resource
 from autoscaler.cluster.kubernetes.slices import MANAGED_BY, MANAGED_BY_LABEL, SliceFacts, Wanted, slice_of
 

@@ -15,7 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from autoscaler.cluster.interface import NotAuthenticatedError
-from autoscaler.cluster.kubernetes.connection import ApiError, Requests
+from autoscaler.cluster.kubernetes.api_error import ApiError
+from autoscaler.cluster.kubernetes.connection import Requests
 from autoscaler.cluster.kubernetes.json_object import JsonObject, inner, text, texts
 
 AUDIENCE = "pilotlight-controller"

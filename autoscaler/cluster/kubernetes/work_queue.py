@@ -11,7 +11,7 @@ import random
 from collections.abc import Awaitable, Callable
 
 from autoscaler.cluster.interface import ClusterError
-from autoscaler.cluster.kubernetes.connection import ApiError
+from autoscaler.cluster.kubernetes.api_error import ApiError
 
 _log = logging.getLogger(__name__)
 

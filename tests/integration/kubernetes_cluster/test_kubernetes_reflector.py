@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from autoscaler.cluster.kubernetes import connection as connection_module
-from autoscaler.cluster.kubernetes.connection import ApiError, Connection
+from autoscaler.cluster.kubernetes.api_error import ApiError
+from autoscaler.cluster.kubernetes.connection import Connection
 from autoscaler.cluster.kubernetes.json_object import JsonObject, number
 from autoscaler.cluster.kubernetes.reflector import Patience, Reflector, Resource
 from tests.integration.kubernetes_cluster.stand_in_api_server import PATH, Fault, StandInApiServer, serving

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from admission.certificates import issue_authority, issue_serving
-from autoscaler.cluster.kubernetes.connection import ApiError
+from autoscaler.cluster.kubernetes.api_error import ApiError
 from autoscaler.cluster.kubernetes.json_object import JsonObject
 from autoscaler.policy import keys_knative, keys_pilotlight
 from pilotlight.doctor.examination import examine

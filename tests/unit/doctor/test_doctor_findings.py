@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from admission.certificates import issue_authority
-from autoscaler.cluster.kubernetes.connection import ApiError
+from autoscaler.cluster.kubernetes.api_error import ApiError
 from pilotlight.doctor.run import cannot_look
 from tests.unit.doctor.doctor_world import (
     ALL_LISTED,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from autoscaler.cluster.kubernetes.activator_pods import Activators
-from autoscaler.cluster.kubernetes.connection import ApiError
+from autoscaler.cluster.kubernetes.api_error import ApiError
 from autoscaler.cluster.kubernetes.json_object import inner
 from autoscaler.cluster.kubernetes.slices import Endpoint, LedPort, SliceFacts, Target, Wanted, slice_of
 

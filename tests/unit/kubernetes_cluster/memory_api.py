@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 
 from kubernetes.aio.client.configuration import Configuration
 
-from autoscaler.cluster.kubernetes.connection import ApiError, Connection
+from autoscaler.cluster.kubernetes.api_error import ApiError
+from autoscaler.cluster.kubernetes.connection import Connection
 from autoscaler.cluster.kubernetes.copies import AUTOSCALERS, DEPLOYMENTS, INFERENCE_SERVICES, PODS, SERVICES
 from autoscaler.cluster.kubernetes.json_object import JsonObject, inner, number, text
 

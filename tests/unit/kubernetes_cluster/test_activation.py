@@ -11,7 +11,7 @@ import pytest
 
 from autoscaler.cluster.interface import ClusterError
 from autoscaler.cluster.kubernetes.activation import Activation, ActivationSettings
-from autoscaler.cluster.kubernetes.connection import ApiError
+from autoscaler.cluster.kubernetes.api_error import ApiError
 from autoscaler.cluster.kubernetes.path_state import Subject
 from autoscaler.cluster.kubernetes.ports import PortRange
 from autoscaler.cluster.kubernetes.slices import LedPort, SliceFacts

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from autoscaler.cluster.interface import ClusterError
-from autoscaler.cluster.kubernetes.connection import ApiError
+from autoscaler.cluster.kubernetes.api_error import ApiError
 from autoscaler.cluster.kubernetes.facts import DeploymentFacts, PodFacts
 from autoscaler.cluster.kubernetes.json_object import JsonObject
 from autoscaler.cluster.kubernetes.reduction import deployment_facts, pod_facts

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoscaler.cluster.kubernetes.connection import ApiError
+from autoscaler.cluster.kubernetes.api_error import ApiError
 from autoscaler.cluster.kubernetes.json_object import JsonObject, inner, text
 from autoscaler.cluster.kubernetes.leading import Elector, Fence
 from autoscaler.cluster.kubernetes.lease import LeaseSettings

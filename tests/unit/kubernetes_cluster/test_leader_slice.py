@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from autoscaler.cluster.kubernetes.connection import ApiError
+from autoscaler.cluster.kubernetes.api_error import ApiError
 from autoscaler.cluster.kubernetes.json_object import JsonObject, inner, text
 from autoscaler.cluster.kubernetes.leader_slice import Announcement, announce
 

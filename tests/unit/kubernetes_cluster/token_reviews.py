@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
-from autoscaler.cluster.kubernetes.connection import ApiError
+from autoscaler.cluster.kubernetes.api_error import ApiError
 from autoscaler.cluster.kubernetes.json_object import JsonObject, inner, text
 
 USER = "system:serviceaccount:pilotlight-system:pilotlight-activator"
