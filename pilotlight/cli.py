@@ -118,7 +118,7 @@ def _run(parser: argparse.ArgumentParser, given: argparse.Namespace) -> int:
         case "replay":
             return _replay(given)
         case "simulate":
-            from pilotlight.simulate import run_simulate
+            from pilotlight.simulate.run import run_simulate
 
             return run_simulate(given)
         case "headroom":

@@ -167,7 +167,7 @@ def _webhook(parser: argparse.ArgumentParser) -> None:
 
 
 def _simulate(parser: argparse.ArgumentParser) -> None:
-    from pilotlight.simulate_arguments import add_simulate
+    from pilotlight.simulate.arguments import add_simulate
 
     add_simulate(parser)
 

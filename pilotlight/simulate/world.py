@@ -13,8 +13,8 @@ import numpy as np
 from activator.messages import HoldBounds
 from autoscaler.policy.scaling_policy import ScalingPolicy
 from pilotlight.errors import CommandError
-from pilotlight.simulate_assumptions import Start, assumed, settings_of
-from pilotlight.simulate_services import Declared, services_of, with_given
+from pilotlight.simulate.assumptions import Start, assumed, settings_of
+from pilotlight.simulate.services import Declared, services_of, with_given
 from pilotlight.trace_arguments import opened_trace, remarks
 from queue_proxy.settings import DEPTH_PER_SLOT
 from simulations.census import Census, census

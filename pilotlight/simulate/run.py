@@ -18,9 +18,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from pilotlight import interrupts
 from pilotlight.errors import CommandError
 from pilotlight.output_file import check_replaceable, write_whole
-from pilotlight.simulate_output import console, print_assumptions, print_study
-from pilotlight.simulate_services import declared
-from pilotlight.simulate_world import LONG_TRACE, World, world
+from pilotlight.simulate.output import console, print_assumptions, print_study
+from pilotlight.simulate.services import declared
+from pilotlight.simulate.world import LONG_TRACE, World, world
 from simulations.clairvoyance import clairvoyance
 from simulations.comparison import compare
 from simulations.contender import OWN, Contender, contender, distinct

@@ -1,0 +1,1 @@
+"""`pilotlight simulate`: its arguments, the world that is made of them, and what is printed."""
