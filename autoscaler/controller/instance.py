@@ -104,10 +104,11 @@ class ControllerInstance:
                 request.headers.get("Authorization", ""), named["namespace"], named["pod"], named["address"], peer
             )
         except NotAuthenticatedError as error:
-            # Of a pod that is none of ours, or ends, or has not been seen yet, nothing is claimed that could be wrong.
-            unknown = error.status == web.HTTPNotFound.status_code
-            self._addresses["unknown" if unknown else "refused"] += 1
-            if not unknown:
+            # Of a pod that is none of ours, or ends, or has not been seen yet, nothing is claimed that could be wrong;
+            # nor of one that is ready elsewhere, while kubelet may not have told that it is no longer.
+            early = error.status in (web.HTTPNotFound.status_code, web.HTTPConflict.status_code)
+            self._addresses["unknown" if early else "refused"] += 1
+            if not early:
                 self._replica_warnings.warn(
                     "pod %.80r of %.80r from %s: %s", named["pod"], named["namespace"], peer, error
                 )

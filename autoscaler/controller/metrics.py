@@ -98,7 +98,8 @@ OF_LEADERSHIP = (
         "pilotlight_told_addresses",
         _C,
         ("outcome",),
-        "Addresses that pods told of themselves: news, known (the API server was faster), unknown pods, refused.",
+        "Addresses that pods told of themselves: news, known (the API server was faster), unknown pods (or ready "
+        "elsewhere as yet), refused.",
     ),
 )
 LOOP_SECONDS = Metric("pilotlight_evaluation_seconds", _H, (), "Time that one evaluation takes.", _LOOP_BUCKETS)

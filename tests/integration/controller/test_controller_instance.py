@@ -66,6 +66,8 @@ class Door:
             raise NotAuthenticatedError(403, "somebody else's token")
         if pod == "unknown":
             raise NotAuthenticatedError(404, "no such pod")
+        if pod == "moved":
+            raise NotAuthenticatedError(409, "no such place")
         self.taken.append((namespace, pod, address, peer))
         return len(self.taken) == 1
 
@@ -227,10 +229,13 @@ async def test_what_is_known_already_is_no_fault() -> None:
         assert b'pilotlight_told_addresses_total{outcome="known"} 1.0' in here.instance.metrics_text()
 
 
-async def test_a_pod_that_is_not_known_is_no_stranger(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize(("pod", "status"), [("unknown", 404), ("moved", 409)])
+async def test_a_pod_that_is_not_known_there_yet_is_no_stranger(
+    pod: str, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
     async with one_instance(replica_door=Door()) as here:
         await here.given_the_lead()
-        assert await told(here, pod="unknown") == 404
+        assert await told(here, pod=pod) == status
         assert b'pilotlight_told_addresses_total{outcome="unknown"} 1.0' in here.instance.metrics_text()
         assert b'pilotlight_told_addresses_total{outcome="refused"} 0.0' in here.instance.metrics_text()
-        assert "no such pod" not in caplog.text
+        assert "no such" not in caplog.text
