@@ -151,7 +151,7 @@ async def test_the_loop_goes_on_while_prometheus_does_not_answer() -> None:
         while not asking.done():
             await asyncio.sleep(0.01)
             turns += 1
-        assert turns > 30
+        assert turns > 5
 
 
 @pytest.mark.parametrize("services", [1, 500])
