@@ -111,6 +111,11 @@ def _timeline(s: int, service: Service, world: World, state: State) -> Timeline:
     seconds[-1] = max(world.now - (used - 1) * width, 1e-9)
     # What is in the second that is not over yet is in no bin so far.
     running = min(used - 1, int((service.second + 0.5) / width))
+    # What came or ended at the very last moment, where a bin ends there: it is in the one that would follow.
+    ends = np.array([(row.arrived, row.ended, row.missed) for row in rows], dtype=np.int64)
+    if used < world.bins:
+        after = objects(Bin, state.bins[s * world.bins + used : s * world.bins + used + 1])[0]
+        ends[-1] += (after.arrived, after.ended, after.missed)
     demand = np.array([row.demand for row in rows])
     held = np.array([row.held for row in rows])
     demand[running] += service.load_area
@@ -123,7 +128,7 @@ def _timeline(s: int, service: Service, world: World, state: State) -> Timeline:
         starting=np.array([row.starting for row in rows]) / seconds,
         ready=np.array([row.ready for row in rows]) / seconds,
         draining=np.array([row.draining for row in rows]) / seconds,
-        arrived=np.array([row.arrived for row in rows], dtype=np.int64),
-        ended=np.array([row.ended for row in rows], dtype=np.int64),
-        missed=np.array([row.missed for row in rows], dtype=np.int64),
+        arrived=ends[:, 0],
+        ended=ends[:, 1],
+        missed=ends[:, 2],
     )

@@ -31,6 +31,13 @@ def test_an_urgent_policy_is_asked_in_the_moment_of_the_arrival() -> None:
     assert policy.seen[1].held == 1
 
 
+def test_what_ends_in_the_last_moment_is_in_the_time_line_too() -> None:
+    results, _ = run(Arrivals([10.0, 60.0], [50.0, 1.0], span=60.0), Script(), limit=2, initial=1)
+    assert results.outcomes[Outcome.COMPLETED] == results.outcomes[Outcome.UNFINISHED] == 1
+    assert int(results.timeline.arrived.sum()) == 2
+    assert int(results.timeline.ended.sum()) == 1
+
+
 def test_beyond_the_limit_requests_wait_and_go_in_order() -> None:
     results, _ = run(Arrivals([1.0, 1.1, 1.2], [3.0, 3.0, 3.0]), Script(), limit=1, initial=1)
     assert results.latency_sum == pytest.approx(3.0 + 5.9 + 8.8)
