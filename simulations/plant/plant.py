@@ -200,10 +200,13 @@ class SimulatedPlant:
             columns = [column.tolist() for column in rows]
             self._state = self._state._replace(rows=[Row(*row) for row in zip(*columns, strict=True)])
             return
-        table = np.empty(len(rows[0]), np.asarray(self._state.rows).dtype)
+        count = len(rows[0])
+        if count > len(self._state.rows):
+            table = np.empty(count, np.asarray(self._state.rows).dtype)
+            self._state = self._state._replace(rows=cast("Sequence[Row]", table))
+        place = cast("np.ndarray[tuple[int]]", self._state.rows)
         for name, column in zip(("at", "service", "seconds", "input_tokens", "output_tokens"), rows, strict=True):
-            table[name] = column
-        self._state = self._state._replace(rows=cast("Sequence[Row]", table))
+            place[name][:count] = column
 
     def _grow_requests(self) -> None:
         """Twice the requests, and what comes with them."""

@@ -138,12 +138,16 @@ def completed(p: State, i: int, now: float) -> int:
     s = request.service
     service = p.services[s]
     latency = now - request.first_at
-    first_token = latency if service.batching == 0 else request.first_token_at - request.first_at
+    first_token, in_bucket = latency, bucket(latency)
+    of_token = in_bucket
+    if service.batching == 1:
+        first_token = request.first_token_at - request.first_at
+        of_token = bucket(first_token)
     base = (s * HISTOGRAMS + request.cold) * BUCKETS
     if request.number < p.world[0].latencies_kept:
         p.latencies[request.number] = latency
-    p.histograms[base + bucket(latency)] += 1
-    p.histograms[base + 2 * BUCKETS + bucket(first_token)] += 1
+    p.histograms[base + in_bucket] += 1
+    p.histograms[base + 2 * BUCKETS + of_token] += 1
     service.latency_sum += latency
     service.latency_squares += latency * latency
     service.wait_seconds += request.began_at - request.first_at
