@@ -8,6 +8,7 @@ or `doctor` cannot look. Errors go to stderr as `pilotlight: error: …`. Comman
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -75,7 +76,8 @@ def _drop_output() -> None:
 
 
 def _have_standard_streams() -> None:
-    """Replace the ones that whoever started us has closed: else a socket would get the number of stdout."""
+    """Replace the ones that whoever started us has closed: else a socket would get the number of stdout. And print what
+    a terminal's encoding lacks, an arrow or the name of a file, as a question mark."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)
@@ -83,6 +85,8 @@ def _have_standard_streams() -> None:
             os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free, which is this one
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(number, "r" if number == 0 else "w", encoding="utf-8", closefd=False))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
 
 
 def _run(parser: argparse.ArgumentParser, given: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ import time
 
 from pilotlight.controller_api import Controller, explanation_of, parse
 from pilotlight.explanation import INDENT, explanation_lines, gist
-from pilotlight.terminal import folded, terminal_size
+from pilotlight.terminal import folded, terminal_size, write_data
 
 _WATCH_SECONDS = 1.0
 _CLEAR = "\x1b[H\x1b[2J"
@@ -41,7 +41,7 @@ def _watch(controller: Controller, service: str, last: int, as_json: bool) -> No
 def _print(answer: bytes, *, as_json: bool, clear: bool, on_one_line: bool = False) -> None:
     if as_json:
         indent = None if on_one_line else 2
-        print(json.dumps(json.loads(answer), indent=indent, ensure_ascii=False), flush=True)
+        write_data(json.dumps(json.loads(answer), indent=indent, ensure_ascii=False))
         return
     lines, size = explanation_lines(parse(answer)), terminal_size()
     if size is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pilotlight.controller_api import Body, Controller, parse, services_of
-from pilotlight.terminal import cut, terminal_size
+from pilotlight.terminal import cut, terminal_size, write_data
 
 _HEADINGS = ("SERVICE", "STATE", "WANTED", "STARTING", "READY", "IN FLIGHT", "HELD", "GPU", "URL", "WHY")
 _GPU, _URL = _HEADINGS.index("GPU"), _HEADINGS.index("URL") - len(_HEADINGS)
@@ -15,7 +15,7 @@ def run_status(controller: Controller, *, as_json: bool) -> int:
     """Print the state of every service. Raises CommandError."""
     answer = services_of(controller)
     if as_json:
-        print(answer.decode())
+        write_data(answer.decode(errors="replace"))
         return 0
     size = terminal_size()
     print("\n".join(status_lines(parse(answer).objects("services"), None if size is None else size[0])))
@@ -25,7 +25,7 @@ def run_status(controller: Controller, *, as_json: bool) -> int:
 def status_lines(services: tuple[Body, ...], width: int | None = None) -> list[str]:
     """The table, its headings first; columns as wide as their widest entry. GPUs have one where some are known.
 
-    Where `width` columns leave no room for why, URL and why stand below the counts: numbers are never cut for them.
+    Where `width` columns leave no room for why, URL and why stand below the counts, which are never cut.
     """
     rows = [_HEADINGS, *map(_row, services)]
     if all(service.number("gpu_utilization") is None for service in services):
@@ -38,7 +38,7 @@ def status_lines(services: tuple[Body, ...], width: int | None = None) -> list[s
     counts = _aligned([row[:_URL] for row in rows])
     # The headings of the second line would say nothing that is not plain from what is in it.
     below = ["", *(f"  {'  '.join(cell for cell in row[_URL:] if cell not in ('', '-'))}" for row in rows[1:])]
-    return [cut(line, width) for pair in zip(counts, below, strict=True) for line in pair if line.strip()]
+    return [line for pair in zip(counts, (cut(line, width) for line in below), strict=True) for line in pair if line]
 
 
 def _aligned(rows: list[tuple[str, ...]]) -> list[str]:

@@ -1,4 +1,4 @@
-"""How wide a terminal is, and lines that fit into it: text that a terminal breaks by itself loses its columns."""
+"""What terminals are: so wide, and of an encoding of their own, which is not for what other programs read."""
 
 from __future__ import annotations
 
@@ -16,6 +16,13 @@ def terminal_size() -> tuple[int, int] | None:
         return None
     size = shutil.get_terminal_size()
     return max(size.columns, _NARROWEST), size.lines
+
+
+def write_data(text: str) -> None:
+    """A line for another program, in UTF-8, as JSON is whatever the terminal's encoding."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(f"{text}\n".encode(errors="surrogateescape"))
+    sys.stdout.buffer.flush()
 
 
 def folded(lines: Iterable[str], columns: int, indent: int) -> list[str]:

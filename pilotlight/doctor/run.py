@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pilotlight.cluster_choice import ClusterChoice, add_cluster, choice, needs_client, opened
 from pilotlight.controller_api import printable
 from pilotlight.errors import CommandError
+from pilotlight.terminal import write_data
 
 if TYPE_CHECKING:
     from autoscaler.cluster.kubernetes.api_error import ApiError
@@ -45,7 +46,10 @@ def run_doctor(given: argparse.Namespace) -> int:
         for line in str(error).splitlines():
             print(f"pilotlight: error: {line}", file=sys.stderr)
         return _CANNOT_LOOK
-    print(as_json(findings, str(chosen)) if given.json else "\n".join(lines(findings, str(chosen))))
+    if given.json:
+        write_data(as_json(findings, str(chosen)))
+    else:
+        print("\n".join(lines(findings, str(chosen))))
     return int(any(finding.counts for finding in findings))
 
 

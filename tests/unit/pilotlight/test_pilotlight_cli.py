@@ -342,6 +342,22 @@ def test_output_that_cannot_be_written_is_an_error_and_no_traceback(command: str
     assert ended.stderr == "pilotlight: error: No space left on device\n"
 
 
+def test_what_a_terminals_encoding_lacks_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    good = tmp_path / "modèle.yaml"
+    good.write_text(GOOD)
+    checked = _pilotlight("check", "-f", str(good), stdout=subprocess.PIPE)
+    assert (checked.returncode, checked.stderr) == (0, "")
+    assert "mod?le.yaml" in checked.stdout
+
+
+def test_json_is_utf_8_in_any_terminal(api: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    FakeController.answers = {"/services": (200, '{"services": [{"explanation": "0 → 1"}]}'.encode())}
+    printed = _pilotlight("status", "--json", "--api", api, stdout=subprocess.PIPE)
+    assert json.loads(printed.stdout)["services"][0]["explanation"] == "0 → 1"
+
+
 @pytest.mark.parametrize("closed", [">&-", "<&-", "<&- >&-"])
 def test_closed_standard_streams_do_no_harm(manifest: Path, closed: str) -> None:
     program = "import sys; from pilotlight.cli import main; sys.exit(main())"
