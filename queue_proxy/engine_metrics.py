@@ -2,7 +2,8 @@
 
 Engines count the same things under different names. One table holds the names; everything else here is the same
 for all. Only lines that the table knows are parsed: an engine's page has thousands of samples, and parsing them
-all each second would cost the requests that pass through this process milliseconds.
+all each second would cost the requests that pass through this process milliseconds. They are parsed here: to load the
+Prometheus library costs 8 MiB, in each replica's proxy, and 40 ms while the model wakes.
 
 What an engine does not report is None, and so is what is not a number: unknown is not zero.
 """
@@ -11,16 +12,14 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from queue_proxy.http_get import FetchError, Request, get
 from queue_proxy.messages import EngineStats
-
-if TYPE_CHECKING:
-    from prometheus_client.metrics_core import Metric
 
 _MOST_BYTES: Final = 4 << 20
 _FETCH_SECONDS: Final = 1.0
@@ -85,6 +84,15 @@ ENGINE_METRICS: Final = (
 _NAMES: Final = tuple(dict.fromkeys(metric.name for metric in ENGINE_METRICS))
 _Samples = dict[str, list[tuple[dict[str, str], float]]]
 
+# https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
+# Nothing is tried in two ways, so that a page takes time in proportion to its length whatever is on it.
+_LABEL = r'[ \t]*+([A-Za-z_][A-Za-z0-9_]*+)[ \t]*+=[ \t]*+"((?:[^"\\]|\\.)*+)"[ \t]*+'
+_LABELS = re.compile(_LABEL).findall
+_SAMPLE = re.compile(
+    rf"(?P<name>[A-Za-z_:][A-Za-z0-9_:]*+)[ \t]*+(?:\{{(?P<labels>(?:{_LABEL}(?:,|(?=\}})))*+[ \t]*+)\}}[ \t]*+)?"
+    r"(?<=[ \t}])(?P<value>[^ \t{]++)(?:[ \t]++-?[0-9.]++)?[ \t]*+"
+).fullmatch
+
 
 def read_engine(page: str) -> EngineStats | None:
     """The engine's numbers from its page in Prometheus' text format; None when no name of the table is on it.
@@ -100,29 +108,28 @@ def read_engine(page: str) -> EngineStats | None:
     return None
 
 
-def _load_parser() -> Callable[[str], Iterable[Metric]]:
-    """The library takes 40 ms to import and 6 MB, so it is loaded when it is needed, and then in a thread."""
-    from prometheus_client.parser import text_string_to_metric_families
-
-    return text_string_to_metric_families
-
-
 def _samples(lines: Iterable[str]) -> _Samples:
-    parse = _load_parser()
     samples: _Samples = {}
     for line in lines:
         if not line.startswith(_NAMES):
             continue
-        try:
-            for family in parse(line):
-                for sample in family.samples:
-                    if sample.name in _NAMES:
-                        samples.setdefault(sample.name, []).append((sample.labels, sample.value))
-        except (ValueError, KeyError, IndexError):
-            # The parser promises no particular error. The line is one of ours, so its quantity is unknown.
-            name = next(name for name in _NAMES if line.startswith(name))
-            samples.setdefault(name, []).append(({}, math.nan))
+        name, labels, value = _read(line)
+        if name in _NAMES:
+            samples.setdefault(name, []).append((labels, value))
     return samples
+
+
+def _read(line: str) -> tuple[str, dict[str, str], float]:
+    """Name, labels and value. Of a line that cannot be read the value is NaN: it is one of ours, and so unknown."""
+    match = _SAMPLE(line)
+    if match is None or not match["value"].isascii() or "_" in match["value"]:
+        return next(name for name in _NAMES if line.startswith(name)), {}, math.nan
+    # As they are written: none that the table asks for has anything to escape.
+    labels = dict(_LABELS(match["labels"] or ""))
+    try:
+        return match["name"], labels, float(match["value"])
+    except ValueError:
+        return match["name"], labels, math.nan
 
 
 def _quantity(metrics: list[EngineMetric], samples: _Samples, quantity: Quantity) -> float | None:
@@ -174,7 +181,6 @@ class EngineReader:
             await asyncio.wait([self._task])
 
     async def _ask_while_wanted(self) -> None:
-        await asyncio.to_thread(_load_parser)
         while self._clock() < self._wanted_until:
             try:
                 async with asyncio.timeout(_FETCH_SECONDS):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from queue_proxy.engine_metrics import read_engine
+from queue_proxy.engine_metrics import _samples, read_engine
 from queue_proxy.messages import EngineStats
 
 VLLM = """
@@ -61,6 +61,27 @@ nv_trt_llm_kv_cache_block_metrics{kv_cache_block_type="max",model="t",version="1
 )
 def test_each_engine_is_read_in_its_own_words(page: str, stats: EngineStats) -> None:
     assert read_engine(page) == stats
+
+
+@pytest.mark.parametrize(
+    ("line", "labels", "value"),
+    [
+        ("tgi_queue_size 6", {}, 6.0),
+        ("tgi_queue_size\t6.5e1 1700000000000 ", {}, 65.0),
+        ("tgi_queue_size{} 6", {}, 6.0),
+        ('tgi_queue_size { a = "x" , b="}, \\\\",} 6', {"a": "x", "b": "}, \\\\"}, 6.0),
+    ],
+)
+def test_a_line_is_read_as_the_format_allows_it_to_be_written(line: str, labels: dict[str, str], value: float) -> None:
+    assert _samples([line]) == {"tgi_queue_size": [(labels, value)]}
+
+
+@pytest.mark.parametrize(
+    "rest",
+    ["6", "{ 6", "{a} 6", '{a="x} 6', '{a="x"b="y"} 6', '{a="x",,} 6', " 6 7 8", " 1_0", " \u0661", '{a="\\"} 6', " "],
+)
+def test_a_line_that_cannot_be_read_makes_its_quantity_unknown(rest: str) -> None:
+    assert read_engine(f"tgi_queue_size{rest}\ntgi_batch_current_size 2\n") == EngineStats(2.0, None, None)
 
 
 @pytest.mark.parametrize("page", ["", "# nothing\n", "up 1\nprocess_cpu_seconds_total 5\n", "<html>404</html>"])
