@@ -156,7 +156,7 @@ async def test_everything_is_told_every_second(controller: Controller) -> None:
     async with linked(controller.path, Numbers("default/a")):
         await until(lambda: len(controller.pushes) == 3)
     first, second = (push.services["default/a"].at for push in controller.pushes[1:])
-    assert 0.9 < second - first < 3.0
+    assert second - first > 0.9
     assert not any(push.urgent for push in controller.pushes)
 
 

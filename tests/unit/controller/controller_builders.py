@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 
 from autoscaler.cluster.interface import ClusterError, Replica, ReplicaPhase, ServiceEvent, ServiceView
+from autoscaler.controller.loop import Controller
+from autoscaler.controller.recorder import Recorder
+from autoscaler.controller.settings import Cadence
 from queue_proxy.messages import SecondStats, Stats
 
 CHAT = "default/chat"
+START = 1_000.0
 
 
 def inference_service(
@@ -126,3 +131,18 @@ class MemoryCluster:
         if self.refuse is not None:
             raise ClusterError(self.refuse)
         self.paths.append((service, in_path))
+
+
+@asynccontextmanager
+async def running(cluster: MemoryCluster, recorder: Recorder | None = None) -> AsyncIterator[Controller]:
+    """A controller that runs, by the time of the event loop, which begins at `START`."""
+    loop = asyncio.get_running_loop()
+    cadence = Cadence(decisions_kept=1_000, asleep=2.0)  # what sleeping changes is tested with `quiescence`
+    controller = Controller(cluster, recorder, lambda: START + loop.time(), cadence, "epoch")
+    task = asyncio.create_task(controller.run())
+    await asyncio.sleep(0)
+    try:
+        yield controller
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

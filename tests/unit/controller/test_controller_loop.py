@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,36 +14,21 @@ from autoscaler.cluster.interface import ReplicaPhase
 from autoscaler.controller.loop import Controller
 from autoscaler.controller.recorder import Recorder
 from autoscaler.controller.service.faults import FaultKind
-from autoscaler.controller.settings import Cadence
 from autoscaler.decide.decider import Decider
 from autoscaler.decide.decision import Decision, Reason
 from autoscaler.signals.observation import Observation
 from tests.unit.controller.controller_builders import (
     CHAT,
+    START,
     MemoryCluster,
     inference_service,
     replica,
+    running,
     stats,
     view,
 )
 
 pytestmark = pytest.mark.looptime
-
-START = 1_000.0
-
-
-@asynccontextmanager
-async def running(cluster: MemoryCluster, recorder: Recorder | None = None) -> AsyncIterator[Controller]:
-    loop = asyncio.get_running_loop()
-    cadence = Cadence(decisions_kept=1_000, asleep=2.0)  # what sleeping changes is tested elsewhere
-    controller = Controller(cluster, recorder, lambda: START + loop.time(), cadence, "epoch")
-    task = asyncio.create_task(controller.run())
-    await asyncio.sleep(0)
-    try:
-        yield controller
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 def push(controller: Controller, at: float, service: str = CHAT, *, waiting: int = 0, urgent: bool = False) -> None:

@@ -15,33 +15,28 @@ from autoscaler.controller.loop import Controller
 from autoscaler.controller.service.events import of_order
 from autoscaler.controller.service_report import explanation, summary
 from autoscaler.controller.service_samples import service_samples
-from autoscaler.controller.settings import Cadence
 from tests.unit.controller.controller_builders import (
     CHAT,
+    START,
     MemoryCluster,
     inference_service,
     replica,
+    running,
     stats,
     view,
 )
 
 pytestmark = pytest.mark.looptime
 
-START = 1_000.0
 HPA = Refusal("OwnedByAnother", "HorizontalPodAutoscaler chat scales the same Deployment; delete it")
 
 
 @asynccontextmanager
-async def running(cluster: MemoryCluster) -> AsyncIterator[Controller]:
-    loop = asyncio.get_running_loop()
-    controller = Controller(cluster, None, lambda: START + loop.time(), Cadence(), "epoch")
-    task = asyncio.create_task(controller.run())
-    await asyncio.sleep(4.0)
-    try:
+async def warm(cluster: MemoryCluster) -> AsyncIterator[Controller]:
+    """A controller that has waited for whom it does not know."""
+    async with running(cluster) as controller:
+        await asyncio.sleep(4.0)
         yield controller
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 def somebody_waits(controller: Controller) -> None:
@@ -56,7 +51,7 @@ def asleep(refused: tuple[Refusal, ...] = ()) -> ServiceView:
 async def test_nothing_is_ordered_while_it_is_refused_and_at_once_when_it_is_not() -> None:
     cluster = MemoryCluster()
     cluster.show(asleep((HPA,)))
-    async with running(cluster) as controller:
+    async with warm(cluster) as controller:
         somebody_waits(controller)
         await asyncio.sleep(10.0)
         assert (cluster.orders, cluster.paths) == ([], [])
@@ -69,7 +64,7 @@ async def test_nothing_is_ordered_while_it_is_refused_and_at_once_when_it_is_not
 async def test_it_is_told_of_once_and_when_it_is_over() -> None:
     cluster = MemoryCluster()
     cluster.show(asleep((HPA,)))
-    async with running(cluster):
+    async with warm(cluster):
         cluster.show(replace(asleep((HPA,)), generation=2))
         await asyncio.sleep(1.0)
         cluster.show(asleep())
@@ -83,7 +78,7 @@ async def test_it_is_told_of_once_and_when_it_is_over() -> None:
 async def test_a_policy_that_cannot_be_read_is_told_of() -> None:
     cluster = MemoryCluster()
     cluster.show(view(wanted=0, isvc=inference_service(target="many")))
-    async with running(cluster):
+    async with warm(cluster):
         pass
     (service, event), *_ = cluster.events
     assert (service, event.reason, event.warning) == (CHAT, "PolicyNotReadable", True)
@@ -93,7 +88,7 @@ async def test_a_policy_that_cannot_be_read_is_told_of() -> None:
 async def test_it_is_shown_with_its_reasons() -> None:
     cluster = MemoryCluster()
     cluster.show(replace(view(replica("chat-a", ReplicaPhase.READY)), refused=(HPA,)))
-    async with running(cluster) as controller:
+    async with warm(cluster) as controller:
         control = controller.services[CHAT]
         now = START + 5.0
         shown = summary(control, now)
@@ -108,7 +103,7 @@ async def test_it_is_shown_with_its_reasons() -> None:
 async def test_an_order_that_was_taken_is_told_of_with_its_reason() -> None:
     cluster = MemoryCluster()
     cluster.show(asleep())
-    async with running(cluster) as controller:
+    async with warm(cluster) as controller:
         somebody_waits(controller)
         await asyncio.sleep(0.5)
     message = "Wakes with 1: 3 requests wait, one replica takes 100 at a time."
@@ -122,7 +117,7 @@ async def test_an_order_that_was_taken_is_told_of_with_its_reason() -> None:
 async def test_what_an_order_is_called(before: int, after: int, reason: str) -> None:
     cluster = MemoryCluster()
     cluster.show(asleep())
-    async with running(cluster) as controller:
+    async with warm(cluster) as controller:
         decision = controller.services[CHAT].history.latest
     assert decision is not None
     changed = replace(decision, replicas=replace(decision.replicas, wanted=before), desired=after)
