@@ -2,7 +2,7 @@
 
     plant.advance(until the next step is due) → plant.observe → policy.step → plant.order
 
-A policy is asked at multiples of its period, at once when a request finds no endpoint (if it is urgent, as a controller
+A policy is asked once in its period, at once when a request finds no endpoint (if it is urgent, as a controller
 that activators push to), and not at all while it rests: a service that sleeps costs nothing until somebody comes.
 """
 
@@ -64,6 +64,7 @@ def simulate(
     make: MakePolicy | Sequence[Policy],
     *,
     until: float | None = None,
+    first_turn: float = 0.0,
     warm_up: float = 0.0,
     keep_latencies: int = 0,
     compiled: bool | None = None,
@@ -73,6 +74,9 @@ def simulate(
     """Run `trace` with what `make` makes for each service, or with these policies.
 
     until     where the run ends, seconds; by default with the trace, and what is not finished then is UNFINISHED
+    first_turn  when policies are asked first, seconds, and from then on once in each period: readings are of whole
+              seconds, and turns of a real controller at any moment of theirs. Policies that go by a clock of their own
+              (hpa, keda) want 0
     warm_up   seconds at the beginning that are told apart, and that no worst window is in
     keep_latencies  of so many requests at the beginning of the trace the latencies are kept one by one
     compiled  None: compiled where numba is installed; the results are the same
@@ -85,7 +89,7 @@ def simulate(
     longest = max(policy.period for policy in policies)
     plant = SimulatedPlant(scenario, trace, compiled=compiled, longest_period=longest, keep_latencies=keep_latencies)
     end = trace.span if until is None else until
-    loop = _Loop(plant, policies, end, watch)
+    loop = _Loop(plant, policies, end, watch, first_turn)
     before = None
     if warm_up > 0.0:
         loop.run(min(warm_up, end), progress)
@@ -98,15 +102,18 @@ def simulate(
 class _Loop:
     """Who is asked when. `_due[s]` is when service s is asked next; the heap may hold older wishes of it, too."""
 
-    def __init__(self, plant: SimulatedPlant, policies: Sequence[Policy], end: float, watch: Watch | None) -> None:
+    def __init__(
+        self, plant: SimulatedPlant, policies: Sequence[Policy], end: float, watch: Watch | None, first_turn: float
+    ) -> None:
         self.steps = 0
         self._plant = plant
         self._policies = policies
         self._end = end
         self._watch = watch
         self._periods = [policy.period for policy in policies]
-        self._due = [0.0] * len(policies)
-        self._heap = [(0.0, s) for s in range(len(policies))]
+        self._first_turn = first_turn
+        self._due = [first_turn] * len(policies)
+        self._heap = [(first_turn, s) for s in range(len(policies))]
         self._wanted = [-1] * len(policies)
         self._in_path = [True] * len(policies)
         self._idle_first = [True] * len(policies)
@@ -145,7 +152,7 @@ class _Loop:
         if self._repeating[s]:
             self._repeating[s] = False
             self._plant.tell_arrivals(s)
-            at = math.ceil(now / self._periods[s] - 1e-9) * self._periods[s]
+            at = self._turn(s, math.ceil(self._turns(s, now) - 1e-9))
             if policy.urgent and self._plant.found_nobody:
                 at = min(at, max(now, self._last_urgent[s] + _URGENT_GAP))
                 self._told.add(s)
@@ -159,6 +166,7 @@ class _Loop:
             at = self._next_turn(s, now)
         else:
             return
+        at = max(at, self._first_turn)
         if at < self._due[s]:
             self._ask_at(s, at)
 
@@ -213,13 +221,18 @@ class _Loop:
             self._ask_at(s, max(order.again_at, now + 1e-6))
 
     def _next_turn(self, s: int, now: float) -> float:
-        """The next multiple of its period."""
-        period = self._periods[s]
-        return (math.floor(now / period + 1e-9) + 1.0) * period
+        """When it is asked after now."""
+        return self._turn(s, math.floor(self._turns(s, now) + 1e-9) + 1)
 
     def _last_turn(self, s: int, at: float) -> float:
-        """The last multiple of its period up to then."""
-        return math.floor(at / self._periods[s] + 1e-9) * self._periods[s]
+        """When it is asked last up to then."""
+        return self._turn(s, math.floor(self._turns(s, at) + 1e-9))
+
+    def _turns(self, s: int, at: float) -> float:
+        return (at - self._first_turn) / self._periods[s]
+
+    def _turn(self, s: int, number: int) -> float:
+        return self._first_turn + number * self._periods[s]
 
     def _ask_at(self, s: int, at: float) -> None:
         self._due[s] = at

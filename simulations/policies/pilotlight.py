@@ -36,6 +36,7 @@ class Pilotlight:
         self._idle_first = idle_first
         self._decider = Decider(service, policy)
         self._repeating: Observation | None = None
+        self._first_turn: float | None = None
 
     def decide(self, observation: Observation) -> Decision:
         """What follows from these readings, simulated or recorded."""
@@ -43,8 +44,10 @@ class Pilotlight:
 
     def step(self, observed: Observed) -> Order:
         """See Policy."""
+        if self._first_turn is None:
+            self._first_turn = observed.at
         if self._repeating is not None:
-            self._decider.repeat(self._repeating, self._turn_before(observed.at))
+            self._decider.repeat(self._repeating, self._turn_before(observed.at, self._first_turn))
         observation = observed.observation()
         decision = self.decide(observation)
         until = self._repeats_until(observation, decision) if observed.settled and decision.desired <= 1 else None
@@ -67,9 +70,9 @@ class Pilotlight:
             return until
         return min(until, observation.at + _LONGEST_REST)
 
-    def _turn_before(self, at: float) -> float:
-        """The last multiple of the period before then."""
-        return (math.ceil(at / self.period - 1e-9) - 1.0) * self.period
+    def _turn_before(self, at: float, first: float) -> float:
+        """When it was asked last before then, or would have been."""
+        return first + (math.ceil((at - first) / self.period - 1e-9) - 1.0) * self.period
 
 
 def pilotlight(policies: Mapping[str, ScalingPolicy] | ScalingPolicy) -> MakePolicy:

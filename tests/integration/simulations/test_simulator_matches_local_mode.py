@@ -10,15 +10,8 @@ from autoscaler.cluster.interface import ServiceView
 from autoscaler.controller.service.control import ServiceControl
 from autoscaler.controller.settings import Cadence
 from autoscaler.decide.records import DecisionRecord, ReadingsRecord, StartRecord, parse_record, record_line
-from benchmarks.simulator_fidelity_local import (
-    SERVICE,
-    Measured,
-    RealRun,
-    quantile,
-    run_for_real,
-    service,
-    simulated,
-)
+from benchmarks.simulator_fidelity_local import simulated
+from benchmarks.simulator_fidelity_real_run import SERVICE, Measured, RealRun, quantile, run_for_real, service
 from simulations.policies.pilotlight import Pilotlight
 
 # So many requests, one after the other, are worked on before the last of the burst is.
@@ -28,7 +21,7 @@ _PLACES_IN_LINE = 7
 @pytest.fixture(scope="module")
 def real(tmp_path_factory: pytest.TempPathFactory) -> RealRun:
     """Two wakes, a steady load and a burst, recorded."""
-    return run_for_real(tmp_path_factory.mktemp("real"))
+    return run_for_real(tmp_path_factory.mktemp("real"), steady_seconds=6.0)
 
 
 @pytest.fixture(scope="module")
