@@ -173,8 +173,9 @@ class Collector:
     def _take_samples(self, now: float) -> tuple[Sample, ...]:
         this_second = math.floor(now)
         earliest, silent_since = now, now - self.stale_after_seconds
-        for source in self._sources.values():
-            if silent_since <= source.heard_at < earliest:
+        for name, source in self._sources.items():
+            # Who is gone tells nothing more: it must not hold back what the others tell.
+            if silent_since <= source.heard_at < earliest and name not in self._gone_at:
                 earliest = source.heard_at
         complete = math.floor(earliest)
         before = max(complete, this_second - _SECONDS_TO_WAIT)

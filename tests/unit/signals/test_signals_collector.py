@@ -126,6 +126,16 @@ def test_but_nobody_is_waited_for_longer_than_two_seconds() -> None:
     assert {s: x.concurrency for s, x in by_second(early, late).items()} == {k: pytest.approx(3.0) for k in range(4)}
 
 
+def test_a_replica_that_is_gone_is_not_waited_for() -> None:
+    collector, stays, goes = Collector(5.0), Proxy(running=1), Proxy(source="chat-2", running=2)
+    for proxy in (stays, goes):
+        collector.receive(proxy.read(), START)
+    collector.receive(goes.after(0.5), START + 0.5)
+    collector.receive(stays.after(1.2), START + 1.2)
+    samples = collect(collector, START + 1.2, REPLICA).samples
+    assert [sample.concurrency for sample in samples] == [pytest.approx(2.0)]
+
+
 def test_of_an_activator_only_what_waits_is_load() -> None:
     collector, activator, replica = Collector(5.0), Proxy(source=ACTIVATOR, running=4, waiting=2), Proxy(running=4)
     for proxy in (activator, replica):
