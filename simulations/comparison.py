@@ -15,6 +15,7 @@ from simulations.statistics import Difference, Method, by_hours, interval, paire
 
 # Attainments that are closer than this are called the same, however sure one is that they differ.
 _SAME_ATTAINMENT = 0.0005
+_FEW_SEEDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +167,7 @@ def _sentence(ours: Entry, theirs: Entry, usd: Difference, attainment: Differenc
     same_cost, same_good = usd.distinguishable is False, attainment.distinguishable is False
     close = abs(attainment.mean) < _SAME_ATTAINMENT
     if same_cost and (same_good or close):
-        return f"{ours.label} is not distinguishable from {theirs.label} in cost or attainment"
+        return f"{ours.label} is not distinguishable from {theirs.label} in cost or attainment{_by_few(usd)}"
     cost = _cost(usd, theirs, same=same_cost)
     if math.isnan(attainment.mean):
         return f"{ours.label} {cost}; their attainments cannot be compared, for too few requests ended in the trace"
@@ -175,14 +176,14 @@ def _sentence(ours: Entry, theirs: Entry, usd: Difference, attainment: Differenc
     if close:
         return f"{ours.label} {cost} at the same attainment ({good}){sure}"
     if same_good:
-        return f"{ours.label} {cost}; their attainments ({good}, {other_good}) are not distinguishable{sure}"
+        return f"{ours.label} {cost}; their attainments ({good}, {other_good}) are not distinguishable{_by_few(attainment)}{sure}"
     points = f"{_percent(abs(attainment.mean))} points {'more' if attainment.mean > 0 else 'fewer'}"
     return f"{ours.label} {cost}, and serves {points} of the requests in time{sure}"
 
 
 def _cost(usd: Difference, theirs: Entry, *, same: bool) -> str:
     if same or math.isnan(usd.mean):
-        return f"costs as much as {theirs.label}, as far as can be told"
+        return f"costs as much as {theirs.label}, as far as can be told{_by_few(usd)}"
     if abs(usd.mean) < 0.0005:
         return f"costs as much as {theirs.label}"
     if usd.mean > 1.0:
@@ -192,6 +193,12 @@ def _cost(usd: Difference, theirs: Entry, *, same: bool) -> str:
         ends = sorted((abs(usd.low), abs(usd.high)))
         between = f" ({_percent(ends[0])} to {_percent(ends[1])})"
     return f"costs {_percent(abs(usd.mean))} %{between} {'less' if usd.mean < 0 else 'more'} than {theirs.label}"
+
+
+def _by_few(difference: Difference) -> str:
+    """Of two or three seeds an interval holds nearly everything: what is not told apart may be far apart."""
+    few = difference.method is Method.SEEDS and difference.runs < _FEW_SEEDS
+    return f" by {difference.runs} seeds" if few else ""
 
 
 def _percent(share: float) -> str:
