@@ -17,7 +17,7 @@ NOT_MODELLED = (
     "time on the network and in proxies, some milliseconds of each request",
     "priorities and tenants in the hold: requests wait in the order in which they came",
     "parts of GPUs and replicas over several nodes",
-    "different prices of nodes, reserved or spot",
+    "different prices of nodes, reserved or spot; and what is paid for GPUs of nodes that no replica has",
     "clients that come less often because answers were slow, beyond timeouts and retries",
     "errors of forecasts: nothing of what is compared forecasts load, the timers by past idle times apart",
 )

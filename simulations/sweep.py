@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 from simulations.contender import Contender
 from simulations.policies.settings import PolicyError
-from simulations.scenario import MOST_RECLAIMS, PHASE_FIELDS, ClusterSpec, Scenario, StartDraws
+from simulations.scenario import MOST_RECLAIMS, PHASE_FIELDS, Scenario, StartDraws
 from simulations.traces import notation, transforms
 from simulations.traces.trace import Trace, TraceError
 
@@ -117,7 +117,8 @@ def _loss(setup: Setup, share: float) -> Setup:
 
 
 def _gpus(setup: Setup, gpus: float) -> Setup:
-    return replace(setup, scenario=replace(setup.scenario, cluster=ClusterSpec.of_gpus(int(gpus))))
+    cluster = replace(setup.scenario.cluster, gpus_per_node=int(gpus), nodes=1, most_nodes=0)
+    return replace(setup, scenario=replace(setup.scenario, cluster=cluster))
 
 
 AXES: Mapping[str, Axis] = {

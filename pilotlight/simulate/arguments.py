@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from pilotlight import arguments
+from pilotlight.simulate.cluster import add_nodes, time_given
 from pilotlight.trace_arguments import TRACE_HELP, add_trace_arguments
 from simulations.contender import OWN
 from simulations.model_notation import KINDS
@@ -14,8 +15,6 @@ from simulations.profiles.built_in import PROFILES
 from simulations.profiles.prices import PRICES
 from simulations.scenario import MOST_RECLAIMS
 from simulations.sweep import AXES
-from simulations.traces.notation import seconds
-from simulations.traces.trace import TraceError
 
 _EPILOG = f"""\
 {TRACE_HELP}
@@ -47,6 +46,7 @@ def add_simulate(parser: argparse.ArgumentParser) -> None:
     _policies(parser.add_argument_group("policies"))
     _serving(parser.add_argument_group("serving"))
     _cluster(parser.add_argument_group("cluster, clients and metrics"))
+    add_nodes(parser.add_argument_group("nodes"))
     _running(parser.add_argument_group("experiment"))
     _outputs(parser.add_argument_group("outputs"))
 
@@ -100,7 +100,7 @@ def _cluster(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--price", action="append", default=[], metavar="[GPU=]USD", help="an hour of a GPU; overrides the built-in one"
     )
-    group.add_argument("--client-timeout", type=_time, default=0.0, metavar="TIME", help="clients give up (never)")
+    group.add_argument("--client-timeout", type=time_given, default=0.0, metavar="TIME", help="clients give up (never)")
     group.add_argument(
         "--retries", type=arguments.whole(0, 100), default=0, metavar="N",
         help="and try again, when Retry-After says where they are refused (%(default)s)",
@@ -109,7 +109,9 @@ def _cluster(group: argparse._ArgumentGroup) -> None:
         "--ignore-retry-after", action="store_true",
         help="who is refused tries again after 1 s, and then after twice as long each time, whatever the answer says",
     )  # fmt: skip
-    group.add_argument("--metric-delay", type=_time, default=0.5, metavar="TIME", help="age of metrics (%(default)s s)")
+    group.add_argument(
+        "--metric-delay", type=time_given, default=0.5, metavar="TIME", help="age of metrics (%(default)s s)"
+    )
     group.add_argument(
         "--metric-loss", type=arguments.between(0, 0.99, "a share"), default=0.0, metavar="P",
         help="share of readings that are lost, of each replica by itself (%(default)s)",
@@ -119,11 +121,11 @@ def _cluster(group: argparse._ArgumentGroup) -> None:
         help="share of starts that fail (%(default)s)",
     )  # fmt: skip
     group.add_argument(
-        "--drain-time", type=_time, default=0.0, metavar="TIME",
+        "--drain-time", type=time_given, default=0.0, metavar="TIME",
         help="a replica that is to go is killed after so long, with what it still has (never)",
     )  # fmt: skip
     group.add_argument(
-        "--stop-time", type=_time, default=0.0, metavar="TIME",
+        "--stop-time", type=time_given, default=0.0, metavar="TIME",
         help="so long a process that has nothing left takes to end, and holds its GPUs (%(default)g s)",
     )  # fmt: skip
     group.add_argument(
@@ -131,7 +133,7 @@ def _cluster(group: argparse._ArgumentGroup) -> None:
         help="times an hour that a replica's node is taken back, as spot nodes are (never)",
     )  # fmt: skip
     group.add_argument(
-        "--reclaim-notice", type=_time, default=30.0, metavar="TIME",
+        "--reclaim-notice", type=time_given, default=30.0, metavar="TIME",
         help="between being told and being gone; what is not finished then fails (%(default)g s)",
     )  # fmt: skip
 
@@ -143,7 +145,7 @@ def _running(group: argparse._ArgumentGroup) -> None:
     )  # fmt: skip
     group.add_argument("--seed", type=arguments.whole(0, 2**31), default=1, metavar="N", help="the first (%(default)s)")
     group.add_argument(
-        "--warm-up", type=_time, metavar="TIME", help="not counted (a tenth of the trace, at most 10 minutes)"
+        "--warm-up", type=time_given, metavar="TIME", help="not counted (a tenth of the trace, at most 10 minutes)"
     )
     group.add_argument("--sweep", action="append", default=[], metavar="AXIS=…", help="may be given several times")
     group.add_argument(
@@ -155,10 +157,3 @@ def _outputs(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--report", type=Path, metavar="FILE", help="one HTML page that stands alone")
     group.add_argument("--json", type=Path, metavar="FILE", help="everything; - is stdout, and nothing else goes there")
     group.add_argument("--csv", type=Path, metavar="FILE", help="one figure a row; - is stdout")
-
-
-def _time(text: str) -> float:
-    try:
-        return seconds(text)
-    except TraceError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
+from pilotlight.simulate.cluster import cluster_said, shared_said
 from simulations.census import Census
 from simulations.figures import seconds_shown
 from simulations.model_notation import ChosenModel
@@ -40,7 +41,7 @@ def assumed(
     patience = f"give up after {seconds_shown(given.client_timeout)}" if given.client_timeout else "never give up"
     when = ", whatever Retry-After says" if given.ignore_retry_after else ", as Retry-After says"
     when = when if given.retries else ""
-    gpus = f"{given.gpus} in all" if given.gpus else "any number"
+    gpus, shared = cluster_said(setup.scenario.cluster), shared_said(setup.scenario.cluster)
     failing = f", {given.failed_starts:g} of them fail" if given.failed_starts else ""
     drained = f"at the latest after {seconds_shown(given.drain_time)}" if given.drain_time else "however long that is"
     stopped = f"; its process takes {seconds_shown(given.stop_time)} to end" if given.stop_time else ""
@@ -58,6 +59,7 @@ def assumed(
         ("clients", f"{patience}, {given.retries} retries{when}"),
         ("metrics", f"{given.metric_delay:g} s old, {given.metric_loss:.3g} of replicas' readings lost"),
         ("GPUs", f"{gpus}, {per_replica} a replica, {gpu_type} at {setup.price:g} USD an hour"),
+        *((("images and weights", shared),) if shared else ()),
         ("a replica goes", f"when its last request is done, {drained}{stopped}"),
         *((("a node is taken", taken),) if taken else ()),
         (
@@ -103,7 +105,8 @@ def settings_of(setup: Setup, counted: Census, model: ChosenModel, start: Start,
             "backoff": scenario.services[0].clients.backoff,
             "heeds_retry_after": scenario.services[0].clients.heeds_retry_after,
         },
-        "gpus": scenario.cluster.gpus_per_node * scenario.cluster.nodes or None,
+        "gpus": scenario.cluster.gpus_per_node * max(scenario.cluster.nodes, scenario.cluster.most_nodes) or None,
+        "cluster": asdict(scenario.cluster),
         "gpu_type": gpu_type,
         "usd_per_gpu_hour": setup.price,
         "metric_delay": scenario.metrics.delay,

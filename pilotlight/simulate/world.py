@@ -14,6 +14,7 @@ from activator.messages import HoldBounds
 from autoscaler.policy.scaling_policy import ScalingPolicy
 from pilotlight.errors import CommandError
 from pilotlight.simulate.assumptions import Start, assumed, settings_of
+from pilotlight.simulate.cluster import cluster_of
 from pilotlight.simulate.services import Declared, services_of, with_given
 from pilotlight.trace_arguments import opened_trace, remarks
 from queue_proxy.settings import DEPTH_PER_SLOT
@@ -27,7 +28,6 @@ from simulations.profiles.prices import DEFAULT_GPU, price_of, prices_with
 from simulations.recorded import Recording
 from simulations.scenario import (
     Clients,
-    ClusterSpec,
     ContinuousBatching,
     DrawnSeconds,
     MetricsPath,
@@ -156,7 +156,8 @@ def _scenario(
 ) -> Scenario:
     draws = StartDraws(**{name: getattr(start.draws, name) for name in _DRAWS}, failure=given.failed_starts)
     clients = Clients(given.client_timeout, given.retries, heeds_retry_after=not given.ignore_retry_after)
-    left = math.inf if given.gpus is None else float(given.gpus)
+    cluster = cluster_of(given)
+    left = cluster.nodes * cluster.gpus_per_node if cluster.gpus_per_node else math.inf
     services = []
     for name, declared in zip(trace.services, each, strict=True):
         policy = policies[name]
@@ -183,7 +184,6 @@ def _scenario(
                 initial=initial,
             )
         )
-    cluster = ClusterSpec() if given.gpus is None else ClusterSpec.of_gpus(given.gpus)
     try:
         return Scenario(tuple(services), cluster, given.seed, MetricsPath(given.metric_delay, given.metric_loss))
     except ScenarioError as error:

@@ -71,6 +71,18 @@ def test_clients_and_ends_of_replicas_are_what_flags_say() -> None:
     assert figures["gpu_hours_draining"]["mean"] > 0.8 * went * 20.0 / 3600.0 > 0.0
 
 
+def test_nodes_and_what_they_share_are_what_flags_say() -> None:
+    flags = "--node-gpus 2 --most-nodes 9 --node-idle 1m --cold-caches --image-streams 1 --policy kpa --seeds 1"
+    finished = simulate(TRACE, "--profile", "vision", "--limit", "4", *flags.split(), "--json", "-")
+    assert finished.returncode == 0, finished.stderr
+    body = json.loads(finished.stdout)
+    (world,) = body["config"]["worlds"]
+    assert (world["gpus"], world["cluster"]["nodes"], world["cluster"]["image_streams"]) == (18, 1, 1.0)
+    assert "1 to 9 nodes of 2, made when there is no room, gone after 60 s" in body["assumptions"]["GPUs"]
+    figures = body["traces"][0]["policies"][0]["figures"]
+    assert figures["start_image"]["mean"] > 5.0  # pulled; half a second where a node has it
+
+
 def test_csv_alone_on_stdout_is_a_table() -> None:
     finished = simulate(TRACE, *FEW, "--csv", "-")
     rows = list(csv.DictReader(finished.stdout.splitlines()))
@@ -117,6 +129,8 @@ def test_a_recording_is_decided_again_and_then_run_by_another_policy(recording: 
         ((TRACE, "--sweep", "load=1,2", "--sweep", "load=4"), "--sweep load is given twice"),
         (("missing.csv", "--sweep", "load=2..1"), "--sweep load: 2..1 does not go upwards"),
         ((TRACE, "--price", "free"), "is not a price"),
+        ((TRACE, "--gpus", "3", "--node-gpus", "2"), "with --node-gpus give --nodes and --most-nodes"),
+        ((TRACE, "--most-nodes", "2"), "need --node-gpus"),
         ((TRACE, "--warm-up", "2h"), "launch has"),
         ((TRACE, "--report", "/nowhere/out.html"), "there is no directory /nowhere"),
         ((TRACE, "--json", "-", "--csv", "-"), "stdout can take one of them"),
