@@ -15,6 +15,7 @@ from simulations.statistics import Difference, Method, by_hours, interval, paire
 
 # Attainments that are closer than this are called the same, however sure one is that they differ.
 _SAME_ATTAINMENT = 0.0005
+# Of fewer seeds than this it is said how few they were.
 _FEW_SEEDS = 5
 
 
@@ -176,7 +177,8 @@ def _sentence(ours: Entry, theirs: Entry, usd: Difference, attainment: Differenc
     if close:
         return f"{ours.label} {cost} at the same attainment ({good}){sure}"
     if same_good:
-        return f"{ours.label} {cost}; their attainments ({good}, {other_good}) are not distinguishable{_by_few(attainment)}{sure}"
+        sure = _by_few(attainment) or sure
+        return f"{ours.label} {cost}; their attainments ({good}, {other_good}) are not distinguishable{sure}"
     points = f"{_percent(abs(attainment.mean))} points {'more' if attainment.mean > 0 else 'fewer'}"
     return f"{ours.label} {cost}, and serves {points} of the requests in time{sure}"
 
