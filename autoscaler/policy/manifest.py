@@ -89,18 +89,6 @@ class Collected:
         return next((read_profiles(m.body, m.source) for m in config_maps), NO_PROFILES)
 
 
-def load_manifests(paths: Sequence[Path]) -> Manifests:
-    """Every InferenceService, ServingRuntime and ClusterServingRuntime in `paths`, and the profiles.
-
-    The path `-` is stdin. Raises PolicyErrors with everything that is wrong: files that cannot be read, text that is
-    not YAML, objects of other kinds, names that Kubernetes would not take, the same object twice, no service at all.
-    """
-    collected = collect_manifests(paths)
-    if collected.errors:
-        raise PolicyErrors(collected.errors)
-    return manifests_of(collected, paths)
-
-
 def manifests_of(collected: Collected, paths: Sequence[Path], *, profiles_alone: bool = False) -> Manifests:
     """What was collected from `paths`. Raises PolicyErrors without any service, unless profiles may stand alone."""
     services = tuple(m for m in collected.manifests if m.kind is ManifestKind.INFERENCE_SERVICE)
@@ -111,7 +99,9 @@ def manifests_of(collected: Collected, paths: Sequence[Path], *, profiles_alone:
 
 
 def collect_manifests(paths: Sequence[Path]) -> Collected:
-    """Like `load_manifests`, with what is wrong beside what could be read; that includes objects with a wrong name."""
+    """Each InferenceService, ServingRuntime and ClusterServingRuntime in `paths`, and the profiles; beside them what is
+    wrong: files that cannot be read, text that is not YAML, objects of other kinds, names that Kubernetes would not
+    take, the same object twice. Objects with a wrong name are among both. The path `-` is stdin."""
     collected = Collected()
     seen: dict[tuple[ManifestKind, str, str], Source] = {}
     for path in paths:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from autoscaler.policy.check import check
+from autoscaler.policy.check import check, checked
 from autoscaler.policy.errors import PolicyErrors, Source
-from autoscaler.policy.manifest import ManifestKind, load_manifests
+from autoscaler.policy.manifest import ManifestKind, collect_manifests
 from autoscaler.policy.parse import read_policy
 
 CHAT = """\
@@ -51,7 +51,7 @@ def problems(text: str | bytes) -> list[str]:
 def test_services_and_runtimes_of_all_files_are_found_in_order() -> None:
     other = CHAT.replace("name: chat", "name: other\n  namespace: team-a")
     serving = RUNTIME.replace("ClusterServingRuntime", "ServingRuntime")
-    found = load_manifests([write(CHAT + "---\n" + RUNTIME, "a.yaml"), write(f"---\n{serving}---\n{other}", "b.yaml")])
+    found = checked([write(CHAT + "---\n" + RUNTIME, "a.yaml"), write(f"---\n{serving}---\n{other}", "b.yaml")])
     assert [manifest.service for manifest in found.services] == ["default/chat", "team-a/other"]
     assert [(m.kind, m.namespace, m.name) for m in found.runtimes] == [
         (ManifestKind.CLUSTER_SERVING_RUNTIME, "", "vllm.v1"),
@@ -73,13 +73,13 @@ def test_a_list_as_kubectl_prints_it_is_read_item_by_item() -> None:
 
 
 def test_the_source_map_gives_a_policy_error_its_line() -> None:
-    (manifest,) = load_manifests([write("# a comment\n" + CHAT.replace("2", "-2"))]).services
+    (manifest,) = collect_manifests([write("# a comment\n" + CHAT.replace("2", "-2"))]).manifests
     with pytest.raises(PolicyErrors, match=r"^my\.yaml:8: spec\.predictor\.minReplicas: "):
         read_policy(manifest.body, manifest.source)
 
 
 def test_a_file_that_begins_with_a_byte_order_mark_is_read() -> None:
-    assert load_manifests([write(b"\xef\xbb\xbf" + CHAT.encode())]).services
+    assert checked([write(b"\xef\xbb\xbf" + CHAT.encode())]).services
 
 
 @pytest.mark.parametrize(
@@ -184,18 +184,18 @@ def test_a_pipe_is_as_good_as_a_file() -> None:
     with os.fdopen(reader, "rb"):
         with os.fdopen(writer, "w") as pipe:
             pipe.write(CHAT)
-        assert load_manifests([Path(f"/dev/fd/{reader}")]).services
+        assert checked([Path(f"/dev/fd/{reader}")]).services
 
 
 def test_loading_reports_everything_that_checking_finds_in_the_files() -> None:
     with pytest.raises(PolicyErrors) as caught:
-        load_manifests([write("kind: Secret\n---\n" + CHAT + "---\n" + CHAT), Path("gone.yaml")])
+        checked([write("kind: Secret\n---\n" + CHAT + "---\n" + CHAT), Path("gone.yaml")])
     assert len(caught.value.errors) == 3
 
 
 def test_files_without_any_service_are_not_enough_to_run() -> None:
     with pytest.raises(PolicyErrors, match=r"my\.yaml: there is no InferenceService in it"):
-        load_manifests([write(RUNTIME)])
+        checked([write(RUNTIME)])
 
 
 def test_a_good_file_has_no_problems() -> None:

@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoscaler.policy.check import check
+from autoscaler.policy.check import check, checked
 from autoscaler.policy.errors import PolicyErrors
-from autoscaler.policy.manifest import load_manifests
 from autoscaler.policy.parse import read_policy, settings_in_force, spelled_out
 from autoscaler.policy.profiles import NO_PROFILES, PROFILE, Profiles, following, read_profiles
 from autoscaler.policy.reference import PROFILES
@@ -158,7 +157,7 @@ def test_the_profiles_on_the_page_are_read_from_among_the_files(tmp_path: Path) 
     (tmp_path / "chat.yaml").write_text(isvc)
     files = [tmp_path / "chat.yaml", tmp_path / "profiles.yaml"]
     assert check(files) == ()
-    manifests = load_manifests(files)
+    manifests = checked(files)
     policy = read_policy(manifests.services[0].body, manifests.services[0].source, manifests.profiles)
     assert (policy.stable_window_seconds, policy.container_concurrency) == (120.0, 8)
 
