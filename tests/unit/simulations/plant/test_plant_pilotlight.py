@@ -12,11 +12,11 @@ from autoscaler.decide.decision import Decision
 from autoscaler.decide.records import DecisionRecord, record_line
 from autoscaler.policy.scaling_policy import Improvements, ScalingPolicy
 from simulations.plant.interface import Observed
-from simulations.policies.interface import Order
+from simulations.policies.interface import MakePolicy, Order, Policy
 from simulations.policies.pilotlight import Pilotlight, pilotlight
-from simulations.run import simulate
+from simulations.run import Run, simulate
 from simulations.scenario import Clients, MeasuredSeconds, MetricsPath, Scenario, ServiceSpec, StartDraws, constant
-from tests.unit.simulations.plant.plant_worlds import Arrivals, plain
+from tests.unit.simulations.plant.plant_worlds import Arrivals, Script, plain, service
 
 OURS = ScalingPolicy(target=1.0, target_utilization=1.0, container_concurrency=1, stable_window_seconds=20.0)
 POLICIES = [
@@ -66,6 +66,7 @@ REQUESTS = st.lists(
     st.sampled_from([0.0, 15.0, 150.0]),
     st.sampled_from([Clients(), Clients(timeout=20.0, retries=1)]),
     st.sampled_from([0.0, 20.0]),
+    st.sampled_from([0.0, 0.75]),
 )
 def test_steps_that_are_left_out_change_nothing(
     requests: list[tuple[float, float]],
@@ -74,24 +75,29 @@ def test_steps_that_are_left_out_change_nothing(
     start: float,
     clients: Clients,
     reclaims: float,
+    first_turn: float,
 ) -> None:
     requests.sort()
     trace = Arrivals([at for at, _ in requests], [seconds for _, seconds in requests], span=1000.0)
     world = scenario(metrics, start=start, clients=clients, reclaims=reclaims)
     decided: list[list[str]] = [[], []]
 
-    def keep(decisions: list[str], order: Order) -> None:
-        assert isinstance(order.decision, Decision)
-        decisions.append(record_line(DecisionRecord(order.decision)))
+    def outcome(make: MakePolicy | list[Policy], told: list[str]) -> Run:
+        def keep(observed: Observed, order: Order) -> None:
+            assert isinstance(order.decision, Decision)
+            told.append(record_line(DecisionRecord(order.decision)))
 
-    resting = simulate(
-        world, trace, pilotlight(policy), compiled=False, watch=lambda observed, order: keep(decided[0], order)
-    )
-    awake = simulate(
-        world, trace, [Awake(policy)], compiled=False, watch=lambda observed, order: keep(decided[1], order)
-    )
+        return simulate(world, trace, make, first_turn=first_turn, compiled=False, watch=keep)
+
+    resting, awake = outcome(pilotlight(policy), decided[0]), outcome([Awake(policy)], decided[1])
     assert plain(resting.results) == plain(awake.results)
     assert set(decided[0]) <= set(decided[1])
+
+
+def test_policies_are_asked_first_at_the_first_turn_and_then_once_in_each_period() -> None:
+    policy = Script(period=2.0, urgent=True)
+    simulate(Scenario((service(),)), Arrivals([0.25, 3.0]), [policy], first_turn=0.75, until=5.0, compiled=False)
+    assert [seen.at for seen in policy.seen] == [0.75, 2.75, 3.0, 4.75]
 
 
 def test_a_service_that_is_alone_with_a_long_request_is_asked_a_few_times_a_day() -> None:
