@@ -19,7 +19,7 @@ _COLUMNS = (
     ("worst_window", "worst 5 min"),
     ("latency_p50", "p50"),
     ("latency_p99", "p99"),
-    ("waited", "waited\nfor a start"),
+    ("waited", "came while\nnone ready"),
     ("gpu_hours", "GPU-\nhours"),
     ("usd", "USD"),
     (CLAIRVOYANT, "× clair-\nvoyant"),

@@ -28,12 +28,15 @@ _BOUND_TITLE = "GPU-hours over the clairvoyant's"
 
 def first_table(comparison: Comparison) -> str:
     """Policies down, the first figures across; the best of each column is marked."""
-    head = ["policy", *(_title(key) for key in (*FIRST, CLAIRVOYANT))]
-    best = {key: _best(key, comparison.entries) for key in (*FIRST, CLAIRVOYANT)}
+    # Where answers come whole, the first token is the last, and a column twice the same would only be in the way.
+    whole = all(_shown_alike(entry, "ttft_p99", "latency_p99") for entry in comparison.entries)
+    keys = [key for key in (*FIRST, CLAIRVOYANT) if not (whole and key == "ttft_p99")]
+    head = ["policy", *map(_title, keys)]
+    best = {key: _best(key, comparison.entries) for key in keys}
     rows = []
     for at, entry in enumerate(comparison.entries):
         cells = [f'<td><i class="{series(at)} dot"></i>{escape(entry.label)}</td>']
-        cells += [_cell(entry, key, marked=entry.label in best[key]) for key in (*FIRST, CLAIRVOYANT)]
+        cells += [_cell(entry, key, marked=entry.label in best[key]) for key in keys]
         rows.append("".join(cells))
     return _table(head, rows)
 
@@ -122,6 +125,11 @@ def _best(key: str, entries: Sequence[Entry]) -> set[str]:
     unit = Unit.RATIO if key == CLAIRVOYANT else BY_KEY[key].unit
     found = {label for label, value in values.items() if shown(value, unit) == shown(top, unit)}
     return found if len(found) < len(values) else set()
+
+
+def _shown_alike(entry: Entry, one: str, other: str) -> bool:
+    unit = BY_KEY[one].unit
+    return shown(entry.mean(one), unit) == shown(entry.mean(other), unit)
 
 
 def _title(key: str) -> str:

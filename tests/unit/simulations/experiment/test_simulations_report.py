@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 import pytest
 
 from simulations.experiment import plan
-from simulations.export import figure_keys, study_csv, study_json
+from simulations.export import study_csv, study_json
 from simulations.figures import Unit, share_shown, shown
 from simulations.report.page import page
 from simulations.report.svg import Scale, TimeScale, clock, element, number
@@ -103,6 +103,11 @@ def test_a_time_on_an_axis_has_its_unit(seconds: float, shown: str) -> None:
     assert clock(seconds) == shown
 
 
+def test_answers_that_come_whole_have_no_column_for_their_first_token(text: str) -> None:
+    assert text.count("<th>latency, p99</th>") == 1
+    assert "<th>time to first token, p99</th>" not in text
+
+
 def test_no_place_is_not_a_number(text: str) -> None:
     assert not re.search(r'="[^"]*\b(nan|inf)\b', text)
 
@@ -124,7 +129,7 @@ def test_json_holds_every_figure_with_its_interval() -> None:
     (trace,) = body["traces"]
     assert {policy["policy"] for policy in trace["policies"]} == {"kpa", "peak"}
     for policy in trace["policies"]:
-        assert set(policy["figures"]) == set(figure_keys())
+        assert set(policy["figures"]) == {*(figure.key for figure in FIGURES), CLAIRVOYANT}
         usd = policy["figures"]["usd"]
         assert usd["low"] <= usd["mean"] <= usd["high"]
     assert trace["differences"][0]["usd_relative"]["method"] == "over seeds, Student t"
