@@ -10,7 +10,6 @@ import math
 from collections.abc import Mapping
 
 from simulations.comparison import Against, Comparison, Entry, Estimate
-from simulations.figures import CLAIRVOYANT, FIGURES
 from simulations.statistics import Difference
 from simulations.study import NOT_MODELLED, Point, Study, SweptPolicy
 
@@ -143,8 +142,3 @@ def _cells(estimate: Estimate) -> list[str]:
 
 def _cell(value: float) -> str:
     return "" if math.isnan(value) or math.isinf(value) else repr(value)
-
-
-def figure_keys() -> tuple[str, ...]:
-    """Every figure that outputs have."""
-    return (*(figure.key for figure in FIGURES), CLAIRVOYANT)

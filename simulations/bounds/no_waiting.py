@@ -88,12 +88,6 @@ def demand_of_requests(arrival: Floats, seconds: Floats, slots: int = 1) -> Dema
     return _stepwise(times[last], -(-running[last] // slots))
 
 
-def demand_of_bins(replicas: Counts, width: float) -> Demand:
-    """What is needed in each bin of `width` seconds."""
-    at: Floats = np.arange(len(replicas) + 1, dtype=np.float64) * width
-    return _stepwise(at, np.append(replicas, 0).astype(np.int64))
-
-
 def clairvoyant(demand: Demand, start_seconds: float, start_price: float = 0.0) -> Bound:
     """The optimum for this demand. `start_price` is in replica-seconds. O(N log N) in the changes of all levels."""
     if demand.peak == 0:

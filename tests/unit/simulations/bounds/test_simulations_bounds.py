@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 from simulations.bounds.no_waiting import (
+    Demand,
     clairvoyant,
-    demand_of_bins,
     demand_of_requests,
     keep_alive,
 )
@@ -24,6 +24,13 @@ from simulations.traces.trace import CHUNK_ROWS, Floats, concatenated
 
 DEMANDS = st.lists(st.integers(0, 4), min_size=1, max_size=12)
 LOADS = st.lists(st.tuples(st.floats(0, 30), st.floats(0.1, 8)), min_size=1, max_size=8)
+
+
+def of_seconds(replicas: list[int]) -> Demand:
+    """So many replicas are needed in each second."""
+    steps = np.array([*replicas, 0], np.int64)
+    changed = np.diff(steps, prepend=0) != 0
+    return Demand(np.arange(len(steps), dtype=np.float64)[changed], steps[changed])
 
 
 def best_of_all_plans(demand: list[int], start: float) -> float:
@@ -39,7 +46,7 @@ def best_of_all_plans(demand: list[int], start: float) -> float:
 
 @given(DEMANDS, st.floats(0, 6))
 def test_the_clairvoyant_plan_is_the_best_of_all_plans(demand: list[int], start: float) -> None:
-    bound = clairvoyant(demand_of_bins(np.array(demand), 1.0), start)
+    bound = clairvoyant(of_seconds(demand), start)
     assert bound.replica_seconds == pytest.approx(best_of_all_plans(demand, start))
     assert bound.needed == sum(demand)
 
@@ -48,14 +55,14 @@ def test_the_clairvoyant_plan_is_the_best_of_all_plans(demand: list[int], start:
 def test_a_price_of_starts_counts_like_their_time_but_is_not_gpu_time(
     demand: list[int], start: float, price: float
 ) -> None:
-    bound = clairvoyant(demand_of_bins(np.array(demand), 1.0), start, price)
+    bound = clairvoyant(of_seconds(demand), start, price)
     assert bound.cost == pytest.approx(best_of_all_plans(demand, start + price))
     assert bound.replica_seconds == pytest.approx(bound.cost - price * bound.starts)
 
 
 @given(DEMANDS, st.floats(0.1, 6))
 def test_ski_rental_costs_at_most_twice_the_optimum(demand: list[int], start: float) -> None:
-    found = demand_of_bins(np.array(demand), 1.0)
+    found = of_seconds(demand)
     best = clairvoyant(found, start).replica_seconds
     kept, share = keep_alive(found, start, start)
     assert best <= kept.replica_seconds + 1e-9
@@ -103,7 +110,7 @@ def test_a_trace_is_streamed_into_the_same_demand_and_work() -> None:
 
 
 def test_no_demand_costs_nothing() -> None:
-    assert clairvoyant(demand_of_bins(np.zeros(5, np.int64), 1.0), 30.0).replica_seconds == 0.0
+    assert clairvoyant(of_seconds([0] * 5), 30.0).replica_seconds == 0.0
 
 
 # --- with waiting

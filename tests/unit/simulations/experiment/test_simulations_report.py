@@ -12,7 +12,7 @@ import pytest
 
 from simulations.experiment import plan
 from simulations.export import study_csv, study_json
-from simulations.figures import Unit, share_shown, shown
+from simulations.figures import CLAIRVOYANT, FIGURES, Unit, share_shown, shown
 from simulations.report.page import page
 from simulations.report.svg import Scale, TimeScale, clock, element, number
 from simulations.study import NOT_MODELLED
