@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Iterable
 
 from autoscaler.policy import keys_knative, keys_kserve, keys_pilotlight
@@ -32,6 +33,22 @@ def nearest(name: str) -> str | None:
     words = [known.partition("/")[2] for known in _BY_NAME if known.startswith(domain + "/")]
     close = difflib.get_close_matches(word.lower(), words, n=1)
     return f"{domain}/{close[0]}" if close else None
+
+
+@functools.lru_cache(maxsize=1024)
+def misspelt_field(name: str) -> str | None:
+    """The field of the predictor that `name` is, but for case, dashes or a letter; None where it is one, or another."""
+    if name in _FIELD_NAMES.values():
+        return None
+    close = difflib.get_close_matches(_plain(name[:200]), _FIELD_NAMES, n=1, cutoff=0.9)
+    return _FIELD_NAMES[close[0]] if close else None
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("-", "").replace("_", "")
+
+
+_FIELD_NAMES = {_plain(key.path[-1]): key.path[-1] for key in FIELDS}
 
 
 def within_bounds(field: str, value: object) -> bool:

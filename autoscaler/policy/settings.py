@@ -70,6 +70,7 @@ def gather(
     for key in keys.FIELDS:
         if predictor.get(key.path[-1]) is not None:
             reader.field(key, predictor[key.path[-1]])
+    reader.misspelt(predictor)
     said: dict[str, list[Setting]] = {}
     for setting in sorted(
         reader.settings, key=lambda setting: (setting.key.vocabulary, setting.name != setting.key.name)
@@ -139,6 +140,16 @@ class _Reader:
             self._wrong(key.path, key.name, value, key.allowed, "is text; a field of the spec takes a number, unquoted")
         else:
             self._wrong(key.path, key.name, value, key.allowed, "is not a whole number")
+
+    def misspelt(self, predictor: Mapping[str, object]) -> None:
+        """Fields that are meant for ours. All others belong to KServe and to pods, and are left alone."""
+        for name, value in predictor.items():
+            meant = keys.misspelt_field(str(name))
+            if meant is not None:
+                path = ("spec", "predictor", str(name))
+                self._wrong(
+                    path, ".".join(path), value, "", f"is for a field that does not exist; did you mean {meant}?"
+                )
 
     def profile(self, profiles: Profiles, said: Mapping[str, object]) -> tuple[Setting, ...]:
         """What the profile that the object names adds to what it has said itself."""

@@ -135,6 +135,22 @@ def test_an_unknown_key_is_told_the_nearest_known_one(unknown: str, known: str) 
     assert error.message.endswith(f"did you mean {known}?")
 
 
+MISSPELT = {"minreplicas": "minReplicas", "max_replicas": "maxReplicas", "maxReplica": "maxReplicas"}
+
+
+@pytest.mark.parametrize(("written", "meant"), MISSPELT.items())
+def test_a_misspelt_field_is_told_which_is_meant(written: str, meant: str) -> None:
+    body: dict[str, object] = {"metadata": {"name": "x"}, "spec": {"predictor": {written: 1}}}
+    error = error_of(body)
+    assert error.key == f"spec.predictor.{written}"
+    assert error.message == f"is for a field that does not exist; did you mean {meant}?"
+
+
+@pytest.mark.parametrize("other", ["model", "scaleMetricType", "timeoutSeconds", "containers", "minR"])
+def test_fields_of_others_are_left_alone(other: str) -> None:
+    read_policy({"metadata": {"name": "x"}, "spec": {"predictor": {other: 1}}})
+
+
 def test_an_unknown_key_that_resembles_nothing_is_just_unknown() -> None:
     assert error_of(service({OURS + "zzzzzzzz": "1"})).message == "is for a key that does not exist"
 
