@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from pathlib import Path
 
 import aiohttp
@@ -39,13 +39,13 @@ _INPUT = {"inputs": [{"name": "x", "shape": [1, 4], "datatype": "FP32", "data": 
 
 
 def planned(steady_seconds: float) -> list[float]:
-    """When requests are sent after that, in seconds after a turn of the controller: a steady load, and in it a burst
-    that takes three replicas, just after a turn, so that the next one sees a whole second of it however late it is
-    told; sleep; a wake by forty, which takes all three however many of them are told of at which turn; and the steady
-    load for half as long. Where numbers lie near a step, one request told a turn later is a replica for minutes.
+    """When requests are sent after that, in seconds after a turn of the controller: a steady load, and in it a burst,
+    just after a turn, so that the next one sees a whole second of it however late it is told; sleep; a wake by many;
+    and the steady load for half as long. Burst and wake take all three replicas however many of their requests are
+    told of at which turn: near a step, one that is told a turn later is a replica for minutes.
     """
     steady = [0.2 + 0.5 * k for k in range(int(2.0 * steady_seconds))]
-    burst = [2.1 + 0.02 * k for k in range(14)]
+    burst = [2.1 + 0.01 * k for k in range(40)]
     again = [steady_seconds + 15.0 + 0.02 * k for k in range(40)]
     after = [steady_seconds + 20.0 + 0.5 * k for k in range(int(steady_seconds))]
     return sorted([*steady, *burst, *again, *after])
@@ -76,7 +76,7 @@ class RealRun:
     """One run of the real thing. Times are seconds since its origin, which is a whole second of its clock.
 
     first_turn  when its controller decides by its own clock, the first time after the origin
-    reading_age how old what replicas have told is then
+    reading_age how old what the first replica has told is then, up to the burst; each is scraped at a time of its own
     sent       when each request was sent
     starts     how long each replica took from being created to being ready, in the order in which they were
     order_seconds  from a decision that wakes to the replica being there
@@ -130,7 +130,9 @@ def run_for_real(folder: Path, steady_seconds: float) -> RealRun:
     ready_times = [wake["ready_at"] for wake in wakes]
     return RealRun(
         first_turn=(turns[0].at - origin) % EVALUATION_SECONDS,
-        reading_age=statistics.median(_age(turn) for turn in turns if turn.replicas.ready),
+        reading_age=statistics.median(
+            _age(turn) for turn in takewhile(lambda turn: turn.replicas.ready <= 1, turns) if turn.replicas.ready
+        ),
         sent=tuple(at - origin for at, _ in sent),
         starts=tuple(replica.ready - replica.created for replica in replicas if replica.ready is not None),
         order_seconds=statistics.mean(wake["started_at"] - wake["decided_at"] for wake in wakes),
