@@ -91,7 +91,8 @@ These are refused too, because they cannot both be meant:
   beside `scale-to-zero: "false"`.
 
 A key of `pilotlight.dev/` or `autoscaling.knative.dev/` that is not on this page is refused, with the nearest one that
-is. Other annotations belong to others and are left alone.
+is, and so is a field of the predictor that differs from one on this page by its case or a letter. Other annotations and
+fields belong to others and are left alone.
 
 ## Profiles
 
