@@ -8,9 +8,10 @@ PACKAGES := pilotlight admission autoscaler activator queue_proxy simulations
 CODE := $(PACKAGES) tests benchmarks
 # What `make test` runs after the linters; TESTS=tests/unit runs only those.
 TESTS ?= tests
-# Minutes each: what a real cluster does when its parts fail, twenty wakes and sleeps, the page on clusters to the letter.
-LONG := $(wildcard $(patsubst %,tests/kubernetes/test_%*.py,faults_ takeover_ docs_ canary_ cluster_lifetime cluster_scale \
-  cluster_gateway kept_connections activation_path end_to_end_losses))
+# What takes minutes, or is about the tests' own cluster: control planes that fail, twenty wakes and sleeps, the page on
+# clusters to the letter. A node, a leader, a model or any component of ours that is lost is in `make test`.
+LONG := $(wildcard $(patsubst %,tests/kubernetes/test_%*.py,faults_activators faults_control faults_partition \
+  faults_prometheus takeover_clock docs_ canary_ cluster_lifetime cluster_scale cluster_gateway activation_path))
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-long test-kserve lint cluster bench bench-dataplane bench-wake bench-scale bench-simulator docs \

@@ -17,9 +17,9 @@ _RULES = {
 }
 # Those with a target of their own (`make test-long`): they use no right that the others do not.
 _APART = (
-    "test_faults_", "test_takeover_", "test_docs_", "test_canary_", "test_cluster_lifetime", "test_cluster_scale",
-    "test_cluster_gateway",
-    "test_kept_connections", "test_activation_path", "test_end_to_end_losses",
+    "test_faults_activators", "test_faults_control", "test_faults_partition", "test_faults_prometheus",
+    "test_takeover_clock", "test_docs_", "test_canary_", "test_cluster_lifetime", "test_cluster_scale",
+    "test_cluster_gateway", "test_activation_path",
 )  # fmt: skip
 # Rights that no test of this folder has a use for, and who has.
 _NOT_USED_HERE = {
