@@ -63,8 +63,11 @@ def track_backlog(
     if not policy.improvements.backlog_sizing:
         return Backlog()
     if replicas.ready == 0:
-        # While it still grows or shrinks, what is asked for follows it; it stays from the first readiness on.
-        return Backlog(draining=True, first=backlog.first if backlog.draining else math.floor(before))
+        # While it still grows or shrinks, what is asked for follows it; it stays from the first readiness on. Seconds
+        # of one that is not over yet stay a backlog's, also those that are told later.
+        begins = math.floor(before)
+        goes_on = backlog.draining or (backlog.last is not None and backlog.last >= begins)
+        return Backlog(draining=True, first=backlog.first if goes_on else begins)
     waiting = waiting_now(observation)
     if not backlog.draining:
         over = backlog.last is None or now > backlog.last + policy.stable_window_seconds

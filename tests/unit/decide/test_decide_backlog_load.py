@@ -8,8 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autoscaler.decide.backlog import track_backlog
 from autoscaler.decide.backlog_load import BacklogLoad
+from autoscaler.decide.state import Backlog
+from autoscaler.policy.scaling_policy import ScalingPolicy
 from autoscaler.signals.observation import Sample
+from tests.unit.decide.decide_scenarios import START, observation
 
 
 def counted(
@@ -90,6 +94,16 @@ def test_the_order_in_which_seconds_are_told_does_not_matter(order: list[int], s
         loads.append(dict(load.corrections(0.5, 2.5, over=True)))
     assert loads[0] == loads[1]
     assert set(loads[0]) <= {second for second in told if second >= oldest}
+
+
+def test_seconds_of_a_backlog_that_is_not_over_belong_to_the_next_one_too() -> None:
+    """They may be told only after the replica that worked it off is gone."""
+    gone, ours = observation(START + 22.5, ready=0, starting=1), ScalingPolicy()
+    first = START + 5.0
+    still_on = track_backlog(ours, Backlog(first=int(first), last=int(START) + 30), gone, START + 20.5, START + 22.5)
+    long_over = track_backlog(ours, Backlog(first=int(first), last=int(START) + 10), gone, START + 20.5, START + 22.5)
+    assert still_on.seconds == (first, math.inf)
+    assert long_over.seconds == (START + 20.0, math.inf)
 
 
 LOADS = st.floats(0.0, 1e5, allow_subnormal=False)
