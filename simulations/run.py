@@ -152,7 +152,7 @@ class _Loop:
         if self._repeating[s]:
             self._repeating[s] = False
             self._plant.tell_arrivals(s)
-            at = self._turn(s, math.ceil(self._turns(s, now) - 1e-9))
+            at = self._first_turn_from(s, now)
             if policy.urgent and self._plant.found_nobody:
                 at = min(at, max(now, self._last_urgent[s] + _URGENT_GAP))
                 self._told.add(s)
@@ -197,11 +197,11 @@ class _Loop:
     def _rest_or_ask(self, s: int, observed: Observed, order: Order) -> None:
         plant, now, replicas = self._plant, observed.at, observed.replicas
         if order.repeats_until is not None and observed.settled:
-            last = _NEVER if order.repeats_until == _NEVER else self._last_turn(s, order.repeats_until)
-            if last > self._next_turn(s, now):
+            turn = _NEVER if order.repeats_until == _NEVER else self._first_turn_from(s, order.repeats_until)
+            if turn > self._next_turn(s, now):
                 self._repeating[s] = True
                 plant.tell_changes(s)
-                self._ask_at(s, last)
+                self._ask_at(s, turn)
                 return
         if self._resting_with_replicas[s]:
             self._resting_with_replicas[s] = False
@@ -224,9 +224,9 @@ class _Loop:
         """When it is asked after now."""
         return self._turn(s, math.floor(self._turns(s, now) + 1e-9) + 1)
 
-    def _last_turn(self, s: int, at: float) -> float:
-        """When it is asked last up to then."""
-        return self._turn(s, math.floor(self._turns(s, at) + 1e-9))
+    def _first_turn_from(self, s: int, at: float) -> float:
+        """When it is asked first from then on."""
+        return self._turn(s, math.ceil(self._turns(s, at) - 1e-9))
 
     def _turns(self, s: int, at: float) -> float:
         return (at - self._first_turn) / self._periods[s]

@@ -22,7 +22,7 @@ class Order:
                only while nothing is in flight, starting, pending or failed. What is told then goes back two minutes.
     idle_first whether of ready replicas the idlest goes first; else the youngest, as a ReplicaSet has it that nobody
                tells which pods are busy
-    repeats_until  up to when each further step at its turn could only give this order, unless something happens to the
+    repeats_until  before then each further step at its turn could only give this order, unless something happens to the
                service: its requests or its replicas. None: not known. Such steps are left out
     decision   the record of it, where the policy makes one
     """
