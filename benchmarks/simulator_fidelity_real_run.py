@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise, takewhile
+from itertools import pairwise
 from pathlib import Path
 
 import aiohttp
@@ -35,19 +35,20 @@ FIRST_WAKE = (0.0, 0.1)
 _LOOK_SECONDS = 0.1
 _LEAST_WAIT = 0.05
 _TURN_IS_LATE_BY_AT_MOST = 0.1
+_MANY = 10
 _INPUT = {"inputs": [{"name": "x", "shape": [1, 4], "datatype": "FP32", "data": [1.0, 2.0, 3.0, 4.0]}]}
 
 
 def planned(steady_seconds: float) -> list[float]:
     """When requests are sent after that, in seconds after a turn of the controller: a steady load, and in it a burst,
     just after a turn, so that the next one sees a whole second of it however late it is told; sleep; a wake by many;
-    and the steady load for half as long. Burst and wake take all three replicas however many of their requests are
+    and the steady load for half as long. Burst and wake take both replicas however many of their requests are
     told of at which turn: near a step, one that is told a turn later is a replica for minutes.
     """
     steady = [0.2 + 0.5 * k for k in range(int(2.0 * steady_seconds))]
     burst = [2.1 + 0.01 * k for k in range(40)]
-    again = [steady_seconds + 15.0 + 0.02 * k for k in range(40)]
-    after = [steady_seconds + 20.0 + 0.5 * k for k in range(int(steady_seconds))]
+    again = [steady_seconds + 21.0 + 0.02 * k for k in range(40)]
+    after = [steady_seconds + 28.0 + 0.5 * k for k in range(int(steady_seconds))]
     return sorted([*steady, *burst, *again, *after])
 
 
@@ -76,7 +77,7 @@ class RealRun:
     """One run of the real thing. Times are seconds since its origin, which is a whole second of its clock.
 
     first_turn  when its controller decides by its own clock, the first time after the origin
-    reading_age how old what the first replica has told is then, up to the burst; each is scraped at a time of its own
+    reading_age how old a reading is that tells as many seconds as were told at the turn after the burst
     sent       when each request was sent
     starts     how long each replica took from being created to being ready, in the order in which they were
     order_seconds  from a decision that wakes to the replica being there
@@ -130,9 +131,7 @@ def run_for_real(folder: Path, steady_seconds: float) -> RealRun:
     ready_times = [wake["ready_at"] for wake in wakes]
     return RealRun(
         first_turn=(turns[0].at - origin) % EVALUATION_SECONDS,
-        reading_age=statistics.median(
-            _age(turn) for turn in takewhile(lambda turn: turn.replicas.ready <= 1, turns) if turn.replicas.ready
-        ),
+        reading_age=_reading_age(turns),
         sent=tuple(at - origin for at, _ in sent),
         starts=tuple(replica.ready - replica.created for replica in replicas if replica.ready is not None),
         order_seconds=statistics.mean(wake["started_at"] - wake["decided_at"] for wake in wakes),
@@ -233,9 +232,15 @@ def _turns(readings: Sequence[Observation]) -> list[Observation]:
     ]
 
 
-def _age(observation: Observation) -> float:
-    reading = observation.in_flight
-    return reading.age if isinstance(reading, Known) else 0.0
+def _reading_age(turns: Sequence[Observation]) -> float:
+    """From what was told at the turn after the burst: the middle of what tells no second more and none less."""
+    turn = next(turn for turn in turns if turn.replicas.ready and turn.samples and _held(turn) >= _MANY)
+    late = turn.at - (turn.samples[-1].second + 1)
+    return (max(0.0, late - 1.0) + late) / 2.0
+
+
+def _held(observation: Observation) -> float:
+    return observation.held.value if isinstance(observation.held, Known) else 0.0
 
 
 def _stop_seconds(records: Sequence[Record], gone: Sequence[float]) -> float:
@@ -279,7 +284,7 @@ def service() -> dict[str, object]:
         "spec": {
             "predictor": {
                 "minReplicas": 0,
-                "maxReplicas": 3,
+                "maxReplicas": 2,
                 "containerConcurrency": LIMIT,
                 "containers": [
                     {

@@ -15,7 +15,7 @@ from benchmarks.simulator_fidelity_real_run import SERVICE, Measured, RealRun, q
 from simulations.policies.pilotlight import Pilotlight
 
 # So many requests, one after the other, are worked on before the last of the burst is.
-_PLACES_IN_LINE = 13
+_PLACES_IN_LINE = 16
 
 
 @pytest.fixture(scope="module")
