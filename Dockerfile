@@ -37,6 +37,11 @@ LABEL org.opencontainers.image.title="pilotlight" \
       org.opencontainers.image.licenses="Apache-2.0"
 RUN rm -rf /usr/local/bin/pip* /usr/local/lib/python3*/site-packages/pip* /usr/local/lib/python3*/ensurepip \
            /usr/lib/python3*/ensurepip /usr/share/python-wheels
+# The official base ships its standard library without compiled files: each sidecar would compile it anew at its start, as
+# nothing can be written. What a base has compiled stays as it is.
+RUN python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash \
+      -x '/(test|tests|idlelib|tkinter|turtledemo|lib2to3|pydoc_data|ensurepip|site-packages|dist-packages)/' \
+      "$(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')"
 COPY --from=build /opt/pilotlight /opt/pilotlight
 COPY --from=build /app /app
 RUN ln -s /app/pilotlight.sh /opt/pilotlight/bin/pilotlight

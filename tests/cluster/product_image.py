@@ -1,7 +1,8 @@
 """The product's image, built from the project's own Dockerfile as a user's `docker build .` would build it.
 
 Two things differ, as there may be neither a container registry nor, inside a build, a package index: the base is a
-Debian made by debootstrap, and the dependencies come as wheels, fetched outside with the hashes of the lock.
+Debian made by debootstrap, with no compiled file as the official image of Python has none, and the dependencies come as
+wheels, fetched outside with the hashes of the lock.
 """
 
 import hashlib
@@ -25,6 +26,7 @@ _DEBIAN = "bookworm"
 _BASE_PACKAGES = ("python3", "python3-venv", "ca-certificates")
 _BASE_PYTHON = "3.11"  # of that Debian
 _BASE_WITHOUT = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info", "var/cache/apt", "var/lib/apt")
+_BASE_NOT_COMPILED = "usr/lib/python3*/**/*.pyc"
 _KEPT = 3  # archives of the image; one is written for each change of the code
 
 
@@ -46,7 +48,7 @@ def product_image() -> Path:
 
 def base_image() -> str:
     """The name of the base image in buildah's storage; makes it (a minute) where it is not there."""
-    recipe = f"{_DEBIAN} {_BASE_PACKAGES} {_BASE_WITHOUT}"
+    recipe = f"{_DEBIAN} {_BASE_PACKAGES} {_BASE_WITHOUT} {_BASE_NOT_COMPILED}"
     name = f"localhost/pilotlight-base:{hashlib.sha256(recipe.encode()).hexdigest()[:16]}"
     with locked("base-image"):
         if name not in buildah("images", "--format", "{{.Name}}:{{.Tag}}").split():
@@ -111,6 +113,8 @@ def _make_base(name: str) -> None:
             raise ClusterError(f"debootstrap: {done.stdout[-1500:]}{done.stderr[-1500:]}")
         for unneeded in _BASE_WITHOUT:
             shutil.rmtree(root / unneeded, ignore_errors=True)
+        for compiled in root.glob(_BASE_NOT_COMPILED):
+            compiled.unlink()
         container = buildah("from", "scratch")
         buildah("add", "--quiet", container, str(root), "/")
         buildah("commit", "--quiet", "--rm", container, name)
