@@ -28,6 +28,8 @@ def _commands() -> list[list[str]]:
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """The checkout as a folder of its own, so that what the commands write does not land in it."""
+    # If anything is to be installed anew, then from where it stays: `make` here would write this folder's name into it.
+    subprocess.run(["make", ".venv/.runtime"], cwd=REPOSITORY, check=True, capture_output=True, timeout=90)
     for entry in REPOSITORY.iterdir():
         (tmp_path / entry.name).symlink_to(entry)
     return tmp_path
