@@ -110,6 +110,10 @@ def _cluster(group: argparse._ArgumentGroup) -> None:
         help="who is refused tries again after 1 s, and then after twice as long each time, whatever the answer says",
     )  # fmt: skip
     group.add_argument(
+        "--no-abort-on-disconnect", action="store_true",
+        help="engines finish for nobody what clients have given up (an engine stops working on it)",
+    )  # fmt: skip
+    group.add_argument(
         "--metric-delay", type=time_given, default=0.5, metavar="TIME", help="age of metrics (%(default)s s)"
     )
     group.add_argument(

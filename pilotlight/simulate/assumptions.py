@@ -41,6 +41,7 @@ def assumed(
     patience = f"give up after {seconds_shown(given.client_timeout)}" if given.client_timeout else "never give up"
     when = ", whatever Retry-After says" if given.ignore_retry_after else ", as Retry-After says"
     when = when if given.retries else ""
+    left = "; engines finish for nobody what they have given up" if given.no_abort_on_disconnect else ""
     gpus, shared = cluster_said(setup.scenario.cluster), shared_said(setup.scenario.cluster)
     failing = f", {given.failed_starts:g} of them fail" if given.failed_starts else ""
     drained = f"at the latest after {seconds_shown(given.drain_time)}" if given.drain_time else "however long that is"
@@ -56,7 +57,7 @@ def assumed(
         ("limit of a replica", ", ".join("none" if limit == 0 else str(limit) for limit in limits)),
         ("a start takes", start.said + failing),
         ("objective", objective),
-        ("clients", f"{patience}, {given.retries} retries{when}"),
+        ("clients", f"{patience}, {given.retries} retries{when}{left}"),
         ("metrics", f"{given.metric_delay:g} s old, {given.metric_loss:.3g} of replicas' readings lost"),
         ("GPUs", f"{gpus}, {per_replica} a replica, {gpu_type} at {setup.price:g} USD an hour"),
         *((("images and weights", shared),) if shared else ()),
@@ -91,6 +92,7 @@ def settings_of(setup: Setup, counted: Census, model: ChosenModel, start: Start,
                 "failed_starts": spec.start.failure,
                 "drain_seconds": spec.drain_seconds or None,
                 "stop_seconds": spec.stop_seconds,
+                "abort_on_disconnect": spec.abort_on_disconnect,
                 "reclaims": spec.reclaims,
                 "reclaim_notice_seconds": spec.reclaim_notice,
                 "hold_requests": spec.hold.requests,

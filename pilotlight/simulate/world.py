@@ -177,6 +177,7 @@ def _scenario(
                 hold=hold,
                 queue_requests=policy.queue.requests or DEPTH_PER_SLOT * policy.container_concurrency,
                 objective=objective,
+                abort_on_disconnect=not given.no_abort_on_disconnect,
                 drain_seconds=given.drain_time,
                 stop_seconds=given.stop_time,
                 reclaims=given.reclaims,

@@ -57,12 +57,14 @@ def test_json_alone_on_stdout_says_what_the_result_depends_on() -> None:
 
 def test_clients_and_ends_of_replicas_are_what_flags_say() -> None:
     flags = "--stop-time 20s --drain-time 1m --client-timeout 30s --retries 2 --ignore-retry-after --metric-loss 0.1"
+    flags += " --no-abort-on-disconnect"
     finished = simulate(TRACE, *FEW, *flags.split(), "--json", "-")
     assert finished.returncode == 0, finished.stderr
     body = json.loads(finished.stdout)
     (world,) = body["config"]["worlds"]
     launch = world["services"]["launch"]
     assert (launch["stop_seconds"], launch["drain_seconds"], world["metric_loss"]) == (20.0, 60.0, 0.1)
+    assert launch["abort_on_disconnect"] is False
     assert world["clients"] == {"timeout": 30.0, "retries": 2, "backoff": 1.0, "heeds_retry_after": False}
     figures = body["traces"][0]["policies"][0]["figures"]
     # Each that went held its GPU for twenty seconds more; of changes (a number in an hour) half are such.
