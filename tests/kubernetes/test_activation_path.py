@@ -195,7 +195,9 @@ async def our_slice(cluster: Cluster, name: str) -> Mapping[str, object]:
 
 
 def addresses(slice_: Mapping[str, object]) -> list[str]:
-    return [address for endpoint in objects(slice_, "endpoints") for address in texts(endpoint, "addresses")]
+    """Those that connections are led to."""
+    led = [endpoint for endpoint in objects(slice_, "endpoints") if inner(endpoint, "conditions")["ready"]]
+    return [address for endpoint in led for address in texts(endpoint, "addresses")]
 
 
 def in_path(view: ServiceView) -> bool:

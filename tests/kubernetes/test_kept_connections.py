@@ -87,7 +87,8 @@ async def follow(service: ManagedService, clients: KeptConnections, how: str) ->
         began = time.monotonic()
 
         async def left() -> bool:
-            return not any(one["endpoints"] for one in await service.slices() if _ours(one))
+            ours = [one for one in await service.slices() if _ours(one)]
+            return not any(endpoint["conditions"]["ready"] for one in ours for endpoint in one["endpoints"] or ())
 
         await service.until(left, "the activator to leave the path", 60)
         out = time.monotonic() - began

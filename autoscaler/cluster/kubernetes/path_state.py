@@ -159,7 +159,8 @@ class PathState:
     def wanted(self, port: int, activators: Activators, now: float, settle: float) -> tuple[Wanted, ...]:
         """What its slices shall say; nothing: there shall be none.
 
-        Whatever is wished for, nobody is sent away from a service that has no pod ready, or none for long enough.
+        Whatever is wished for, nobody is sent away from a service that has no pod ready, or none for long enough. Who
+        is not led to is the fallback.
         """
         subject, target = self.subject, self.target
         if subject is None or target is None or target.problem:
@@ -178,6 +179,7 @@ class PathState:
                 family=family,
                 port=port,
                 endpoints=activators.of_family(family) if led else (),
+                fallback=() if led else activators.of_family(family),
                 ready_generation=None if generation < 0 else generation,
                 policy=self.policy or self.recorded_policy,
             )

@@ -5,9 +5,13 @@ activators' addresses and one port per InferenceService leads connections to the
 for, whatever is spoken on them. KServe never looks at slices, and Kubernetes' own controller leaves those alone that
 somebody else manages.
 
-The slice exists as long as the service is managed, without endpoints while the activator is not in the path: it is also
-the record of the service's port and of what a new controller could not know. It never carries KServe's labels: KServe
-deletes what carries them and is not its own.
+While the activator is not in the path the slice names it as an endpoint that is ending but still serves, to which
+kube-proxy leads only where no endpoint of the Service is ready (KEP-1669, on by default since Kubernetes 1.26). So
+where the last pod is lost, connections are refused at no moment, however much later we hear of it. Gateways that know
+no such fallback take it for nobody.
+
+The slice exists as long as the service is managed: it is also the record of the service's port and of what a new
+controller could not know. It never carries KServe's labels: KServe deletes what carries them and is not its own.
 """
 
 from __future__ import annotations
@@ -65,6 +69,8 @@ class SliceFacts:
 
     service           `namespace/name` of the InferenceService it is for
     port              the activator's port for that service, None where the record is unreadable
+    endpoints         activators that connections are led to
+    fallback          activators that they are led to where nobody else is ready
     ready_generation  the newest generation of the InferenceService of which a replica has been ready
     policy            in force when it was recorded, as the controller writes it; empty: not recorded
     """
@@ -81,6 +87,7 @@ class SliceFacts:
     created: str
     version: str
     policy: str = ""
+    fallback: tuple[Endpoint, ...] = ()
 
 
 def target_of(service: ServiceFacts) -> Target:
@@ -115,16 +122,12 @@ def slice_of(item: JsonObject) -> SliceFacts | None:
         family=text(item, "addressType"),
         port=_whole(text(annotations, ACTIVATOR_PORT)),
         ports=tuple(_led(port) for port in objects(item, "ports")),
-        endpoints=tuple(
-            Endpoint(address, text(endpoint, "nodeName"))
-            for endpoint in objects(item, "endpoints")
-            if inner(endpoint, "conditions").get("ready") is not False
-            for address in texts(endpoint, "addresses")
-        ),
+        endpoints=_endpoints(item, ready=True),
         ready_generation=_whole(text(annotations, READY_GENERATION)),
         created=text(metadata, "creationTimestamp"),
         version=text(metadata, "resourceVersion"),
         policy=text(annotations, POLICY),
+        fallback=_endpoints(item, ready=False),
     )
 
 
@@ -136,7 +139,7 @@ def slice_name(inference_service: str, family: str, target: Target) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a slice shall say."""
+    """What a slice shall say; see SliceFacts."""
 
     service: str
     target: Target
@@ -145,6 +148,7 @@ class Wanted:
     endpoints: tuple[Endpoint, ...]
     ready_generation: int | None
     policy: str = ""
+    fallback: tuple[Endpoint, ...] = ()
 
     @property
     def name(self) -> str:
@@ -167,6 +171,7 @@ class Wanted:
             and facts.owner_uid == self.target.uid
             and facts.port == self.port
             and facts.endpoints == self.endpoints
+            and facts.fallback == self.fallback
             and facts.ready_generation == self.ready_generation
             and facts.policy == self.policy
         )
@@ -188,9 +193,8 @@ class Wanted:
                 {"apiVersion": "v1", "kind": "Service", "name": self.target.name, "uid": self.target.uid}
             ],
         }
-        return slice_body(
-            metadata, version, self.family, [_port_body(port, self.port) for port in self.target.ports], self.endpoints
-        )
+        ports = [_port_body(port, self.port) for port in self.target.ports]
+        return slice_body(metadata, version, self.family, ports, self.endpoints, self.fallback)
 
 
 def slice_body(
@@ -199,6 +203,7 @@ def slice_body(
     family: str,
     ports: Sequence[Mapping[str, object]],
     endpoints: Iterable[Endpoint],
+    fallback: Iterable[Endpoint] = (),
 ) -> JsonObject:
     """An EndpointSlice; with `version`, one that replaces just that version."""
     return {
@@ -207,15 +212,28 @@ def slice_body(
         "metadata": {**metadata, "resourceVersion": version} if version else metadata,
         "addressType": family,
         "ports": ports,
-        "endpoints": [_endpoint_body(endpoint) for endpoint in endpoints],
+        "endpoints": [
+            *(_endpoint_body(endpoint, ready=True) for endpoint in endpoints),
+            *(_endpoint_body(endpoint, ready=False) for endpoint in fallback),
+        ],
     }
 
 
-def _endpoint_body(endpoint: Endpoint) -> dict[str, object]:
-    """One entry of `endpoints`."""
+def _endpoints(item: JsonObject, *, ready: bool) -> tuple[Endpoint, ...]:
+    """Those that are ready, or that are not; a condition that is not told is taken for true, as the API says."""
+    return tuple(
+        Endpoint(address, text(endpoint, "nodeName"))
+        for endpoint in objects(item, "endpoints")
+        if (inner(endpoint, "conditions").get("ready") is not False) == ready
+        for address in texts(endpoint, "addresses")
+    )
+
+
+def _endpoint_body(endpoint: Endpoint, *, ready: bool) -> dict[str, object]:
+    """One entry of `endpoints`; not ready: a fallback."""
     body: dict[str, object] = {
         "addresses": [endpoint.address],
-        "conditions": {"ready": True, "serving": True, "terminating": False},
+        "conditions": {"ready": ready, "serving": True, "terminating": not ready},
     }
     if endpoint.node:
         body["nodeName"] = endpoint.node

@@ -53,6 +53,10 @@ class World:
     def addresses(self) -> list[str]:
         return [endpoint.address for endpoint in self.slice.endpoints]
 
+    @property
+    def fallback(self) -> list[str]:
+        return [endpoint.address for endpoint in self.slice.fallback]
+
     def writes(self) -> list[str]:
         return [what for _, what, _ in self.store.writes]
 
@@ -140,6 +144,16 @@ async def test_the_activator_leaves_only_once_connections_are_led_to_the_pod_tha
         assert here.addresses == [ONE.address, TWO.address]
         await asyncio.sleep(0.2)
         assert here.addresses == []
+
+
+async def test_activators_that_have_left_are_the_fallback_so_that_a_lost_pod_leaves_no_closed_door() -> None:
+    async with world(UP) as here:
+        await here.activation.put(CHAT, False)
+        await asyncio.sleep(3.1)
+        assert (here.addresses, here.fallback) == ([], [ONE.address, TWO.address])
+        here.activation.service(CHAT, replace(UP, ready=0))
+        await asyncio.sleep(0.1)
+        assert (here.addresses, here.fallback) == ([ONE.address, TWO.address], [])
 
 
 async def test_a_pod_that_is_lost_meanwhile_keeps_the_activator_in_the_path() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from autoscaler.cluster.kubernetes.activator_pods import ActivatorPod, activator_pod_of, activators_of
 from autoscaler.cluster.kubernetes.facts import ServiceFacts, ServicePort
-from autoscaler.cluster.kubernetes.json_object import inner
+from autoscaler.cluster.kubernetes.json_object import inner, objects
 from autoscaler.cluster.kubernetes.slices import Endpoint, LedPort, Target, Wanted, slice_of, target_of
 
 HTTP = ServicePort("chat-predictor", 80, "8012", "TCP", "")
@@ -50,6 +50,18 @@ def test_what_is_written_reads_back_as_what_was_wanted() -> None:
     assert (facts.port, facts.ready_generation, facts.policy) == (12_345, 7, '{"target":7.0}')
 
 
+def test_a_fallback_is_an_endpoint_that_is_ending_and_still_serves() -> None:
+    wanted = replace(WANTED, endpoints=(), fallback=WANTED.endpoints)
+    body = wanted.body()
+    assert [inner(endpoint, "conditions") for endpoint in objects(body, "endpoints")] == [
+        {"ready": False, "serving": True, "terminating": True}
+    ]
+    facts = slice_of(body)
+    assert facts is not None
+    assert wanted.said_by(facts)
+    assert (facts.endpoints, facts.fallback) == ((), WANTED.endpoints)
+
+
 def test_a_slice_carries_none_of_kserves_labels_and_belongs_to_the_service() -> None:
     metadata = inner(WANTED.body("7"), "metadata")
     assert set(inner(metadata, "labels")) == {"kubernetes.io/service-name", "endpointslice.kubernetes.io/managed-by"}
@@ -71,6 +83,7 @@ def test_an_unnamed_port_is_written_unnamed() -> None:
     "other",
     [
         replace(WANTED, endpoints=()),
+        replace(WANTED, endpoints=(), fallback=WANTED.endpoints),
         replace(WANTED, endpoints=(Endpoint("10.1.0.2", "node-1"),)),
         replace(WANTED, endpoints=(Endpoint("10.1.0.1", "node-2"),)),
         replace(WANTED, port=12_346),
