@@ -66,7 +66,7 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-cache
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/dataplane_cpu.py
@@ -91,7 +91,7 @@ bench-scale: $(VENV)/.dev
 docs: $(VENV)/.runtime
 	$(BIN)/python -m autoscaler.policy.reference > docs/policy.md
 	$(BIN)/python -m pilotlight.metrics_reference > docs/metrics.md
-	$(BIN)/python -m simulations.policies.reference > docs/policies.md
+	$(BIN)/python -m simulations.policies_reference > docs/policies.md
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -7,10 +7,10 @@ import asyncio
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from queue_proxy.http import HttpServer
+    from queue_proxy.http.connections import Connections
 
 
-def http2_connection(server: HttpServer) -> asyncio.Protocol:
+def http2_connection(server: Connections) -> asyncio.Protocol:
     """The protocol of a connection that begins with HTTP/2's preface."""
     from queue_proxy.http2.server_connection import ServerConnection
 

@@ -15,8 +15,6 @@ from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from autoscaler.controller.service.start_phases import PhaseTime
-
 _SERVICE = ("namespace", "service")
 # A GPU model's start takes seconds to a quarter of an hour.
 _START_BUCKETS = (0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 45, 60, 90, 120, 180, 300, 480, 600, 900)
@@ -154,10 +152,10 @@ class Metrics:
             for seconds in durations:
                 family.labels(*labels_of(service)).observe(seconds)
 
-    def started(self, service: str, phases: Iterable[PhaseTime]) -> None:
-        """Phases of starts of replicas of `namespace/name`."""
-        for measured in phases:
-            self._phases.labels(*labels_of(service), measured.phase.value).observe(measured.seconds)
+    def started(self, service: str, phases: Iterable[tuple[str, float]]) -> None:
+        """Phases of starts of replicas of `namespace/name`: which, and how many seconds it took."""
+        for phase, seconds in phases:
+            self._phases.labels(*labels_of(service), phase).observe(seconds)
 
     def forget(self, service: str) -> None:
         """Drop what is kept of a service that is gone."""

@@ -24,6 +24,7 @@ from pilotlight.demo import plan
 from pilotlight.demo.load import Ended
 from pilotlight.demo.observer import Observer
 from pilotlight.demo.outcome import ServiceOutcome, service_outcome
+from pilotlight.demo.report.page import write_page
 from pilotlight.demo.summary import NOTES, summary_table
 from pilotlight.demo.view import Picture, Tally, View, now_after, view_for
 from pilotlight.errors import CommandError
@@ -32,7 +33,6 @@ from pilotlight.node import Node, NodeOptions
 from pilotlight.orders import Orders
 from pilotlight.output_file import check_writable
 from pilotlight.prepared import UpOptions, prepare
-from pilotlight.report.page import write_page
 from pilotlight.run_directory import make_run_directory, remove_run_directory
 from pilotlight.up import allow_as_many_files_as_possible
 

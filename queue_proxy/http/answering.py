@@ -6,10 +6,9 @@ connection could not be made) the lease is released.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from queue_proxy.http.answers import LAST_CHUNK, answer_bytes, chunk, error_answer, error_event
 from queue_proxy.http.body import BodyError, BodyFraming, ChunkedBody, LengthBody, UntilCloseBody
+from queue_proxy.http.client_side import Http1Client
 from queue_proxy.http.contract import Answer, Outcome
 from queue_proxy.http.lease_holder import ANSWERING, DONE, SENT, TUNNEL, LeaseHolder
 from queue_proxy.http.lines import HeadError
@@ -17,9 +16,6 @@ from queue_proxy.http.response_head import NOT_DELIVERED, ResponseHead, parse_re
 from queue_proxy.http.splice import ChunkSplice, ErrorSplice, PlainSplice, Splice, splice_into_events
 from queue_proxy.http.upstream import Attempt
 from queue_proxy.http.upstream_connection import UpstreamConnection
-
-if TYPE_CHECKING:
-    from queue_proxy.http.client import ClientConnection
 
 # Every exchange passes these; a name of the module costs less than an attribute of the enum.
 _COMPLETED = Outcome.COMPLETED
@@ -30,7 +26,7 @@ _DIED = "the model's server closed the connection before its answer was whole"
 class Answering(LeaseHolder):
     """What `Http1Exchange` is built on."""
 
-    client: ClientConnection
+    client: Http1Client
     _attempt: Attempt | None = None
     _connection: UpstreamConnection | None = None
     _response: ResponseHead | None = None

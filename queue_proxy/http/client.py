@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
 
 from queue_proxy.http.answers import answer_bytes, error_answer
 from queue_proxy.http.body import BodyError
 from queue_proxy.http.client_flow import ClientFlow
+from queue_proxy.http.connections import Connections
 from queue_proxy.http.deadlines import NEVER
 from queue_proxy.http.exchange import Http1Exchange
 from queue_proxy.http.head import REQUEST_FIELDS, RequestHead, check_beginning, parse_request
@@ -19,9 +19,6 @@ from queue_proxy.http.lease_holder import DONE
 from queue_proxy.http.lines import HeadError
 from queue_proxy.http.read_ahead import USUAL_HEAD_BYTES
 from queue_proxy.http.transports import end_if_quiet, peer_has_closed
-
-if TYPE_CHECKING:
-    from queue_proxy.http.server import HttpServer
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +33,7 @@ class ClientConnection(ClientFlow):
 
     exchange_class = Http1Exchange
 
-    def __init__(self, server: HttpServer) -> None:
+    def __init__(self, server: Connections) -> None:
         super().__init__(server)
         self._serving = False
         self._fresh = True

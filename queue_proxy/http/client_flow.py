@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import ClassVar
 
-from queue_proxy.http.deadlines import NEVER, Watched
+from queue_proxy.http.connections import Connections, Watched
+from queue_proxy.http.deadlines import NEVER
+from queue_proxy.http.exchange import Http1Exchange
 from queue_proxy.http.transports import close_quietly, reset
-
-if TYPE_CHECKING:
-    from queue_proxy.http.exchange import Http1Exchange
-    from queue_proxy.http.server import HttpServer
 
 
 class ClientFlow(Watched, asyncio.Protocol):
@@ -19,14 +17,14 @@ class ClientFlow(Watched, asyncio.Protocol):
     __slots__ = ("_ahead", "_blocked", "_counted", "_lingers_until", "clock", "exchange", "full", "limits", "transport")
 
     # Why reading pauses: bits of `_blocked`.
-    BODY_HELD = 1
-    UPSTREAM_FULL = 2
+    BODY_HELD: ClassVar[int] = 1
+    UPSTREAM_FULL: ClassVar[int] = 2
     AHEAD = 4
     TURN = 8
 
     transport: asyncio.Transport
 
-    def __init__(self, server: HttpServer) -> None:
+    def __init__(self, server: Connections) -> None:
         super().__init__(server)
         self.limits = server.limits
         self.clock = server.clock

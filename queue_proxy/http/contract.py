@@ -107,6 +107,47 @@ class Dispatcher(Protocol):
         ...
 
 
+class Observed(Exchange, Protocol):
+    """What an observer sees of an exchange, whichever protocol carries it.
+
+    trace      free for the observer
+    status     of the answer that the client was sent, or its first line; None: none was
+    outcome    how the last lease ended; None: it was never forwarded
+    upstream   where it was sent to last; None: it was not, or nobody could be reached there
+    bytes_in   bytes that its client sent for it, with its head; known when it has ended, as are those that its
+               client was sent, bytes_out
+    """
+
+    trace: object | None
+
+    @property
+    def status(self) -> int | None: ...
+
+    @property
+    def outcome(self) -> Outcome | None: ...
+
+    @property
+    def upstream(self) -> Upstream | None: ...
+
+    @property
+    def bytes_in(self) -> int: ...
+
+    @property
+    def bytes_out(self) -> int: ...
+
+
+class Observer(Protocol):
+    """Who watches."""
+
+    def forwarding(self, exchange: Observed) -> None:
+        """It is about to be sent to an upstream, and its head may still be changed; comes again with each try."""
+        ...
+
+    def ended(self, exchange: Observed) -> None:
+        """It has ended; called once for each exchange."""
+        ...
+
+
 class Connection(Protocol):
     """One client's connection as its server knows it, whichever protocol it speaks."""
 

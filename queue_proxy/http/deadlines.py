@@ -9,10 +9,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from typing import TYPE_CHECKING, Protocol
-
-if TYPE_CHECKING:
-    from queue_proxy.http.server import HttpServer
+from typing import Protocol
 
 TICK = 0.1
 """Seconds: how coarse the buckets are, and how late a deadline may be noticed."""
@@ -28,32 +25,6 @@ class Expiring(Protocol):
     def expire(self, now: float) -> float:
         """Act on what is overdue at `now`; returns when to be asked again, NEVER for not at all."""
         ...
-
-
-class Watched:
-    """A connection with deadlines, by its server's. It spares the buckets what is later than what stands there."""
-
-    __slots__ = ("bucket", "looked_at_by", "server")
-
-    def __init__(self, server: HttpServer) -> None:
-        self.server = server
-        self.bucket = 0
-        self.looked_at_by = NEVER
-
-    def look_at(self, at: float) -> None:
-        """Have `expire` called not later than `at`."""
-        if at < self.looked_at_by:
-            self.looked_at_by = at
-            self.server.deadlines.schedule(self, at)
-
-    def expire(self, now: float) -> float:
-        """Act on what is overdue; returns when to look again. See Deadlines."""
-        self.looked_at_by = NEVER
-        self.looked_at_by = min(self._expire(now), self.looked_at_by)
-        return self.looked_at_by
-
-    def _expire(self, now: float) -> float:
-        raise NotImplementedError
 
 
 class Deadlines:

@@ -8,11 +8,11 @@ has in common with a stream in `queue_proxy.http.lease_holder`.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 from queue_proxy.http.answering import Answering
 from queue_proxy.http.answers import chunk, comment, error_answer, events_head
 from queue_proxy.http.body import BodyFraming, ChunkedBody, LengthBody
+from queue_proxy.http.client_side import Http1Client
 from queue_proxy.http.contract import Outcome
 from queue_proxy.http.deadlines import NEVER
 from queue_proxy.http.head import RequestHead
@@ -21,9 +21,6 @@ from queue_proxy.http.transports import close_quietly
 from queue_proxy.http.upstream import Upstream
 from queue_proxy.http.upstream_connection import UpstreamConnection
 
-if TYPE_CHECKING:
-    from queue_proxy.http.client import ClientConnection
-
 
 class Http1Exchange(Answering):
     """One request and its answer on a connection of HTTP/1."""
@@ -31,7 +28,7 @@ class Http1Exchange(Answering):
     _request_body: BodyFraming | None = None
     _half_closed: bool = False
 
-    def __init__(self, head: RequestHead, client: ClientConnection, now: float) -> None:
+    def __init__(self, head: RequestHead, client: Http1Client, now: float) -> None:
         self.head = head
         self.client = client
         self.arrived_at = now

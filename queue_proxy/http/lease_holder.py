@@ -5,17 +5,16 @@ exactly once, and does not keep it for longer than the timeouts allow.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from queue_proxy.http.answers import error_answer
+from queue_proxy.http.client_side import Client
 from queue_proxy.http.contract import Answer, Lease, Outcome
 from queue_proxy.http.deadlines import NEVER
 from queue_proxy.http.head import RequestHead
 
 if TYPE_CHECKING:
-    from queue_proxy.http.server import HttpServer
     from queue_proxy.http.upstream import Upstream
 
 SECONDS_PER_BYTE = 0.002
@@ -50,18 +49,6 @@ SENT = State.SENT
 ANSWERING = State.ANSWERING
 TUNNEL = State.TUNNEL
 DONE = State.DONE
-
-
-class Client(Protocol):
-    """The connection that an exchange came on."""
-
-    server: HttpServer
-    clock: Callable[[], float]
-    looked_at_by: float
-
-    def look_at(self, at: float) -> None:
-        """Have `expire` called not later than `at`."""
-        ...
 
 
 class LeaseHolder:

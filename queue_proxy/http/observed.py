@@ -6,58 +6,13 @@ path, not even a question.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
-
 from queue_proxy.http.client import ClientConnection
-from queue_proxy.http.contract import Answer, Exchange, Lease, Outcome
+from queue_proxy.http.connections import Connections
+from queue_proxy.http.contract import Answer, Lease, Outcome
 from queue_proxy.http.exchange import Http1Exchange
 from queue_proxy.http.lease_holder import TUNNEL
 from queue_proxy.http.response_head import ResponseHead
 from queue_proxy.http.upstream import Upstream
-
-if TYPE_CHECKING:
-    from queue_proxy.http.server import HttpServer
-
-
-class Observed(Exchange, Protocol):
-    """What an observer sees of an exchange, whichever protocol carries it.
-
-    trace      free for the observer
-    status     of the answer that the client was sent, or its first line; None: none was
-    outcome    how the last lease ended; None: it was never forwarded
-    upstream   where it was sent to last; None: it was not, or nobody could be reached there
-    bytes_in   bytes that its client sent for it, with its head; known when it has ended, as are those that its
-               client was sent, bytes_out
-    """
-
-    trace: object | None
-
-    @property
-    def status(self) -> int | None: ...
-
-    @property
-    def outcome(self) -> Outcome | None: ...
-
-    @property
-    def upstream(self) -> Upstream | None: ...
-
-    @property
-    def bytes_in(self) -> int: ...
-
-    @property
-    def bytes_out(self) -> int: ...
-
-
-class Observer(Protocol):
-    """Who watches."""
-
-    def forwarding(self, exchange: Observed) -> None:
-        """It is about to be sent to an upstream, and its head may still be changed; comes again with each try."""
-        ...
-
-    def ended(self, exchange: Observed) -> None:
-        """It has ended; called once for each exchange."""
-        ...
 
 
 class ObservedExchange(Http1Exchange):
@@ -116,7 +71,7 @@ class ObservedConnection(ClientConnection):
 
     exchange_class = ObservedExchange
 
-    def __init__(self, server: HttpServer) -> None:
+    def __init__(self, server: Connections) -> None:
         super().__init__(server)
         self._received = 0
         self._received_before = 0

@@ -7,13 +7,10 @@ A connection that is only closed looks like a broken server. With HTTP/2 the num
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 from queue_proxy.http.answers import answer_bytes, error_answer
+from queue_proxy.http.connections import Connections
 from queue_proxy.http.transports import close_quietly
-
-if TYPE_CHECKING:
-    from queue_proxy.http.server import HttpServer
 
 _PREFACE = b"PRI * HTTP/2.0"
 _SETTINGS = b"\x00\x00\x00\x04\x00" + bytes(4)
@@ -27,7 +24,7 @@ class OneTooMany(asyncio.Protocol):
 
     _transport: asyncio.Transport
 
-    def __init__(self, server: HttpServer) -> None:
+    def __init__(self, server: Connections) -> None:
         self._server = server
         self._answered = False
 

@@ -30,6 +30,8 @@ Layers, each importing those above it only:
     sending, connection                       one connection without I/O: windows, states, bounds
     heads, answers                            what fields mean, and answers of our own
     protocol                                  a connection on a transport
-    pool, translation, legs                   ways to an upstream
-    exchange, observed, server_connection     from the client's stream to the upstream's
+    sides                                     what an exchange and its two sides say to each other
+    pool, translation, leg_pool               ways to an upstream
+    answering, exchange, observed             from the client's stream to the upstream's
+    server_connection                         a client's connection, which makes exchanges
 """

@@ -5,7 +5,7 @@ As in `queue_proxy.http.answering`, every way in which it can end after it was f
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from queue_proxy.http.answers import error_answer, error_event
 from queue_proxy.http.contract import Answer, Outcome
@@ -13,12 +13,8 @@ from queue_proxy.http.lease_holder import ANSWERING, CONNECTING, DONE, SENT, Lea
 from queue_proxy.http2.answers import grpc_trailers, stream_answer
 from queue_proxy.http2.frames import ErrorCode
 from queue_proxy.http2.heads import Response, StreamHead, Trailers
-from queue_proxy.http2.legs import Leg
+from queue_proxy.http2.sides import ClientStreamOwner, Leg, StreamClient, UpstreamStreamOwner
 from queue_proxy.http2.stream import Stream
-
-if TYPE_CHECKING:
-    from queue_proxy.http2.exchange import StreamExchange
-    from queue_proxy.http2.server_connection import ServerConnection
 
 _MOST_QUOTED: Final = 4_096
 
@@ -30,11 +26,11 @@ class StreamAnswering(LeaseHolder):
     """What `StreamExchange` is built on."""
 
     head: StreamHead
-    client: ServerConnection
-    client_stream: Stream[StreamExchange]
+    client: StreamClient
+    client_stream: Stream[ClientStreamOwner]
     _held: list[bytes]
     _connection: Leg | None = None
-    _stream: Stream[StreamExchange] | None = None
+    _stream: Stream[UpstreamStreamOwner] | None = None
     _events: bool = False
     _quoted: bytearray | None = None
     _refused_status: int = 0

@@ -7,22 +7,21 @@ are given back to whoever sent them only when they have left. So an exchange hol
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from queue_proxy.http.answers import comment
+from queue_proxy.http.contract import HttpLimits
 from queue_proxy.http.deadlines import NEVER
 from queue_proxy.http.lease_holder import CONNECTING, DONE, SECONDS_PER_BYTE, SENT, WAITING
+from queue_proxy.http.upstream import Upstream
 from queue_proxy.http2.answering import StreamAnswering
 from queue_proxy.http2.frames import ErrorCode
 from queue_proxy.http2.grpc_timeout import GRPC_TIMEOUT, WORTH_TELLING_SECONDS, lessened
 from queue_proxy.http2.heads import StreamHead, Trailers
 from queue_proxy.http2.hpack import encode
-from queue_proxy.http2.legs import Leg, leg_pool
+from queue_proxy.http2.leg_pool import leg_pool
+from queue_proxy.http2.sides import ClientStreamOwner, Leg, StreamClient, UpstreamStreamOwner
 from queue_proxy.http2.stream import Stream
-
-if TYPE_CHECKING:
-    from queue_proxy.http.upstream import Upstream
-    from queue_proxy.http2.server_connection import ServerConnection
 
 _EVENTS_HEAD: Final = encode(
     (
@@ -44,7 +43,7 @@ class StreamExchange(StreamAnswering):
     _may_be_sent_again: bool = True
     _untaken: int = 0
 
-    def __init__(self, head: StreamHead, client: ServerConnection, stream: Stream[StreamExchange], now: float) -> None:
+    def __init__(self, head: StreamHead, client: StreamClient, stream: Stream[ClientStreamOwner], now: float) -> None:
         self.head = head
         self.client = client
         self.client_stream = stream
@@ -113,6 +112,11 @@ class StreamExchange(StreamAnswering):
         return self.request_ended and self._trailers is None
 
     # What its upstream does
+
+    @property
+    def answer_limits(self) -> HttpLimits:
+        """Bounds on an answer's head, where it comes as HTTP/1, and on what is held of its body."""
+        return self.client.server.limits
 
     def connected(self, connection: Leg) -> None:
         """The connection that it waited for is there."""
@@ -205,7 +209,7 @@ class StreamExchange(StreamAnswering):
             self.drop_lines(GRPC_TIMEOUT)
             self.add_line(GRPC_TIMEOUT, lessened(given, self._heard_at - self.arrived_at))
 
-    def _pass_on(self, connection: Leg, stream: Stream[StreamExchange], data: bytes, ended: bool) -> None:
+    def _pass_on(self, connection: Leg, stream: Stream[UpstreamStreamOwner], data: bytes, ended: bool) -> None:
         """A part of the body."""
         taken = connection.send_data(stream, data, ended)
         self._untaken += len(data) - taken

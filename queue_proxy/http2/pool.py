@@ -9,20 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import select
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from queue_proxy.http.transports import spare_congestion_control
+from queue_proxy.http.upstream import Upstream
 from queue_proxy.http2.frames import ErrorCode, Http2Error, StreamError
 from queue_proxy.http2.heads import Malformed, Response, Trailers, read_response
 from queue_proxy.http2.hpack import HeaderList
 from queue_proxy.http2.limits import Http2Limits
 from queue_proxy.http2.protocol import Http2Protocol
+from queue_proxy.http2.sides import UpstreamStreamOwner
 from queue_proxy.http2.stream import Stream
 from queue_proxy.lost_machine import OF_A_REPLICA, end_when_lost
-
-if TYPE_CHECKING:
-    from queue_proxy.http.upstream import Upstream
-    from queue_proxy.http2.exchange import StreamExchange
 
 Head = Response | Trailers | Malformed
 
@@ -32,7 +30,7 @@ _IDLE_SECONDS: Final = 30.0
 _LIMITS: Final = Http2Limits(streams=0)
 
 
-class UpstreamConnection(Http2Protocol["StreamExchange", Head]):
+class UpstreamConnection(Http2Protocol[UpstreamStreamOwner, Head]):
     """One connection to an endpoint. `usable`: new streams may be opened on it."""
 
     def __init__(self, pool: StreamPool) -> None:
@@ -74,7 +72,7 @@ class UpstreamConnection(Http2Protocol["StreamExchange", Head]):
         """See Connection."""
         return read_response(read)
 
-    def headers_received_on(self, stream: Stream[StreamExchange], head: Head, ended: bool) -> None:
+    def headers_received_on(self, stream: Stream[UpstreamStreamOwner], head: Head, ended: bool) -> None:
         """See Connection."""
         if isinstance(head, Malformed):
             raise StreamError(stream.id, ErrorCode.PROTOCOL_ERROR, head.why)
@@ -82,28 +80,28 @@ class UpstreamConnection(Http2Protocol["StreamExchange", Head]):
         if exchange is not None:
             exchange.receive_head(head, ended)
 
-    def data_received_on(self, stream: Stream[StreamExchange], data: bytes, ended: bool) -> None:
+    def data_received_on(self, stream: Stream[UpstreamStreamOwner], data: bytes, ended: bool) -> None:
         """See Connection."""
         exchange = stream.owner
         if exchange is not None:
             exchange.receive_data(data, ended)
 
-    def sent(self, stream: Stream[StreamExchange], size: int) -> None:
+    def sent(self, stream: Stream[UpstreamStreamOwner], size: int) -> None:
         """See Sending."""
         if stream.owner is not None:
             stream.owner.upstream_took(size)
 
-    def stream_was_reset(self, stream: Stream[StreamExchange], code: int) -> None:
+    def stream_was_reset(self, stream: Stream[UpstreamStreamOwner], code: int) -> None:
         """See Connection."""
         if stream.owner is not None:
             stream.owner.upstream_reset(code)
 
-    def stream_failed(self, stream: Stream[StreamExchange], fault: StreamError) -> None:
+    def stream_failed(self, stream: Stream[UpstreamStreamOwner], fault: StreamError) -> None:
         """See Connection."""
         if stream.owner is not None:
             stream.owner.upstream_broke(f"the model's answer: {fault.why}")
 
-    def stream_closed(self, stream: Stream[StreamExchange]) -> None:
+    def stream_closed(self, stream: Stream[UpstreamStreamOwner]) -> None:
         """See Sending."""
         if not self.streams:
             self.idle_since = self.clock()
@@ -163,12 +161,12 @@ class StreamPool:
     def __init__(self, upstream: Upstream) -> None:
         self.upstream = upstream
         self.connections: dict[UpstreamConnection, None] = {}
-        self._waiting: dict[StreamExchange, None] = {}
+        self._waiting: dict[UpstreamStreamOwner, None] = {}
         self._dialling: set[asyncio.Task[None]] = set()
         self._retirement: asyncio.TimerHandle | None = None
         self._closed = False
 
-    def take(self, exchange: StreamExchange) -> UpstreamConnection | None:
+    def take(self, exchange: UpstreamStreamOwner) -> UpstreamConnection | None:
         """A connection with room for a stream, None when a new one is needed."""
         if self._waiting:
             return None
@@ -180,12 +178,12 @@ class StreamPool:
                 return self.take(exchange)
         return None
 
-    def wait(self, exchange: StreamExchange) -> None:
+    def wait(self, exchange: UpstreamStreamOwner) -> None:
         """Have `exchange.connected` or `exchange.unreachable` called, never at once."""
         self._waiting[exchange] = None
         self._dial_if_needed()
 
-    def leave(self, exchange: StreamExchange) -> None:
+    def leave(self, exchange: UpstreamStreamOwner) -> None:
         """It waits no longer."""
         self._waiting.pop(exchange, None)
 

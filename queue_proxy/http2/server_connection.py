@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from queue_proxy.http.answers import error_answer
-from queue_proxy.http.deadlines import NEVER, Watched
+from queue_proxy.http.connections import Connections, Watched
+from queue_proxy.http.deadlines import NEVER
 from queue_proxy.http.read_ahead import USUAL_HEAD_BYTES
 from queue_proxy.http2.answers import stream_answer
 from queue_proxy.http2.exchange import StreamExchange
@@ -22,10 +23,8 @@ from queue_proxy.http2.hpack import HeaderList
 from queue_proxy.http2.limits import Http2Limits
 from queue_proxy.http2.observed import ObservedStreamExchange
 from queue_proxy.http2.protocol import Http2Protocol
+from queue_proxy.http2.sides import ClientStreamOwner
 from queue_proxy.http2.stream import Stream
-
-if TYPE_CHECKING:
-    from queue_proxy.http.server import HttpServer
 
 log = logging.getLogger(__name__)
 
@@ -35,10 +34,10 @@ _LAST_CALL: Final = b"lastcall"
 _LAST_CALL_SECONDS: Final = 1.0
 
 
-class ServerConnection(Watched, Http2Protocol[StreamExchange, Head]):
+class ServerConnection(Watched, Http2Protocol[ClientStreamOwner, Head]):
     """One client's connection. `server` is what it belongs to."""
 
-    def __init__(self, server: HttpServer) -> None:
+    def __init__(self, server: Connections) -> None:
         own = server.limits
         limits = Http2Limits(
             waiting_bytes=own.waiting_bytes,
@@ -143,7 +142,7 @@ class ServerConnection(Watched, Http2Protocol[StreamExchange, Head]):
         """See Connection. A request with an id of its own, or with a secret, does not."""
         return not isinstance(head, Request) or head.recurs
 
-    def headers_received_on(self, stream: Stream[StreamExchange], head: Head, ended: bool) -> None:
+    def headers_received_on(self, stream: Stream[ClientStreamOwner], head: Head, ended: bool) -> None:
         """See Connection."""
         if isinstance(head, Request) and stream.owner is None:
             self._begin(stream, head, ended)
@@ -158,29 +157,29 @@ class ServerConnection(Watched, Http2Protocol[StreamExchange, Head]):
             why = head.why if isinstance(head, Malformed) else "a header block in the wrong place"
             raise StreamError(stream.id, ErrorCode.PROTOCOL_ERROR, why)
 
-    def data_received_on(self, stream: Stream[StreamExchange], data: bytes, ended: bool) -> None:
+    def data_received_on(self, stream: Stream[ClientStreamOwner], data: bytes, ended: bool) -> None:
         """See Connection."""
         exchange = stream.owner
         if exchange is not None:
             exchange.receive_body(data, ended)
 
-    def sent(self, stream: Stream[StreamExchange], size: int) -> None:
+    def sent(self, stream: Stream[ClientStreamOwner], size: int) -> None:
         """See Sending."""
         if stream.owner is not None:
             stream.owner.client_took(size)
 
-    def stream_was_reset(self, stream: Stream[StreamExchange], code: int) -> None:
+    def stream_was_reset(self, stream: Stream[ClientStreamOwner], code: int) -> None:
         """See Connection."""
         if stream.owner is not None:
             stream.owner.client_left()
 
-    def stream_failed(self, stream: Stream[StreamExchange], fault: StreamError) -> None:
+    def stream_failed(self, stream: Stream[ClientStreamOwner], fault: StreamError) -> None:
         """See Connection."""
         if stream.owner is not None:
             self.server.malformed_total += 1
             stream.owner.client_left()
 
-    def stream_closed(self, stream: Stream[StreamExchange]) -> None:
+    def stream_closed(self, stream: Stream[ClientStreamOwner]) -> None:
         """See Sending."""
         if not self.streams:
             self._idle_since = self.clock()
@@ -219,7 +218,7 @@ class ServerConnection(Watched, Http2Protocol[StreamExchange, Head]):
             self.fail(Http2Error(ErrorCode.ENHANCE_YOUR_CALM, "too many long header blocks are under way"))
             self._count_block()
 
-    def _begin(self, stream: Stream[StreamExchange], request: Request, ended: bool) -> None:
+    def _begin(self, stream: Stream[ClientStreamOwner], request: Request, ended: bool) -> None:
         length = request.content_length
         if length is not None:
             if ended and length:
@@ -252,7 +251,7 @@ class ServerConnection(Watched, Http2Protocol[StreamExchange, Head]):
         if self.server.draining:
             self.begin_drain()
 
-    def _refuse(self, stream: Stream[StreamExchange], head: Unacceptable, ended: bool) -> None:
+    def _refuse(self, stream: Stream[ClientStreamOwner], head: Unacceptable, ended: bool) -> None:
         if head.status == 431:
             self.server.oversize_total += 1
         else:
@@ -283,7 +282,7 @@ class ServerConnection(Watched, Http2Protocol[StreamExchange, Head]):
             if exchange is not None:
                 exchange.client_left()
 
-    def _close_stream(self, stream: Stream[StreamExchange]) -> None:
+    def _close_stream(self, stream: Stream[ClientStreamOwner]) -> None:
         stream.owner = None
         stream.closed = True
         stream.pending = None

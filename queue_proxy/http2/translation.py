@@ -7,21 +7,19 @@ no field of a connection, so what is written here means one request to every ser
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from queue_proxy.http.answers import LAST_CHUNK, chunk
 from queue_proxy.http.body import BodyError, BodyFraming, ChunkedBody, LengthBody, UntilCloseBody
 from queue_proxy.http.lines import HeadError, name_of, value_of
 from queue_proxy.http.response_head import ResponseHead, parse_response
+from queue_proxy.http.upstream import Attempt, Upstream
+from queue_proxy.http.upstream_connection import UpstreamConnection
 from queue_proxy.http2.frames import MOST_WINDOW, ErrorCode
 from queue_proxy.http2.heads import Malformed, StreamHead, read_response
 from queue_proxy.http2.hpack import HeaderList
+from queue_proxy.http2.sides import UpstreamStreamOwner
 from queue_proxy.http2.stream import Stream
-
-if TYPE_CHECKING:
-    from queue_proxy.http.upstream import Attempt, Upstream
-    from queue_proxy.http.upstream_connection import UpstreamConnection
-    from queue_proxy.http2.exchange import StreamExchange
 
 _NOT_IN_HTTP1: Final = frozenset({b"te", b"content-length", b"cookie"})
 _NOT_IN_HTTP2: Final = frozenset({b"transfer-encoding", b"connection", b"keep-alive", b"trailer", b"upgrade"})
@@ -49,12 +47,12 @@ def request_bytes(head: StreamHead) -> bytes:
 class TranslatedStream:
     """One request on one HTTP/1 connection. To its exchange it is a leg, to its connection a sender."""
 
-    def __init__(self, pool: TranslatingPool, exchange: StreamExchange) -> None:
+    def __init__(self, pool: TranslatingPool, exchange: UpstreamStreamOwner) -> None:
         self._pool = pool
         self._exchange = exchange
-        self._limits = exchange.client.server.limits
+        self._limits = exchange.answer_limits
         self._connection: UpstreamConnection | None = None
-        self._stream: Stream[StreamExchange] | None = None
+        self._stream: Stream[UpstreamStreamOwner] | None = None
         self._chunked = exchange.head.chunked
         self._request_ended = False
         self._not_taken = 0
@@ -116,17 +114,17 @@ class TranslatedStream:
         self._connection = connection
         connection.exchange = self
 
-    def open(self, owner: StreamExchange, receive_window: int) -> Stream[StreamExchange]:
+    def open(self, owner: UpstreamStreamOwner, receive_window: int) -> Stream[UpstreamStreamOwner]:
         """See Leg."""
         self._stream = Stream(1, MOST_WINDOW, receive_window, owner)
         return self._stream
 
-    def send_headers(self, stream: Stream[StreamExchange], block: bytes, ended: bool) -> None:
+    def send_headers(self, stream: Stream[UpstreamStreamOwner], block: bytes, ended: bool) -> None:
         """See Leg. The block is another protocol's; the head is written anew."""
         self._request_ended = ended
         self._write(request_bytes(self._exchange.head))
 
-    def send_data(self, stream: Stream[StreamExchange], data: bytes, ended: bool) -> int:
+    def send_data(self, stream: Stream[UpstreamStreamOwner], data: bytes, ended: bool) -> int:
         """See Leg."""
         self._request_ended = ended
         connection = self._connection
@@ -143,17 +141,17 @@ class TranslatedStream:
             return 0
         return len(data)
 
-    def send_trailers(self, stream: Stream[StreamExchange], block: bytes) -> None:
+    def send_trailers(self, stream: Stream[UpstreamStreamOwner], block: bytes) -> None:
         """See Leg. Trailers are left out, which HTTP allows."""
         self.send_data(stream, b"", ended=True)
 
-    def credit(self, stream: Stream[StreamExchange], size: int) -> None:
+    def credit(self, stream: Stream[UpstreamStreamOwner], size: int) -> None:
         """See Leg."""
         self._held -= size
         if self._connection is not None and self._held < self._limits.waiting_bytes:
             self._connection.resume_reading()
 
-    def reset(self, stream: Stream[StreamExchange], code: ErrorCode) -> None:
+    def reset(self, stream: Stream[UpstreamStreamOwner], code: ErrorCode) -> None:
         """See Leg."""
         stream.closed = True
         if self._connection is not None:
@@ -236,7 +234,7 @@ class TranslatedStream:
             return
         connection.exchange = None
         if clean and self._request_ended and not self._head.closes:
-            self._pool.upstream.put(connection, self._exchange.client.clock())
+            self._pool.upstream.put(connection, self._pool.upstream.clock())
         else:
             connection.abort()
 
@@ -251,28 +249,28 @@ class TranslatingPool:
 
     def __init__(self, upstream: Upstream) -> None:
         self.upstream = upstream
-        self._attempts: dict[StreamExchange, Attempt] = {}
+        self._attempts: dict[UpstreamStreamOwner, Attempt] = {}
 
-    def take(self, exchange: StreamExchange) -> TranslatedStream | None:
+    def take(self, exchange: UpstreamStreamOwner) -> TranslatedStream | None:
         """See LegPool."""
-        connection = self.upstream.take(exchange.client.clock())
+        connection = self.upstream.take(self.upstream.clock())
         if connection is None:
             return None
         leg = TranslatedStream(self, exchange)
         leg.use(connection)
         return leg
 
-    def wait(self, exchange: StreamExchange) -> None:
+    def wait(self, exchange: UpstreamStreamOwner) -> None:
         """See LegPool."""
         self._attempts[exchange] = self.upstream.connect(TranslatedStream(self, exchange))
 
-    def leave(self, exchange: StreamExchange) -> None:
+    def leave(self, exchange: UpstreamStreamOwner) -> None:
         """See LegPool."""
         attempt = self._attempts.pop(exchange, None)
         if attempt is not None:
             attempt.exchange = None
 
-    def forget(self, exchange: StreamExchange) -> None:
+    def forget(self, exchange: UpstreamStreamOwner) -> None:
         """Its attempt has ended."""
         self._attempts.pop(exchange, None)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from queue_proxy.observability.flags import Flags
 
 if TYPE_CHECKING:
-    from queue_proxy.http.observed import Observer
+    from queue_proxy.http.contract import Observer
     from queue_proxy.observability.batches import Batches
     from queue_proxy.observability.record import RequestRecord
     from queue_proxy.observability.trace_context import Samples

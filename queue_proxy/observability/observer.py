@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from queue_proxy.http.observed import Observed
+from queue_proxy.http.contract import Observed
 from queue_proxy.observability.batches import Batches
 from queue_proxy.observability.record import RequestOutcome, RequestRecord, record_of
 from queue_proxy.observability.trace_context import Samples, Trace, begin, read_caller, tell_next
@@ -12,7 +12,7 @@ from queue_proxy.probe_requests import Purpose, purpose
 
 
 class RequestObserver:
-    """Implements `queue_proxy.http.observed.Observer`.
+    """Implements `queue_proxy.http.contract.Observer`.
 
     service, replica  as they appear in records; replica empty: whichever the request went to
     unsent            what a request counts as that was answered after nobody could be reached

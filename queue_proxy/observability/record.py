@@ -6,7 +6,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from queue_proxy.http import Outcome
-from queue_proxy.http.observed import Observed
+from queue_proxy.http.contract import Observed
 from queue_proxy.observability.trace_context import Trace
 
 _LONGEST_PATH = 2_048

@@ -143,7 +143,7 @@ class Differential:
         return bool(requests)
 
     def _answer(self, server: _Server, exchange: Http1Exchange, request: Request) -> None:
-        client = next(at for at, transport in enumerate(self.transports) if transport.protocol is exchange.client)
+        client = next(at for at, transport in enumerate(self.transports) if transport is exchange.client.transport)
         name = b"answer %d" % sum(map(len, self.seen))
         self.seen[client].append(request)
         if self.switches and request.all(b"upgrade"):

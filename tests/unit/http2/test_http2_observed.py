@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from queue_proxy.http import HttpServer, Outcome, error_answer
-from queue_proxy.http.observed import Observed
+from queue_proxy.http.contract import Observed
 from queue_proxy.http2 import frames
 from queue_proxy.http2.frames import ErrorCode
 from queue_proxy.http2.hpack import encode

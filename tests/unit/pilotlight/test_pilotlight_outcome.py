@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from pilotlight.demo.load import Burst, Ended, WrongAnswerError, check_answer
 from pilotlight.demo.observer import Observed, Sample, Wake
 from pilotlight.demo.outcome import percentile, service_outcome, wake_outcomes
+from pilotlight.demo.report.page import render_page, write_page
 from pilotlight.demo.summary import summary_table
 from pilotlight.errors import CommandError
-from pilotlight.report.page import render_page, write_page
 
 CHAT = Burst("default/chat", "http://x", "chat", "openai", 0, 1, 0, 0)
 OIP = Burst("default/m", "http://x", "m", "oip", 0, 1, 0, 0)

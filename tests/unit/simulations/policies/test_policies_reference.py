@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from simulations.policies.reference import render
 from simulations.policies.registry import ALIASES, POLICIES, named_policy
 from simulations.policies.settings import PolicyError
+from simulations.policies_reference import render
 
 PAGE = Path(__file__).parents[4] / "docs" / "policies.md"
 

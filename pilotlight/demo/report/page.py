@@ -32,7 +32,7 @@ def write_page(
 
 def render_page(outcomes: Sequence[ServiceOutcome], ended: Sequence[Ended], observed: Observed, began: float) -> str:
     """The page's text; times in it are seconds since `began`."""
-    here = files("pilotlight.report")
+    here = files("pilotlight.demo.report")
     data = {
         "began": began,
         "services": [

@@ -1,4 +1,4 @@
-"""docs/policies.md, made from the registry of policies: `python -m simulations.policies.reference`."""
+"""docs/policies.md, made from the registry of policies: `python -m simulations.policies_reference`."""
 
 from __future__ import annotations
 
