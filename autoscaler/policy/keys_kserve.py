@@ -30,7 +30,8 @@ ANNOTATIONS = (
         ),
         "",
         "",
-        "Who scales. In a cluster it must be there, because without it KServe creates a HorizontalPodAutoscaler.",
+        "Who scales. In a cluster it must be there, because without it KServe creates a HorizontalPodAutoscaler;"
+        " in shadow whoever scales stays, and a target in percent of processors or memory is his alone.",
         otherwise="hpa, which is KServe's; fine where there is no KServe",
     ),
     Key(

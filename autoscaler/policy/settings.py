@@ -16,6 +16,7 @@ from autoscaler.policy.key import Key
 from autoscaler.policy.notation import NotAllowedError
 from autoscaler.policy.profiles import NO_PROFILES, PROFILE, Profiles, joined
 from autoscaler.policy.setting import Setting
+from autoscaler.policy.shadow import for_another
 from autoscaler.policy.values import Value
 from autoscaler.policy.words import Choice
 
@@ -64,11 +65,13 @@ def gather(
     """
     reader = _Reader(inference_service, source_map)
     annotations = reader.annotations(_ON_THE_OBJECT) | reader.annotations(_ON_THE_PREDICTOR)
-    for path, value in annotations.values():
-        reader.annotation(path, value)
     predictor = reader.mapping(("spec", "predictor"))
+    not_to_us = for_another({name: value for name, (_, value) in annotations.items()}, predictor)
+    for name, (path, value) in annotations.items():
+        if name not in not_to_us:
+            reader.annotation(path, value)
     for key in keys.FIELDS:
-        if predictor.get(key.path[-1]) is not None:
+        if key.name not in not_to_us and predictor.get(key.path[-1]) is not None:
             reader.field(key, predictor[key.path[-1]])
     reader.misspelt(predictor)
     said: dict[str, list[Setting]] = {}

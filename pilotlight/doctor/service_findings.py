@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterator
 
 from autoscaler.cluster.kubernetes.facts import SCALING_ANNOTATION, InferenceServiceFacts, ScalerFacts
 from autoscaler.cluster.kubernetes.json_object import JsonObject, inner
-from autoscaler.cluster.kubernetes.ownership import refusals
+from autoscaler.cluster.kubernetes.ownership import in_the_way, refusals
 from autoscaler.cluster.kubernetes.reduction import (
     deployment_facts,
     inference_service_facts,
@@ -56,7 +56,9 @@ def services(picture: Picture) -> Iterator[Finding]:
         yield note(
             "nothing-asked-for",
             "",
-            f"none of {there} InferenceServices has the annotation {SCALING_ANNOTATION}",
+            f"none of {there} InferenceServices has the annotation {SCALING_ANNOTATION}"
+            if there
+            else "there is no InferenceService yet",
             f"kubectl -n NAMESPACE annotate inferenceservice NAME {SCALING_ANNOTATION}=on"
             " serving.kserve.io/autoscalerClass=external",
         )
@@ -89,9 +91,18 @@ def _scalers(looked: Looked) -> Iterator[ScalerFacts]:
 def _refused(facts: InferenceServiceFacts, known: _Objects) -> Iterator[Finding]:
     key = (facts.namespace, facts.predictor)
     deployment, service = known.deployments.get(key), known.services.get(key)
-    for refusal in refusals(facts, deployment, service, known.scalers.get(key, ()), known.kserve):
-        if refusal.code not in _SAID_ELSEWHERE:
-            yield problem(f"refused-{refusal.code}", facts.service, refusal.message, _fix(refusal.code, facts))
+    given = (facts, deployment, service, known.scalers.get(key, ()), known.kserve)
+    refused = refusals(*given)
+    for refusal in in_the_way(*given):
+        if refusal.code in _SAID_ELSEWHERE:
+            continue
+        name, said, fix = f"refused-{refusal.code}", refusal.message, _fix(refusal.code, facts)
+        if refusal in refused:
+            yield problem(name, facts.service, said, fix)
+        else:
+            yield note(
+                f"would-be-{name}", facts.service, f"in shadow it is decided all the same; before it is on: {said}", fix
+            )
     if known.known and not facts.stopped and (deployment is None or service is None):
         lacking = " and ".join(
             kind for kind, there in (("Deployment", deployment), ("Service", service)) if there is None

@@ -17,7 +17,7 @@ from autoscaler.cluster.interface import ClusterError, Refusal, ReplicaPhase, Se
 from autoscaler.cluster.kubernetes.activation import Activation
 from autoscaler.cluster.kubernetes.copies import Copies, Objects
 from autoscaler.cluster.kubernetes.events import EventRecorder
-from autoscaler.cluster.kubernetes.facts import PodFacts
+from autoscaler.cluster.kubernetes.facts import SCALING_ANNOTATION, PodFacts
 from autoscaler.cluster.kubernetes.ownership import refusals
 from autoscaler.cluster.kubernetes.path_state import Subject
 from autoscaler.cluster.kubernetes.scaling import Scaling, goes_first
@@ -161,6 +161,8 @@ class KubernetesCluster:
         refused = _refused(objects)
         if refused:
             raise ClusterError(f"{service} may not be scaled: {refused[0].message}")
+        if not objects.inference_service.managed:
+            raise ClusterError(f"{service} is not to be scaled: {SCALING_ANNOTATION} says otherwise")
         if replicas == 0:
             self._paths.check_may_sleep(service)
         await self._write(objects, replicas, go_first)

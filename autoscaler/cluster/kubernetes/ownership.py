@@ -31,6 +31,10 @@ OLDEST_KSERVE = (0, 15, 1)
 _STANDARD = ("", "Standard", "RawDeployment")
 
 
+# What leaves nothing to decide by. All else stands in the way of acting, which nobody does in shadow.
+_NOTHING_TO_SEE = frozenset({"NotAskedFor", "Stopped", "DeploymentModeNotStandard", "MultiNode", "NoQueueProxy"})
+
+
 def refusals(
     inference_service: InferenceServiceFacts,
     deployment: DeploymentFacts | None,
@@ -38,10 +42,24 @@ def refusals(
     scalers: Iterable[ScalerFacts],
     kserve: Iterable[KServeFacts],
 ) -> tuple[Refusal, ...]:
-    """Every reason not to scale this service; none when it may be scaled.
+    """Every reason not to decide on this service, and unless it is in shadow not to scale it; none when all is well.
 
     `scalers` are those whose target is its Deployment, `kserve` the KServe controllers that were found.
     """
+    found = in_the_way(inference_service, deployment, service, scalers, kserve)
+    if inference_service.scaling != "shadow":
+        return found
+    return tuple(refusal for refusal in found if refusal.code in _NOTHING_TO_SEE)
+
+
+def in_the_way(
+    inference_service: InferenceServiceFacts,
+    deployment: DeploymentFacts | None,
+    service: ServiceFacts | None,
+    scalers: Iterable[ScalerFacts],
+    kserve: Iterable[KServeFacts],
+) -> tuple[Refusal, ...]:
+    """Every reason not to scale this service, were it asked for."""
     return (
         *_wrong_kind(inference_service),
         *_other_owners(inference_service, deployment, scalers),

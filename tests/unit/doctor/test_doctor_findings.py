@@ -225,6 +225,11 @@ def nothing_asked_for(world: World) -> None:
     world.lists["inferenceservices"] = [isvc(annotations={})]
 
 
+def shadowed(world: World) -> None:
+    replacing("inferenceservices", isvc(annotations={"pilotlight.dev/scaling": "shadow"}))(world)
+    replacing("horizontalpodautoscalers", HPA)(world)
+
+
 def hidden(world: World) -> None:
     path = "/apis/serving.kserve.io/v1beta1/inferenceservices"
     world.refused[path] = ApiError(403, "Forbidden", "you may not list inferenceservices")
@@ -290,6 +295,7 @@ def replacing(kind: str, item: object) -> Callable[[World], None]:
         (unreconciled, "not-reconciled", "problem", "chat-predictor", "describe inferenceservice"),
         (nothing_asked_for, "nothing-asked-for", "note", "none of 1", "pilotlight.dev/scaling=on"),
         (hidden, "cannot-look", "warning", "you may not list", ""),
+        (shadowed, "would-be-refused-OwnedByAnother", "note", "in shadow", ""),
         (replacing("horizontalpodautoscalers", HPA), "refused-OwnedByAnother", "problem", "HorizontalPod", ""),
         (replacing("scaledobjects", SCALED), "refused-OwnedByAnother", "problem", "ScaledObject", ""),
         (replacing("services", service(cluster_ip="None")), "refused-HeadlessService", "problem", "headless",
@@ -331,6 +337,12 @@ def test_who_cannot_look_at_all_is_told_why(status: int, says: str) -> None:
     told = cannot_look("kind-a", ApiError(status, "", "GET /version: \x1b[31mno"))
     assert says in told
     assert "\x1b" not in told
+
+
+async def test_in_shadow_whoever_scales_is_no_problem() -> None:
+    world = World()
+    shadowed(world)
+    assert {finding.severity.value for finding in (await world.findings()).values()} == {"note"}
 
 
 async def test_services_that_are_off_or_never_asked_are_left_alone() -> None:

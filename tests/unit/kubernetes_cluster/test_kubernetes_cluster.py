@@ -207,6 +207,17 @@ async def test_while_it_is_handed_back_nobody_scales_it() -> None:
             await seen.cluster.scale(CHAT, 2, ())
 
 
+async def test_in_shadow_whoever_scales_goes_on_and_nothing_is_ordered() -> None:
+    api = with_chat(replicas=2)
+    api.put(INFERENCE_SERVICES.path, given.inference_service(annotations={"pilotlight.dev/scaling": "shadow"}))
+    api.put(AUTOSCALERS.path, given.autoscaler())
+    async with shown(api) as seen:
+        views = await seen.until(lambda views: CHAT in views)
+        assert views[CHAT].refused == ()
+        with pytest.raises(ClusterError, match="is not to be scaled"):
+            await seen.cluster.scale(CHAT, 1, ())
+
+
 async def test_orders_for_what_is_not_there_say_so() -> None:
     api = MemoryApi()
     api.put(INFERENCE_SERVICES.path, given.inference_service())

@@ -111,3 +111,25 @@ def test_what_is_no_reason(arguments: dict[str, Any]) -> None:
 def test_several_reasons_are_all_named() -> None:
     found = refused(annotated(owner=None), scalers=(given.autoscaler(),), service=given.service(cluster_ip="None"))
     assert list(found) == ["AutoscalerClassNotExternal", "OwnedByAnother", "HeadlessService"]
+
+
+def shadowed(**more: object) -> dict[str, Any]:
+    return {"annotations": {"pilotlight.dev/scaling": "shadow"}, **more}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param({"scalers": (given.autoscaler(),)}, id="KServe's own autoscaler goes on"),
+        pytest.param({"kserve": ("kserve/kserve-controller:v0.14.0",)}, id="an old KServe"),
+        pytest.param({"service": given.service(cluster_ip="None")}, id="a Service that nobody can stand in front of"),
+        pytest.param({"isvc": shadowed(predictor={"canaryTrafficPercent": 10})}, id="a canary"),
+    ],
+)
+def test_in_shadow_it_is_decided_whoever_scales(arguments: dict[str, Any]) -> None:
+    assert refused(**{"isvc": shadowed(), **arguments}) == {}
+
+
+def test_in_shadow_too_nothing_is_decided_where_nothing_is_to_be_seen() -> None:
+    found = refused(shadowed(), deployment=given.deployment(args=["--model_name=chat"]), scalers=(given.autoscaler(),))
+    assert list(found) == ["NoQueueProxy"]

@@ -294,3 +294,30 @@ _JSON = st.recursive(
 def test_any_object_at_all_gives_a_policy_or_policy_errors(body: dict[str, object]) -> None:
     result = outcome(body)
     assert isinstance(result, ScalingPolicy) or result.errors
+
+
+@pytest.mark.parametrize(
+    ("annotations", "predictor"),
+    [
+        pytest.param({KSERVE + "autoscalerClass": "hpa"}, {"scaleMetric": "cpu", "scaleTarget": 80}, id="fields"),
+        pytest.param({}, {"scaleTarget": 80}, id="cpu is what it scales by where nothing is said"),
+        pytest.param(
+            {KSERVE + "autoscalerClass": "hpa", KSERVE + "metric": "cpu", KSERVE + "targetUtilizationPercentage": "80"},
+            {},
+            id="annotations",
+        ),
+    ],
+)
+def test_in_shadow_what_is_said_to_the_autoscaler_that_is_there_is_not_said_to_us(
+    annotations: dict[str, object], predictor: dict[str, object]
+) -> None:
+    shadow = {OURS + "scaling": "shadow", OURS + "target": "3"}
+    read = read_policy(service({**annotations, **shadow}, maxReplicas=4, **predictor))
+    assert read == read_policy(service(shadow, maxReplicas=4))
+
+
+def test_in_shadow_a_metric_that_only_we_know_is_ours() -> None:
+    shadow = {OURS + "scaling": "shadow", KSERVE + "autoscalerClass": "hpa"}
+    assert read_policy(service(shadow, scaleMetric="rps", scaleTarget=80)).target == 80.0
+    error = error_of(service({**shadow, KSERVE + "autoscalerClass": "external"}, scaleMetric="cpu"))
+    assert error.key == "spec.predictor.scaleMetric"
