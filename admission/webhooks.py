@@ -65,6 +65,8 @@ def mutate(request: Request, image: str, around: Surroundings) -> Verdict:
     settings = InjectionSettings(image, around.runtimes, around.profiles or NO_PROFILES)
     result = inject(request.body, settings, before=request.before)
     if isinstance(result, Refusals):
+        if _mistakes_now_and_before(request, around)[0]:
+            return Verdict()  # it will be refused, for these very reasons
         why = tuple(f"pilotlight: no queue proxy was put in: {_said(reason)}" for reason in result.reasons)
         return Verdict(warnings=why)
     return Verdict(
@@ -76,14 +78,19 @@ def validate(request: Request, around: Surroundings) -> Verdict:
     """Refuse a policy with mistakes, all of them in one message; those that were there before only warn."""
     if not concerns(request):
         return Verdict()
-    errors = _mistakes(request.body, around)
-    before = {_said(error) for error in _mistakes(request.before, around)} if request.before else set()
-    new = [_said(error) for error in errors if _said(error) not in before]
-    old = tuple(f"pilotlight: {_said(error)}" for error in errors if _said(error) in before)
+    new, before = _mistakes_now_and_before(request, around)
+    old = tuple(f"pilotlight: {mistake}" for mistake in before)
     if not new:
         return Verdict(warnings=old)
     count = f"{len(new)} mistakes" if len(new) > 1 else "a mistake"
     return Verdict(denied=f"the scaling policy has {count}:\n" + "\n".join(f"  {line}" for line in new), warnings=old)
+
+
+def _mistakes_now_and_before(request: Request, around: Surroundings) -> tuple[list[str], list[str]]:
+    """Mistakes that are new with this request, and those that it leaves as they were."""
+    before = {_said(error) for error in _mistakes(request.before, around)} if request.before else set()
+    now = [_said(error) for error in _mistakes(request.body, around)]
+    return [mistake for mistake in now if mistake not in before], [mistake for mistake in now if mistake in before]
 
 
 def _mistakes(inference_service: Mapping[str, object], around: Surroundings) -> list[PolicyError]:

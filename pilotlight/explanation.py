@@ -23,10 +23,11 @@ def explanation_lines(service: Body) -> list[str]:
     )
     lines += _section("GPUs", _gpus(service))
     lines += _section("why", [service.text("explanation") + _since(changes, at)])
-    if decisions:
-        lines += _section("signals", list(_candidates(decisions[-1])))
-        lines += _section("limits", list(_limits(decisions[-1])))
-    lines += _section("next", what_changes_it(service))
+    if not service.objects("refused") and service.text("mode") != "off":
+        if decisions:
+            lines += _section("signals", list(_candidates(decisions[-1])))
+            lines += _section("limits", list(_limits(decisions[-1])))
+        lines += _section("next", what_changes_it(service))
     lines += _section("processes", list(_replicas(service, at)))
     lines += _section(
         "faults",

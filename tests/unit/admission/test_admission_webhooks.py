@@ -112,6 +112,14 @@ def test_mistakes_are_refused_in_one_message() -> None:
     assert "team/chat" not in denied
 
 
+def test_what_is_refused_is_not_warned_of_as_well() -> None:
+    body = injected(isvc({**ON, "pilotlight.dev/target": "4"}, containers=[MAIN]))
+    wrong = {**body, "metadata": {**body["metadata"], "annotations": {**ON, "pilotlight.dev/target": "0"}}}
+    assert validate(asked(wrong, body, "UPDATE"), Surroundings()).denied
+    assert mutated(wrong, body, "UPDATE") == Verdict()
+    assert "no queue proxy was put in" in mutated(wrong, wrong, "UPDATE").warnings[0]
+
+
 def test_mistakes_that_were_there_before_do_not_stand_in_the_way() -> None:
     before = isvc({**ON, "pilotlight.dev/target": "0"}, containers=[MAIN])
     after = isvc({**ON, "pilotlight.dev/target": "0"}, minReplicas=1, containers=[MAIN])

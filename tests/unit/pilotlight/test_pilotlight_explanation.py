@@ -48,6 +48,13 @@ def test_the_winner_is_marked_and_readings_have_their_ages() -> None:
     assert "→" not in missing + stale
 
 
+@pytest.mark.parametrize("fields", [{"refused": [{"code": "Stopped", "message": "it was stopped"}]}, {"mode": "off"}])
+def test_what_is_left_alone_is_not_said_to_go_anywhere(fields: dict[str, object]) -> None:
+    text = text_of(service(decisions=[decision()], policy={"in_force": POLICY}, **fields))
+    assert "  next" not in text
+    assert "  signals" not in text
+
+
 def test_limits_that_changed_the_number_are_named() -> None:
     limits = [{"name": "max-replicas", "before": 7, "after": 4}]
     assert "max-replicas: 7 → 4" in text_of(service(decisions=[decision(limits=limits)]))
