@@ -8,8 +8,22 @@ from typing import Any
 from admission.edits import edited
 from admission.inject import Injection, InjectionSettings, Refusals, inject
 from admission.sidecar import find_sidecar
+from queue_proxy.settings import Config, parse
 
 IMAGE = InjectionSettings("pilotlight:1")
+MAIN = {"name": "kserve-container"}
+NAME = "transformer-container"
+TRITON = {
+    "kind": "ClusterServingRuntime",
+    "metadata": {"name": "triton"},
+    "spec": {
+        "annotations": {"prometheus.kserve.io/port": "8002", "prometheus.kserve.io/path": "/metrics"},
+        "supportedModelFormats": [{"name": "triton", "autoSelect": True}],
+        "containers": [
+            {"name": "kserve-container", "ports": [{"name": "h2c", "containerPort": 9000}, {"containerPort": 8002}]}
+        ],
+    },
+}
 
 
 def isvc(annotations: Mapping[str, object] | None = None, /, **predictor: object) -> dict[str, object]:
@@ -59,3 +73,12 @@ def refusals(body: Mapping[str, object], settings: InjectionSettings = IMAGE) ->
     refused = inject(body, settings)
     assert isinstance(refused, Refusals), refused
     return "\n".join(map(str, refused.reasons))
+
+
+def told(body: Mapping[str, Any]) -> Config:
+    """What the queue proxy makes of its arguments, as kubelet would hand them over."""
+    arguments = sidecar_in(body)["args"]
+    filled = [
+        a.replace("$(POD_NAME)", "chat-1").replace("$(POD_NAMESPACE)", "team").replace("$$(", "$(") for a in arguments
+    ]
+    return parse(filled)
