@@ -29,16 +29,21 @@ def check_replaceable(path: Path, flag: str) -> None:
     if path.exists() and not path.is_file():
         raise CommandError(f"{flag} {path}: is not a regular file")
     try:
-        with tempfile.TemporaryFile(dir=path.resolve().parent):
+        with tempfile.TemporaryFile(dir=place_of(path).parent):
             pass
     except OSError as error:
         raise CommandError(f"{flag} {path}: cannot be written: {error.strerror}") from error
 
 
+def place_of(path: Path) -> Path:
+    """What a link points to in the end; of links that point at each other, the first of them."""
+    return Path(os.path.realpath(path))
+
+
 def write_whole(path: Path, content: str, flag: str) -> None:
     """Write the file whole or not at all; of a link, what it points to. Raises CommandError."""
     try:
-        place = path.resolve()
+        place = place_of(path)
         descriptor, temporary = tempfile.mkstemp(dir=place.parent, prefix=f".{place.name}.")
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:

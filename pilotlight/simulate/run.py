@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from pilotlight import interrupts
 from pilotlight.errors import CommandError
-from pilotlight.output_file import check_replaceable, write_whole
+from pilotlight.output_file import check_replaceable, place_of, write_whole
 from pilotlight.simulate.output import console, print_assumptions, print_study
 from pilotlight.simulate.services import declared
 from pilotlight.simulate.world import LONG_TRACE, World, world
@@ -110,15 +110,24 @@ def _check_policies(given: argparse.Namespace) -> None:
 
 
 def _check_outputs(given: argparse.Namespace) -> None:
+    """Before a long run: that they can be written, and that nothing is lost by it. Raises CommandError."""
     named = [(flag, path) for flag, path in _outputs(given) if path is not None]
     if sum(path == _STDOUT for _, path in named) > 1:
         raise CommandError("--json - and --csv -: stdout can take one of them")
-    for flag, path in named:
-        if path != _STDOUT:
-            check_replaceable(path, flag)
-    files = [path.absolute() for _, path in named if path != _STDOUT]
-    if len(set(files)) < len(files):
+    written = [(flag, path) for flag, path in named if path != _STDOUT]
+    read = {place_of(path) for path in _inputs(given)}
+    for flag, path in written:
+        check_replaceable(path, flag)
+        if place_of(path) in read:
+            raise CommandError(f"{flag} {path}: is what the simulation reads, and would be lost")
+    if len({place_of(path) for _, path in written}) < len(written):
         raise CommandError("two outputs have the same name")
+
+
+def _inputs(given: argparse.Namespace) -> list[Path]:
+    """Files that are read, as far as they are named."""
+    beside = (given.from_recording, given.samples, given.durations, given.tokens)
+    return [*map(Path, given.traces), *given.files, *(path for path in beside if path is not None)]
 
 
 def _outputs(given: argparse.Namespace) -> list[tuple[str, Path | None]]:

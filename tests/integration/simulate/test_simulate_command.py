@@ -136,6 +136,8 @@ def test_a_recording_is_decided_again_and_then_run_by_another_policy(recording: 
         ((TRACE, "--warm-up", "2h"), "launch has"),
         ((TRACE, "--report", "/nowhere/out.html"), "there is no directory /nowhere"),
         ((TRACE, "--json", "-", "--csv", "-"), "stdout can take one of them"),
+        ((TRACE, "--report", TRACE), "is what the simulation reads, and would be lost"),
+        ((TRACE, "--json", "new", "--csv", "./new"), "two outputs have the same name"),
         ((TRACE, "-f", "missing.yaml"), "does not exist"),
         (("poisson:rate=1,span=1m",), "--model exponential:0.5s"),
         ((TRACE, "--from-recording", "run.jsonl"), "leave TRACE out"),

@@ -37,3 +37,12 @@ def test_a_link_stays_and_what_it_points_to_is_written(tmp_path: Path) -> None:
     assert link.is_symlink()
     assert target.read_text() == "text"
     assert sorted(each.name for each in tmp_path.iterdir()) == ["latest", "today"]
+
+
+def test_links_that_point_at_each_other_are_replaced_by_the_file(tmp_path: Path) -> None:
+    link = tmp_path / "loop"
+    link.symlink_to(link)
+    check_replaceable(link, "--csv")
+    write_whole(link, "text", "--csv")
+    assert link.read_text() == "text"
+    assert not link.is_symlink()
