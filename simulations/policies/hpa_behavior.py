@@ -22,10 +22,11 @@ class BehaviorSettings(BaseSettings):
     up_window: float = seconds(0.0, "scaleUp.stabilizationWindowSeconds")
     up_percent: float = number(100.0, "at most so many percent more in a period")
     up_pods: int = whole(4, "or so many pods")
+    up_period: float = seconds(15.0, "periodSeconds of these", 1.0)
     down_window: float = seconds(300.0, "scaleDown.stabilizationWindowSeconds")
     down_percent: float = number(100.0, "at most so many percent fewer in a period", 0.0, 100.0)
     down_pods: int = whole(0, "or so many pods")
-    rate_period: float = seconds(15.0, "periodSeconds of these", 1.0)
+    down_period: float = seconds(15.0, "periodSeconds of these", 1.0)
 
 
 class Behavior:
@@ -44,11 +45,10 @@ class Behavior:
         """What is ordered when the calculator wants this."""
         settings = self._settings
         stable = self._stabilised(now, current, wanted)
-        while self._changes and self._changes[0][0] <= now - settings.rate_period:
+        longest = max(settings.up_period, settings.down_period)
+        while self._changes and self._changes[0][0] <= now - longest:
             self._changes.popleft()
-        added = sum(change for _, change in self._changes if change > 0)
-        removed = -sum(change for _, change in self._changes if change < 0)
-        began = current - added + removed
+        began = current - sum(change for at, change in self._changes if at > now - self._period(stable, current))
         if stable > current:
             most = max(began + settings.up_pods, math.ceil(began * (1.0 + settings.up_percent / 100.0) - 1e-9))
             ordered = settings.within(max(current, min(stable, most)))
@@ -60,6 +60,10 @@ class Behavior:
         if ordered != current:
             self._changes.append((now, ordered - current))
         return ordered
+
+    def _period(self, stable: int, current: int) -> float:
+        """Of the direction in which it would go."""
+        return self._settings.up_period if stable > current else self._settings.down_period
 
     def _stabilised(self, now: float, current: int, wanted: int) -> int:
         settings, recommendations = self._settings, self._recommendations

@@ -11,6 +11,7 @@ replica takes. A metric of engines says nothing while there is no replica, and t
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from simulations.plant.interface import Observed
@@ -52,7 +53,7 @@ class Keda:
         self._target = settings.target or 0.7 * room(service)
         self._scrapes = Scrapes(settings.metric, settings.scrape, min(settings.sync, settings.polling), also_held=True)
         self._behavior = Behavior(settings)
-        self._last_active = 0.0
+        self._last_active = -math.inf  # of what was never active KEDA waits for no cooldown
         self.period = beat(settings.scrape, settings.sync, settings.polling)
 
     def step(self, observed: Observed) -> Order:
@@ -62,7 +63,7 @@ class Keda:
         scraped = self._scrapes.last
         total = scraped.total if scraped is not None else 0.0
         wanted = current
-        if due(now, settings.polling):
+        if scraped is not None and due(now, settings.polling):
             wanted = self._polled(now, current, total)
         if wanted == current and current > 0 and due(now, settings.sync) and scraped is not None:
             asked = max(1, of_total(current, total, self._target, settings.tolerance))

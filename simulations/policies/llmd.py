@@ -106,10 +106,11 @@ class SloLawSettings(BehaviorSettings):
     down_below: float = number(0.40, "fewer below it", 0.0, 2.0)
     window: float = seconds(45.0, "over which the share is averaged", 1.0)
     up_window: float = seconds(30.0, "stabilisation upwards")
+    up_period: float = seconds(60.0, "periodSeconds of these", 1.0)
     down_window: float = seconds(180.0, "stabilisation downwards")
     down_percent: float = number(0.0, "at most so many percent fewer in a period", 0.0, 100.0)
     down_pods: int = whole(1, "or so many pods")
-    rate_period: float = seconds(60.0, "periodSeconds of these", 1.0)
+    down_period: float = seconds(120.0, "periodSeconds of these", 1.0)
     interval: float = seconds(15.0, "between two decisions", 1.0)
 
 

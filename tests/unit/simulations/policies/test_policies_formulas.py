@@ -14,7 +14,7 @@ from simulations.policies.hpa_behavior import Behavior, BehaviorSettings
 from simulations.policies.keda import Keda, KedaSettings
 from simulations.policies.keep_alive import KeepAlive, KeepAliveSettings
 from simulations.policies.knative import KnativeSettings
-from simulations.policies.llmd import SloLawSettings, WvaSettings, most_batch, saturation, slo_law
+from simulations.policies.llmd import SloLaw, SloLawSettings, WvaSettings, most_batch, saturation, slo_law
 from simulations.policies.metrics import PodMetric, Scraped
 from simulations.policies.ray_serve import RayServe, RayServeSettings, ray_serve
 from tests.unit.simulations.policies.policy_observations import Told, observed, service
@@ -63,7 +63,7 @@ def test_hpa_grows_by_four_pods_or_by_double_in_fifteen_seconds() -> None:
 
 
 def test_what_was_added_lately_counts_in_the_period() -> None:
-    behavior = Behavior(BehaviorSettings(rate_period=60.0))
+    behavior = Behavior(BehaviorSettings(up_period=60.0))
     assert behavior.limited(0.0, 2, 100) == 6
     assert behavior.limited(15.0, 6, 100) == 6
     assert behavior.limited(60.0, 6, 100) == 12
@@ -77,9 +77,17 @@ def test_hpa_shrinks_to_the_highest_of_five_minutes() -> None:
     assert behavior.limited(450.0, 3, 2) == 2
 
 
+def test_each_direction_has_a_period_of_its_own() -> None:
+    behavior = Behavior(BehaviorSettings(down_window=0.0, up_pods=1, up_percent=0.0, up_period=60.0, down_period=300.0))
+    assert behavior.limited(0.0, 2, 5) == 3
+    assert behavior.limited(61.0, 3, 5) == 4  # what was added is older than the period upwards
+    behavior = Behavior(BehaviorSettings(down_window=0.0, down_percent=0.0, down_pods=1, down_period=120.0))
+    assert [behavior.limited(at, 9, 1) for at in (0.0, 60.0, 119.0, 120.0)] == [8, 9, 9, 8]
+
+
 def test_the_page_s_example_of_ten_percent_a_minute() -> None:
     # "if you have 80 replicas and the target has to be scaled down to 10 … with 10 %": 80 → 72 → 64 → …
-    behavior = Behavior(BehaviorSettings(down_window=0.0, down_percent=10.0, rate_period=60.0))
+    behavior = Behavior(BehaviorSettings(down_window=0.0, down_percent=10.0, down_period=60.0))
     first = behavior.limited(0.0, 80, 10)
     assert [first, behavior.limited(60.0, first, 10)] == [72, 64]
 
@@ -111,6 +119,12 @@ def test_keda_polls_every_thirty_seconds_and_cools_down_for_five_minutes() -> No
     told.until(900.0)
     # Asked at 30 s with the scrape of 22.5 s, active last at 60 s with that of 52.5 s.
     assert told.orders == [(0.0, 0), (30.0, 1), (360.0, 0)]
+
+
+def test_keda_waits_for_no_cooldown_of_what_was_never_active() -> None:
+    told = Told(Keda(KedaSettings(target=10.0), service()), ready=1)
+    told.until(60.0)
+    assert told.orders == [(0.0, 1), (30.0, 0)]  # the first poll that can know anything
 
 
 def test_keda_s_hpa_takes_the_total_over_the_threshold() -> None:
@@ -211,6 +225,13 @@ def test_the_slo_law(wanted: int, ready: int, share: float, asked: int) -> None:
     assert slo_law(SloLawSettings(), wanted, ready, share) == asked
 
 
+def test_the_slo_law_lets_one_go_every_two_minutes_and_waits_three_before_it() -> None:
+    told = Told(SloLaw(SloLawSettings(), service(llm=True)), ready=6)
+    told.until(900.0)
+    # Nothing to do from the beginning on: six were wanted then, and count as wanted for three minutes.
+    assert told.orders == [(0.0, 6), (180.0, 5), (300.0, 4), (420.0, 3), (540.0, 2), (660.0, 1)]
+
+
 @pytest.mark.parametrize(
     ("running", "ongoing", "factor", "wanted"),
     [
@@ -263,7 +284,9 @@ def test_knative_is_our_own_decider_in_knative_s_terms(
     settings: KnativeSettings, limit: int, expected: dict[str, object]
 ) -> None:
     policy = settings.policy(service(limit))
-    pure = Improvements(starting_replicas_count=False, backlog_sizing=False, one_before_zero=False)
+    pure = Improvements(
+        starting_replicas_count=False, backlog_sizing=False, one_before_zero=False, throughput_floor=False
+    )
     defaults = ScalingPolicy(initial_scale=1, improvements=pure)
     assert {name: getattr(policy, name) for name in expected} == expected
     for name in ("panic_window_fraction", "panic_threshold", "max_scale_up_rate", "scale_to_zero_grace_seconds"):
