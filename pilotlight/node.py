@@ -20,6 +20,7 @@ from autoscaler.cluster.local.agent import LocalAgent
 from autoscaler.cluster.local.machine import Machine
 from autoscaler.cluster.local.processes import Processes, StartError
 from autoscaler.cluster.local.service_spec import ServiceSpec
+from autoscaler.controller.recorder import STOPPED as STOPPED_RECORDING
 from pilotlight.errors import CommandError
 from pilotlight.listeners import Listener, bind_loopback
 from pilotlight.supervisor import Component, ComponentSpec
@@ -153,7 +154,7 @@ class Node:
         command += ["--control", self._control, "--api", self._options.api]
         if self._options.record is not None:
             command += ["--record", str(self._options.record.absolute())]
-        return ComponentSpec("controller", command, self._log("controller"))
+        return ComponentSpec("controller", command, self._log("controller"), worth_telling=STOPPED_RECORDING)
 
     def _next_activator(self, listeners: Sequence[Listener]) -> RunningActivator:
         """Each has a name and an admin port of its own: for a while there are two, and they must be told apart."""

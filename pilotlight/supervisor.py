@@ -21,23 +21,25 @@ _STEADY_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class ComponentSpec:
-    """What is started; `inherited` are file descriptors that it gets under the same numbers."""
+    """What is started; `inherited` are file descriptors that it gets under the same numbers. What it logs is read by
+    who looks for it; a line with the words `worth_telling`, which may be none, is reported too."""
 
     name: str
     command: Sequence[str]
     log: Path
     inherited: tuple[int, ...] = ()
+    worth_telling: str = ""
 
 
 class Component:
-    """One supervised process. `report` gets a line for a person whenever it dies."""
+    """One supervised process. `report` gets a line for a person whenever it dies, or says what is worth telling."""
 
     def __init__(self, spec: ComponentSpec, processes: Processes, report: Callable[[str], None]) -> None:
         self.spec = spec
         self.deaths = 0
         self._processes = processes
         self._report = report
-        self._log = LogFile(spec.log)
+        self._log = LogFile(spec.log, heard=self._tell if spec.worth_telling else None)
         self._process: Process | None = None
         self._task: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
@@ -99,6 +101,12 @@ class Component:
                 return
             pause = min(pause * 2, _LONGEST_PAUSE)
             process = self._start_or_say_why()
+
+    def _tell(self, data: bytes) -> None:
+        for line in data.decode(errors="replace").splitlines():
+            _, words, rest = line.partition(self.spec.worth_telling)
+            if words:
+                self._report(f"the {self.spec.name} {words}{rest}")
 
     def _start_or_say_why(self) -> Process | None:
         try:

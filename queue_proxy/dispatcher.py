@@ -35,20 +35,13 @@ from queue_proxy.scrapes import Scrapes
 from queue_proxy.shared_slots import ActivatorConnection, SharedSlots
 from queue_proxy.slot_messages import SLOT_HEADER
 from queue_proxy.tickets import Ticket, TicketState
+from queue_proxy.tries import Tries
 
 # Every request passes these; a name of the module costs less than an attribute of the enum.
 _WORK = Purpose.WORK
 _RUNNING = TicketState.RUNNING
 _COMPLETED, _UNSENT = Outcome.COMPLETED, Outcome.UNSENT
 _DEFAULT_LIMITS = HttpLimits()
-
-_RETRY_DELAYS = (0.010, 0.020, 0.040, 0.080, 0.160, 0.320, 0.370)
-"""Seconds before each further try to connect to a model that is known ready; one second together. A model that
-restarts a worker, or whose backlog overflowed for a moment, is back by then; longer would hide that it died."""
-
-RESTART_SECONDS = 30.0
-"""How long a request that came directly waits for a model that has ended to be started again. A kubelet does so at once
-the first time, and after 10 and 20 s the next ones; whoever waits is work in flight meanwhile."""
 
 
 @dataclass(slots=True)
@@ -110,7 +103,7 @@ class QueueDispatcher:
         self.durations = Durations(*(Histogram(DURATION_BOUNDS) for _ in range(3)))
         self.draining = False
         self._scrapes = Scrapes()
-        self._for_restart: dict[Admission, None] = {}
+        self._tries: Tries[Admission] = Tries(readiness, self._send, self._give_up)
         self._limit = limit
         self._clock = clock
         self._expiry: asyncio.TimerHandle | None = None
@@ -148,9 +141,7 @@ class QueueDispatcher:
         if not isinstance(admission, Admission):
             return  # a probe or a scrape: nothing is kept for those
         if admission.state is TicketState.RUNNING:
-            if admission.retry is not None:
-                admission.retry.cancel()
-            self._for_restart.pop(admission, None)
+            self._tries.forget(admission)
             self.end(admission, Outcome.ABANDONED)
             return
         self.limiter.leave(admission)
@@ -164,24 +155,11 @@ class QueueDispatcher:
         if not isinstance(admission, Admission):
             exchange.answer(error_answer(503, f"the model cannot be reached: {why}"))
             return
-        if self.readiness.ready and admission.tries < len(_RETRY_DELAYS):
-            delay = _RETRY_DELAYS[admission.tries]
-            admission.tries += 1
-            admission.retry = asyncio.get_running_loop().call_later(delay, self._try_again, admission)
-        elif self._outlasts_restart(admission):
-            self._for_restart[admission] = None
-            admission.retry = asyncio.get_running_loop().call_later(RESTART_SECONDS, self._give_up, admission, why)
-        else:
-            self._give_up(admission, why)
-
-    def _outlasts_restart(self, admission: Admission) -> bool:
-        """Whether it waits here for a model that has ended. An activator has other replicas to send it to; of one alone
-        nobody can tell whether a request came from it."""
-        direct = self.slots.shared and admission.exchange.head.value(SLOT_HEADER) is None
-        return direct and not self.readiness.ready and not self.draining
+        # An activator has other replicas to send it to; of one alone nobody can tell whether a request came from it.
+        direct = self.slots.shared and exchange.head.value(SLOT_HEADER) is None
+        self._tries.refused(admission, why, outlasts_restart=direct and not self.draining)
 
     def _give_up(self, admission: Admission, why: str) -> None:
-        self._for_restart.pop(admission, None)
         exchange = admission.exchange
         self.end(admission, Outcome.FAILED)
         if self.readiness.ready:
@@ -259,23 +237,14 @@ class QueueDispatcher:
         self.measurement.dequeue(now)
         self._forward(admission, now)
 
-    def _try_again(self, admission: Admission) -> None:
-        admission.retry = None
+    def _send(self, admission: Admission) -> None:
         admission.exchange.forward(self.upstream, admission)
-
-    def _restarted(self) -> None:
-        waiting, self._for_restart = self._for_restart, {}
-        for admission in waiting:
-            if admission.retry is not None:
-                admission.retry.cancel()
-            admission.tries = 0
-            self._try_again(admission)
 
     def _readiness_changed(self, ready: bool) -> None:
         """The first time, open the gate. Later changes are for who routes, and for who waits for a restart: a model
         that fails its probe because it is busy must still get the requests that were sent here."""
-        if ready and self._for_restart:
-            self._restarted()
+        if ready:
+            self._tries.restarted()
         if not ready or self.measurement.ready_at is not None:
             return
         now = self._clock()

@@ -141,6 +141,12 @@ METRICS: Final = (
         "Slots granted to activators and not used yet.",
         read=lambda s: _one(s.dispatcher.slots.tokens),
     ),
+    Metric(
+        "slot_activators_shunned",
+        Kind.GAUGE,
+        "Activators that let a slot expire, and get none for a while.",
+        read=lambda s: _one(s.dispatcher.slots.shunned),
+    ),
     Metric("malformed", Kind.COUNTER, "Requests answered with 400.", read=lambda s: _one(s.server.malformed_total)),
     Metric("oversize", Kind.COUNTER, "Requests answered with 431.", read=lambda s: _one(s.server.oversize_total)),
     Metric("slow_heads", Kind.COUNTER, "Heads answered with 408.", read=lambda s: _one(s.server.slow_heads_total)),

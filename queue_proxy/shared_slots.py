@@ -67,6 +67,11 @@ class SharedSlots(Generic[Arrival]):
         """Slots that are granted and not used yet."""
         return self._sharing.tokens
 
+    @property
+    def shunned(self) -> int:
+        """Activators that let a slot expire, and get none for a while."""
+        return self._sharing.shunned
+
     # What the dispatcher calls; the first two only while `shared`
 
     def arrive(

@@ -134,6 +134,11 @@ class Sharing(Generic[Arrival, Peer]):
         """Whether anything is granted to this activator now."""
         return self._bidders[peer].shunned_until is None
 
+    @property
+    def shunned(self) -> int:
+        """How many are granted nothing now."""
+        return sum(not self.trusts(peer) for peer in self._bidders)
+
     def join(self, peer: Peer) -> list[Effect[Arrival, Peer]]:
         """One more activator."""
         self._bidders[peer] = _Bidder()

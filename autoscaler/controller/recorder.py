@@ -13,6 +13,9 @@ from pathlib import Path
 
 _log = logging.getLogger(__name__)
 
+STOPPED = "stopped recording to"
+"""How the line begins that a controller writes to its log when a recording has ended before its time."""
+
 _TAIL_BYTES = 64 * 1024
 
 
@@ -44,7 +47,7 @@ class Recorder:
                 written += os.pwrite(self._file, data[written:], self._size + written)
             self._size += len(data)
         except OSError as error:
-            self._stop(f"stopped recording to {self.path}: {error.strerror}")
+            self._stop(f"{STOPPED} {self.path}: {error.strerror}")
 
     def close(self) -> None:
         """Close the file; nothing is buffered."""

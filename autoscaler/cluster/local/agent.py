@@ -76,11 +76,6 @@ class LocalAgent:
         return self.run_directory / SOCKET_NAME
 
     @property
-    def guardian_pid(self) -> int | None:
-        """The guardian's process id."""
-        return self._guard.pid
-
-    @property
     def views(self) -> tuple[ServiceView, ...]:
         """All services as they are now."""
         return tuple(service.view for service in self._services.values())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
 _READ_BYTES = 64 * 1024
@@ -26,8 +27,12 @@ class LogFile:
     would at a terminal.
     """
 
-    def __init__(self, path: Path, limit_bytes: int = 8 * 1024 * 1024) -> None:
+    def __init__(
+        self, path: Path, limit_bytes: int = 8 * 1024 * 1024, heard: Callable[[bytes], None] | None = None
+    ) -> None:
+        """`heard` is told of what the process writes, in the pieces in which it comes."""
         self.path = path
+        self._heard = heard
         self._limit = limit_bytes
         self._written = 0
         self._tail: deque[bytes] = deque()
@@ -60,6 +65,8 @@ class LogFile:
             self._stop_reading()
             return False
         self.write(data)
+        if self._heard is not None:
+            self._heard(data)
         return True
 
     def write(self, data: bytes) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from autoscaler.cluster.local.procfs import find_members, read_process, read_processes
+from autoscaler.cluster.local.procfs import read_process, read_processes
 from tests.integration.local_cluster import tiny_cluster
 from tests.integration.local_cluster.tiny_cluster import members
 
@@ -26,8 +26,9 @@ def owner(folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[str]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root) as process:
         assert process.stdout is not None
         try:
-            run, guardian = process.stdout.readline().split()
-            yield process, run, int(guardian)
+            run = process.stdout.readline().strip()
+            (guardian,) = guardians(process.pid, run)
+            yield process, run, guardian
         finally:
             process.kill()
 
@@ -49,6 +50,13 @@ def _command_line(pid: int) -> bytes:
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     except (FileNotFoundError, ProcessLookupError):
         return b""
+
+
+def guardians(owner: int, run: str) -> list[int]:
+    """Those that watch over a run, among its owner's children."""
+    command = f"autoscaler.cluster.local.guardian\0{run}".encode()
+    children = map(int, Path(f"/proc/{owner}/task/{owner}/children").read_text().split())
+    return [pid for pid in children if command in _command_line(pid)]
 
 
 def gone(pid: int) -> bool:
@@ -89,14 +97,8 @@ def test_a_process_that_has_shed_every_mark_does_not_survive_an_orderly_end(tmp_
 def test_a_guardian_that_was_killed_is_replaced_and_its_successor_knows_everything(tmp_path: Path) -> None:
     with owner(tmp_path, "--children=1") as (process, run, guardian):
         os.kill(guardian, signal.SIGKILL)
-        command = f"autoscaler.cluster.local.guardian\0{run}".encode()
-
-        def successors() -> list[int]:
-            children = [entry.pid for entry in find_members((), (process.pid, *_sessions_under(process.pid)))]
-            return [pid for pid in children if command in _command_line(pid)]
-
-        wait_until(lambda: successors() != [], "no new guardian")
-        (successor,) = successors()
+        wait_until(lambda: guardians(process.pid, run) not in ([], [guardian]), "no new guardian")
+        (successor,) = guardians(process.pid, run)
         assert successor != guardian
         # It has said that it watches before it is of any use; its first word is a line on its own output.
         wait_until(lambda: _ignores_sigterm(successor), "the new guardian does not watch")
@@ -127,11 +129,6 @@ def test_a_run_directory_that_is_not_its_own_is_not_removed(tmp_path: Path) -> N
     command = [sys.executable, "-m", "autoscaler.cluster.local.guardian", "mine", str(tmp_path)]
     assert subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode == 0
     assert tmp_path.exists()
-
-
-def _sessions_under(pid: int) -> list[int]:
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [int(child) for child in children]
 
 
 def _ignores_sigterm(pid: int) -> bool:

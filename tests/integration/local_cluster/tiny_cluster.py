@@ -99,7 +99,7 @@ async def main(folder: Path, replicas: int, *arguments: str) -> None:
     async with running_agent(folder, tiny(*arguments)) as agent:
         agent.scale(SERVICE, replicas, ())
         await until(agent, ready(replicas))
-        print(agent.run, agent.guardian_pid, flush=True)
+        print(agent.run, flush=True)
         await ended.wait()
 
 

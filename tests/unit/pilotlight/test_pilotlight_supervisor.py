@@ -120,3 +120,14 @@ def test_services_get_consecutive_ports_and_a_failure_leaves_none_bound() -> Non
 def test_addresses_that_cannot_be_had_are_named(host: str, port: int, named: str) -> None:
     with pytest.raises(CommandError, match=named):
         bind_services(["a", "b"], host, port)
+
+
+async def test_of_what_a_component_logs_only_what_is_worth_telling_is_reported(tmp_path: Path) -> None:
+    reports: list[str] = []
+    script = "echo one; echo '12:00 ERROR stopped recording to /x: full'; echo two; exec sleep 60"
+    spec = ComponentSpec("thing", ["/bin/sh", "-c", script], tmp_path / "log", worth_telling="stopped recording to")
+    thing = Component(spec, Processes("test-run", announce=lambda _: None), reports.append)
+    thing.start()
+    await until(lambda: thing.last_lines()[-1:] == ("two",))
+    await thing.stop(5.0)
+    assert reports == ["the thing stopped recording to /x: full"]

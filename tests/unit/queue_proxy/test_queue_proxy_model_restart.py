@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from queue_proxy.dispatcher import RESTART_SECONDS
 from queue_proxy.slot_messages import SLOT_HEADER
+from queue_proxy.tries import RESTART_SECONDS
 from tests.unit.queue_proxy.test_queue_proxy_dispatcher_laws import WHOLE, Bench, run
 
 NOT_READY = b"HTTP/1.1 503 "

@@ -10,8 +10,8 @@ import pytest
 
 from simulations.traces.notation import generate
 from simulations.traces.opening import open_trace
-from simulations.traces.writing import write_trace
 from tests.unit.simulations.traces.trace_samples import assert_lawful, everything
+from tests.unit.simulations.traces.trace_writing import write_trace
 
 EXAMPLES = Path(__file__).parents[4] / "examples" / "traces"
 LISTED = re.findall(r"^\| `([^`]+)` \|[^|]*\| `([^`]+)` \|$", (EXAMPLES / "README.md").read_text(), re.MULTILINE)
