@@ -22,7 +22,7 @@ _STEADY_SECONDS = 10.0
 @dataclass(frozen=True, slots=True)
 class ComponentSpec:
     """What is started; `inherited` are file descriptors that it gets under the same numbers. What it logs is read by
-    who looks for it; a line with the words `worth_telling`, which may be none, is reported too."""
+    who looks for it; the first line of each process with the words `worth_telling`, if there are any, is reported."""
 
     name: str
     command: Sequence[str]
@@ -40,6 +40,7 @@ class Component:
         self._processes = processes
         self._report = report
         self._log = LogFile(spec.log, heard=self._tell if spec.worth_telling else None)
+        self._told = False
         self._process: Process | None = None
         self._task: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
@@ -105,7 +106,8 @@ class Component:
     def _tell(self, data: bytes) -> None:
         for line in data.decode(errors="replace").splitlines():
             _, words, rest = line.partition(self.spec.worth_telling)
-            if words:
+            if words and not self._told:
+                self._told = True
                 self._report(f"the {self.spec.name} {words}{rest}")
 
     def _start_or_say_why(self) -> Process | None:
@@ -125,6 +127,7 @@ class Component:
 
     def _spawn(self) -> Process:
         name = self.spec.name
+        self._told = False
         self._process = self._processes.start(
             name, name, self.spec.command, os.environ, log=self._log, keep=self.spec.inherited
         )

@@ -122,9 +122,10 @@ def test_addresses_that_cannot_be_had_are_named(host: str, port: int, named: str
         bind_services(["a", "b"], host, port)
 
 
-async def test_of_what_a_component_logs_only_what_is_worth_telling_is_reported(tmp_path: Path) -> None:
+async def test_of_what_a_component_logs_only_what_is_worth_telling_is_reported_and_only_once(tmp_path: Path) -> None:
     reports: list[str] = []
-    script = "echo one; echo '12:00 ERROR stopped recording to /x: full'; echo two; exec sleep 60"
+    said = ("one", "12:00 ERROR stopped recording to /x: full", "stopped recording to /x, for another", "two")
+    script = "; ".join([*(f"echo '{line}'" for line in said), "exec sleep 60"])
     spec = ComponentSpec("thing", ["/bin/sh", "-c", script], tmp_path / "log", worth_telling="stopped recording to")
     thing = Component(spec, Processes("test-run", announce=lambda _: None), reports.append)
     thing.start()
