@@ -73,6 +73,14 @@ class Contender:
         name = self.text.partition(":")[0]
         return () if self.policies is not None else tuple(key.name for key in POLICIES[ALIASES.get(name, name)].keys)
 
+    def setting(self, key: str) -> str | None:
+        """A setting of a policy that is not Pilotlight, as it is written; None where it has none of that name."""
+        name, _, settings = self.text.partition(":")
+        if self.policies is not None:
+            return None
+        default = next((each.shown for each in POLICIES[ALIASES.get(name, name)].keys if each.name == key), None)
+        return None if default is None else notation.pairs(settings).get(key, default)
+
     def with_setting(self, key: str, value: str) -> Contender:
         """The same with one more setting. Raises PolicyError, for other policies than Pilotlight once they are made."""
         if self.policies is not None:

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from simulations.contender import Contender
+from simulations.policies.metrics import SHARES
 from simulations.policies.settings import PolicyError
 from simulations.scenario import MOST_RECLAIMS, PHASE_FIELDS, Scenario, StartDraws
 from simulations.traces import notation, transforms
@@ -49,6 +50,7 @@ class Axis:
     geometric     a range is stepped through evenly on a logarithmic scale
     setup         the world with a value of it; None: it is about policies
     keys          settings of policies that mean it, the first that a policy has; own: the same of Pilotlight's
+    means         whether a policy that has such a setting means the same by it
     """
 
     name: str
@@ -61,6 +63,7 @@ class Axis:
     setup: Callable[[Setup, float], Setup] | None = None
     keys: tuple[str, ...] = ()
     own: str = ""
+    means: Callable[[Contender], bool] = lambda _: True
 
     def contender(self, contender: Contender, value: float) -> Contender | None:
         """The policy with this value; None where it has no such setting. Raises PolicyError."""
@@ -71,7 +74,7 @@ class Axis:
             return contender.with_setting(self.own, text)
         there = contender.keys()
         key = next((key for key in self.keys if key in there), None)
-        return None if key is None else contender.with_setting(key, text)
+        return None if key is None or not self.means(contender) else contender.with_setting(key, text)
 
     def shown(self, value: float) -> str:
         """A value, as it is written."""
@@ -121,6 +124,11 @@ def _gpus(setup: Setup, gpus: float) -> Setup:
     return replace(setup, scenario=replace(setup.scenario, cluster=cluster))
 
 
+def _counts(contender: Contender) -> bool:
+    """Whether its target is a number of requests: 1 of one, and the whole of the KV cache, are not the same."""
+    return contender.setting("metric") not in {metric.value for metric in SHARES}
+
+
 AXES: Mapping[str, Axis] = {
     axis.name: axis
     for axis in (
@@ -138,7 +146,10 @@ AXES: Mapping[str, Axis] = {
         Axis("gpus", "GPUs that there are", 1, 1_000_000, whole=True, setup=_gpus),
         Axis("failed-starts", "share of starts that fail", 0.0, 0.99, setup=_failed),
         Axis("reclaims", "times an hour that a replica's node is taken back", 0.0, MOST_RECLAIMS, setup=_reclaimed),
-        Axis("target", "what one replica should have", 0.01, 1e6, geometric=True, keys=("target",), own="target"),
+        Axis(
+            "target", "requests that one replica should have", 0.01, 1e6, geometric=True,
+            keys=("target",), own="target", means=_counts,
+        ),
         Axis(
             "keep-alive", "how long a replica stays that nobody uses", 0.0, 86_400.0, times=True,
             keys=("idle", "scale-down-delay", "cooldown", "downscale-delay", "down-window"),

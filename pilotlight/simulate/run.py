@@ -250,7 +250,7 @@ def _carried_out(given: argparse.Namespace, study: Study, experiment: Experiment
         raise CommandError(str(error)) from error
     reference = _reference(cases[0].contenders)
     swept = swept_policies(experiment, outcomes)
-    left_out = [f"{sweep}: {label} has no such setting and is left out" for sweep, label in _left_out(experiment)]
+    left_out = [f"{sweep}: {label} has no setting that means this, and is left out" for sweep, label in _left_out(experiment)]
     return Study(
         study.title,
         study.version,

@@ -17,7 +17,7 @@ from simulations.plant.interface import Observed
 
 
 class PodMetric(Enum):
-    """What is measured. All but KV and UTILIZATION are counts, these are shares of one replica, 0..1.
+    """What is measured; see SHARES.
 
     CONCURRENCY  requests running or waiting; QUEUE those that wait, in proxies and engines
     RUNNING, WAITING  requests in the engines: in the batch, and before it
@@ -41,6 +41,8 @@ _OF_PODS: Mapping[PodMetric, Callable[[Observed], float]] = {
     PodMetric.KV: lambda seen: seen.kv_cache_usage * seen.replicas.ready,
     PodMetric.UTILIZATION: lambda seen: seen.utilization * seen.replicas.ready,
 }
+# Shares of one replica, 0..1; the others are numbers of requests.
+SHARES = (PodMetric.KV, PodMetric.UTILIZATION)
 _ALSO_HELD = (PodMetric.CONCURRENCY, PodMetric.QUEUE)
 _RATE_SECONDS = 60
 

@@ -105,6 +105,22 @@ def test_an_axis_finds_the_setting_of_each_policy() -> None:
 
 
 @pytest.mark.parametrize(
+    ("policy", "swept"),
+    [
+        ("hpa", None),  # a share of the replica's time
+        ("hpa:metric=concurrency", "hpa:metric=concurrency,target=2"),
+        ("apa", None),  # a share of its KV cache
+        ("apa:metric=waiting,target=1", "apa:metric=waiting,target=2"),
+        ("keda:metric=kv,target=0.7", None),
+        ("ray-serve", "ray-serve:target=2"),
+    ],
+)
+def test_a_target_of_requests_is_given_to_those_alone_who_count_requests(policy: str, swept: str | None) -> None:
+    made = AXES["target"].contender(contender(policy, {}), 2.0)
+    assert (None if made is None else made.text) == swept
+
+
+@pytest.mark.parametrize(
     ("text", "model"),
     [
         ("measured", MeasuredSeconds(0.5, 0)),
