@@ -56,7 +56,7 @@ def clairvoyance(setup: Setup, *, curve: bool) -> Clairvoyance | None:
         return None
     seconds = math.fsum(by_service)
     points: tuple[tuple[float, float], ...] = ()
-    remark = "no request waits; starts take their mean time"
+    remark = "starts take their mean time"
     if curve:
         points, remark = _curve(trace, setup)
     return Clairvoyance(seconds / 3600.0, seconds / 3600.0 * setup.price, points, remark)

@@ -53,7 +53,7 @@ def latency_chart(curves: Sequence[tuple[str, Histogram]], objective: float | No
     if objective is not None and least < objective < most:
         at = x(objective)
         parts.append(element("line", x1=at, x2=at, y1=14.0, y2=250.0, cls="objective"))
-        parts.append(text(at + 4, 24, f"objective {seconds_shown(objective)}"))
+        parts.append(text(at + 4, 244, f"objective {seconds_shown(objective)}"))
     for at, (name, histogram) in enumerate(curves):
         if histogram.total:
             parts.append(element("g", title(name) + line(_curve(histogram, x, y), f"curve {series(at)}")))

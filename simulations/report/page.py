@@ -103,9 +103,12 @@ def _frontier(comparison: Comparison) -> str:
     if bound is None:
         note += "The clairvoyant is not there: durations are not known for all requests."
     else:
-        note += f"Diamond: the cheapest plan of one who knows all requests beforehand ({bound.remark})."
-        note += " The dashed curve is what no policy gets below." if bound.curve else ""
-    keys = [*_keys(comparison), ("l-dominated", "dominated"), ("l-bound", "clairvoyant")]
+        note += "Diamond: the cheapest plan of one who knows all requests beforehand, if nobody may wait. "
+        note += "Dashed: what no policy gets below; " if bound.curve else ""
+        note += f"{bound.remark}."
+    keys = [*_keys(comparison), ("l-dominated", "dominated")]
+    keys += [("l-boundpoint", "clairvoyant")] if bound is not None else []
+    keys += [("l-bound", "clairvoyant, if requests may wait")] if bound is not None and bound.curve else []
     return _section("Cost against attainment", note, legend(keys) + frontier_chart(comparison.entries, bound))
 
 

@@ -13,6 +13,7 @@ import pytest
 from simulations.experiment import plan
 from simulations.export import study_csv, study_json
 from simulations.figures import CLAIRVOYANT, FIGURES, Unit, share_shown, shown
+from simulations.report.frontier import Box, label_place
 from simulations.report.page import page
 from simulations.report.svg import Scale, TimeScale, clock, element, number
 from simulations.study import NOT_MODELLED
@@ -175,6 +176,18 @@ def test_scales_stay_within_their_ends_and_have_round_ticks() -> None:
     assert scale.ticks() == [0.0, 2.0, 4.0, 6.0]
     assert Scale(0.05, 300.0, 0.0, 1.0, logarithmic=True).ticks() == [0.1, 1.0, 10.0, 100.0]
     assert TimeScale(0.0, 3600.0, 0.0, 1.0).ticks() == [600.0 * at for at in range(7)]
+
+
+def test_labels_of_points_that_lie_together_do_not_cover_each_other() -> None:
+    placed: list[Box] = []
+    for _ in range(6):
+        placed.append(label_place(400.0, 21.0, 120.0, placed))
+    assert not any(one.covers(other) for at, one in enumerate(placed) for other in placed[:at])
+    assert placed[0].left > 400.0
+    assert label_place(980.0, 100.0, 120.0, []).right < 980.0
+    assert (
+        label_place(400.0, 100.0, 5000.0, []).left > 400.0
+    )  # a label that has no place anywhere is shown all the same
 
 
 def test_markup_is_escaped() -> None:
