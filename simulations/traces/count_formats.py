@@ -104,7 +104,7 @@ def _opened(
     inputs: dict[str, str],
 ) -> OpenedTrace:
     if not len(cells.count):
-        raise TraceError(f"{source.path}: there is no request in it")
+        raise bad.nothing("request")
     fullest = int(np.bincount(cells.bin, cells.count.astype(np.float64)).max()) * options.load
     check_fullest(str(source.path), fullest, width)
     trace = CountsTrace(

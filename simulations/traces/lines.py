@@ -105,7 +105,7 @@ class LineFormat:
             if bool(known.any()):
                 spool.add(rows.take(known), lines[known])
         digest = input_digest({source.path.name: source.digest()}, options, drawn=self.whole_seconds)
-        trace = stored_trace(source, tuple(services.names), spool.finish(), digest, rebase=True)
+        trace = stored_trace(source, tuple(services.names), spool.finish(), digest, bad, rebase=True)
         spread = ("times are whole seconds: requests are spread over their second",)
         return OpenedTrace(
             trace=trace,

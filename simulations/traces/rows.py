@@ -111,11 +111,11 @@ def header_of(source: Source) -> list[str]:
 
 
 def stored_trace(
-    source: Source, services: tuple[str, ...], spooled: Spooled, digest: str, *, rebase: bool
+    source: Source, services: tuple[str, ...], spooled: Spooled, digest: str, bad: BadRows, *, rebase: bool
 ) -> StoredTrace:
     """A trace of what was spooled. Raises TraceError when that is nothing, or begins before the trace does."""
     if spooled.rows == 0:
-        raise TraceError(f"{source.path}: there is no request in it")
+        raise bad.nothing("request")
     base = spooled.first if rebase else 0.0
     return StoredTrace(
         name=source.name,
@@ -155,7 +155,7 @@ class _Reader:
                 spool.add(rows, lines)
         services = tuple(self._services.names) if self._service else (source.name,)
         digest = input_digest({source.path.name: source.digest()}, self._options, drawn=False)
-        trace = stored_trace(source, services, spool.finish(), digest, rebase=form.rebase)
+        trace = stored_trace(source, services, spool.finish(), digest, bad, rebase=form.rebase)
         return OpenedTrace(
             trace=trace,
             format=form.name,

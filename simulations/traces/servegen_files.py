@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import ast
-import csv
 import json
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +26,7 @@ _CHUNK = re.compile(r"chunk-(\d{1,6})-trace\.csv(\.gz)?")
 _CHUNK_LINE = re.compile(r"[\d.eE+]+,[\d.eE+-]+,[\d.eE+-]*,(Gamma|Weibull|Exponential|)\b")
 _FAMILIES = {"G": False, "Gamma": False, "W": True, "Weibull": True, "Exponential": False, "": False}
 _MOST_RATE = 1e6
+_MOST_LENGTH = 1e12
 _MOST_DATASET_BYTES = 256 << 20
 _MOST_PENDING = 5_000_000
 
@@ -61,10 +61,9 @@ def open_rates(source: Source, options: ReadOptions) -> OpenedTrace:
     )
     lengths, remarks = TokenLengths({}, {}), ("no token lengths: give them with --tokens FILE",)
     if named != source.path and (named.exists() or options.tokens is not None):
-        lengths, remarks = (
-            _quantiles(Source.open(named), BadRows(str(named), options.skip_bad)),
-            (f"token lengths from {named}",),
-        )
+        bad_lengths = BadRows(str(named), options.skip_bad)
+        lengths, remarks = _quantiles(Source.open(named), bad_lengths), (f"token lengths from {named}",)
+        bad.count, bad.first = bad.count + bad_lengths.count, bad.first or bad_lengths.first
         inputs[named.name] = Source.open(named).digest()
     model = source.name.removesuffix(".client_rates_600s")
     return _opened(source.path, "servegen-rates", model, entries, lengths, inputs, options, bad, remarks)
@@ -117,7 +116,7 @@ def _opened(
 ) -> OpenedTrace:
     entries.sort(key=lambda entry: (entry.begin, entry.client))
     if not entries:
-        raise TraceError(f"{place}: there is no rate in it")
+        raise bad.nothing("rate")
     first = math.floor(entries[0].begin / _WIDTH) * _WIDTH
     rates = ClientRates(
         np.array([entry.begin - first for entry in entries]),
@@ -156,10 +155,10 @@ def _entries(source: Source, bad: BadRows, *, has_client: bool, client: int) -> 
             continue
         fields = line.strip().split(",")
         try:
-            own = int(fields[0]) if has_client else client
+            own = _client(fields) if has_client else client
             entry = _entry(own, fields[1:] if has_client else fields)
-        except (ValueError, IndexError) as error:
-            bad.bad(number, f"not client, begin, rate, cv, family: {error}"[:200])
+        except _RowError as error:
+            bad.bad(number, str(error))
             continue
         bad.good += 1
         if bad.good > _MOST_PENDING:
@@ -168,19 +167,42 @@ def _entries(source: Source, bad: BadRows, *, has_client: bool, client: int) -> 
             yield entry
 
 
+class _RowError(ValueError):
+    """A row is not of the format: says what is wrong and what is allowed."""
+
+
+def _number(fields: Sequence[str], at: int, name: str, least: float = 0.0, most: float = 1e8) -> float:
+    """A number of a row. Raises _RowError for what is none, and for a field that is not there."""
+    if at >= len(fields):
+        raise _RowError(f"the row ends before {name}")
+    try:
+        value = float(fields[at])
+    except ValueError:
+        value = math.nan
+    if not least <= value <= most:
+        raise _RowError(f"{name} is {fields[at]!r:.40}; a number from {least:g} to {most:g} is needed")
+    return value
+
+
+def _client(fields: Sequence[str]) -> int:
+    number = _number(fields, 0, "client", most=999_999)
+    if number != int(number):
+        raise _RowError(f"client is {fields[0]!r:.40}; a whole number is needed")
+    return int(number)
+
+
 def _entry(client: int, fields: list[str]) -> _Entry:
-    """begin, rate, cv, family[, shape, scale]; raises ValueError, IndexError. A cv that is left out is 1, Poisson."""
-    begin, rate, cv, family = float(fields[0]), float(fields[1]), float(fields[2] or 1.0), fields[3].strip()
-    if not 0 <= client < 1_000_000:
-        raise ValueError(f"client {client} is not a number from 0 to 999999")
-    if not 0 <= begin <= 1e8 or begin % _WIDTH:
-        raise ValueError(f"a bin begins at a multiple of {_WIDTH:g} s, not at {begin:g}")
-    if not 0 <= rate <= _MOST_RATE:
-        raise ValueError(f"a rate is from 0 to {_MOST_RATE:g} a second, not {rate:g}")
-    if not cv >= 0:
-        raise ValueError(f"cv is not negative, but {cv:g}")
+    """begin, rate, cv, family[, shape, scale]; raises _RowError. A cv that is left out is 1, Poisson."""
+    begin = _number(fields, 0, "bin_start_s")
+    if begin % _WIDTH:
+        raise _RowError(f"a bin begins at a multiple of {_WIDTH:g} s, not at {begin:g}")
+    rate = _number(fields, 1, "rate_rps", most=_MOST_RATE)
+    cv = 1.0 if fields[2:3] == [""] else _number(fields, 2, "iat_cv", most=math.inf)
+    if len(fields) < 4:
+        raise _RowError("the row ends before iat_family")
+    family = fields[3].strip()
     if family not in _FAMILIES:
-        raise ValueError(f"the family is one of {', '.join(_FAMILIES)}, not {family!r:.40}")
+        raise _RowError(f"iat_family is {family!r:.40}; there are {', '.join(filter(None, _FAMILIES))}")
     return _Entry(begin, client, rate, min(max(cv, LEAST_CV), MOST_CV), _FAMILIES[family])
 
 
@@ -195,15 +217,16 @@ def _quantiles(source: Source, bad: BadRows) -> TokenLengths:
     for number, line in source.lines():
         if number == 1:
             continue
-        fields = next(csv.reader([line]))
+        fields = line.strip().split(",")
         try:
-            values = np.maximum.accumulate([max(0.0, float(fields[index])) for index in at])
-            key = fields[2].strip() == "output_tokens", int(fields[0])
-            if not np.all(np.isfinite(values)):
-                raise ValueError("a quantile is not finite")
-            found[key][float(fields[1])].append(values)
-        except (ValueError, IndexError) as error:
-            bad.bad(number, f"not a row of quantiles: {error}"[:200])
+            key = fields[2:3] == ["output_tokens"], _client(fields)
+            begin = _number(fields, 1, "window_start_s")
+            values = [_number(fields, index, header[index], -math.inf, _MOST_LENGTH) for index in at]
+        except _RowError as error:
+            bad.bad(number, str(error))
+            continue
+        bad.good += 1
+        found[key][begin].append(np.maximum.accumulate(np.maximum(0.0, values)))
     places = np.array(list(at.values()))
     windows: dict[bool, dict[int, tuple[Lengths, ...]]] = {False: {}, True: {}}
     for (is_output, client), of_client in sorted(found.items()):

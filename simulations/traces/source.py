@@ -60,6 +60,11 @@ class BadRows:
         if self.count > 1000 and self.count > self.good:
             raise TraceError(f"{self.name}: {self.count} bad rows and {self.good} good ones; the first: {self.first}")
 
+    def nothing(self, of_what: str) -> TraceError:
+        """What to raise where a file has nothing that can be used."""
+        skipped = f"; {self.count} bad rows were skipped, the first: {self.first}" if self.count else ""
+        return TraceError(f"{self.name}: there is no {of_what} in it{skipped}")
+
 
 @dataclass(frozen=True, slots=True)
 class Block:

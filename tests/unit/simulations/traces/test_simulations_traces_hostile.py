@@ -50,6 +50,19 @@ BAD_ROWS = [
         '{"timestamp":0,"input_length":1,"output_length":1}\n' + "[" * 100_000 + "\n",
         r":2: not JSON that can be read: it is nested too deeply",
     ),
+    *(
+        (f"client,bin_start_s,rate_rps,iat_cv,iat_family\n0,0,1,1,G\n{row}\n1,0,1,1,W\n", rf":3: {message}")
+        for row, message in (
+            ("0", "the row ends before bin_start_s"),
+            ("x,600,1,1,G", "client is 'x'; a number from 0 to 999999 is needed"),
+            ("0.5,600,1,1,G", "client is '0.5'; a whole number is needed"),
+            ("0,7,1,1,G", "a bin begins at a multiple of 600 s, not at 7"),
+            ("0,600,much,1,G", r"rate_rps is 'much'; a number from 0 to 1e\+06 is needed"),
+            ("0,600,1,nan,G", "iat_cv is 'nan'; a number from 0 to inf is needed"),
+            ("0,600,1,1,Pareto", "iat_family is 'Pareto'; there are G, Gamma, W, Weibull, Exponential"),
+            ("0,600,1,1", "the row ends before iat_family"),
+        )
+    ),
     (SAMPLES["access.log"][0] + "nonsense\n", r":3: not an access log line"),
     (SAMPLES["access.log"][0].replace("2023:13:55:40", "2023:25:55:40"), r":2: the time is '10/Oct/2023:25:55:40"),
 ]
@@ -78,6 +91,25 @@ def test_a_bad_second_of_counts_keeps_its_place(tmp_path: Path) -> None:
 def test_a_row_with_two_mistakes_is_one_bad_row(tmp_path: Path) -> None:
     text = "arrival_s,seconds,input_tokens\n1,1,1\nx,-1,z\n"
     assert open_trace(write(tmp_path / "x.csv", text), SKIP).skipped == 1
+
+
+def test_where_every_row_is_bad_the_first_is_named(tmp_path: Path) -> None:
+    for text in ("arrival_s\nx\n", "count\nx\n", '{"timestamp":-1,"input_length":1}\n'):
+        with pytest.raises(
+            TraceError, match=r"there is no request in it; 1 bad rows were skipped, the first: .*x\.csv:"
+        ):
+            open_trace(write(tmp_path / "x.csv", text), SKIP)
+
+
+def test_bad_rows_of_token_lengths_are_named_and_counted(tmp_path: Path) -> None:
+    rates = write(tmp_path / "m.client_rates_600s.csv", "client,bin_start_s,rate_rps,iat_cv,iat_family\n0,0,1,1,G\n")
+    rows = "client,window_start_s,field,mean,p50,p100\n0,0,output_tokens,5,5,9\n0,nan,output_tokens,5,5,9\n"
+    write(tmp_path / "m.token_quantiles.csv", rows)
+    with pytest.raises(TraceError, match=r"token_quantiles\.csv:3: window_start_s is 'nan'; a number from 0"):
+        open_trace(rates)
+    opened = open_trace(rates, SKIP)
+    assert opened.skipped == 1
+    assert set(everything(opened.trace).output_tokens.tolist()) <= set(range(5, 10))
 
 
 def test_mostly_bad_rows_are_another_format(tmp_path: Path) -> None:
