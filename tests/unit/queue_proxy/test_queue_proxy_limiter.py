@@ -136,6 +136,51 @@ def test_impossible_bounds_are_refused(requests: int | None, seconds: float | No
         QueueBounds(requests, seconds, size)
 
 
+def test_a_retired_slot_is_for_those_in_line_and_not_for_a_newcomer() -> None:
+    limiter: Limiter[Named] = Limiter(1, QueueBounds())
+    first, second = (come(limiter, name, 0.0) for name in "ab")
+    limiter.retire(first)
+    assert limiter.has_room
+    assert come(limiter, "c", 1.0).state is WAITING
+    assert limiter.admit() is second
+
+
+def test_a_reserved_slot_counts_as_running_before_it_is_redeemed_and_after() -> None:
+    limiter: Limiter[Named] = Limiter(1, QueueBounds())
+    limiter.reserve()
+    assert (limiter.running, limiter.has_room) == (1, False)
+    with pytest.raises(LimiterError, match="no slot is free that could be reserved"):
+        limiter.reserve()
+    holder = Named("a")
+    limiter.redeem(holder, 1.0)
+    assert (limiter.running, holder.state, holder.arrived_at) == (1, RUNNING, 1.0)
+    assert come(limiter, "b", 1.0).state is WAITING
+    limiter.release(holder)
+    assert limiter.running == 1
+
+
+@pytest.mark.parametrize("give_back", ["redeem", "unreserve"])
+def test_a_reservation_is_used_or_given_up_only_once(give_back: str) -> None:
+    limiter: Limiter[Named] = Limiter(2, QueueBounds())
+    limiter.reserve()
+    limiter.unreserve()
+    assert limiter.running == 0
+    come(limiter, "a", 0.0)
+    with pytest.raises(LimiterError, match="no slot is reserved"):
+        limiter.unreserve() if give_back == "unreserve" else limiter.redeem(Named("b"), 0.0)
+    assert limiter.running == 1
+
+
+def test_nobody_is_admitted_without_a_slot_or_without_anybody_in_line() -> None:
+    limiter: Limiter[Named] = Limiter(1, QueueBounds())
+    with pytest.raises(LimiterError, match="nobody waits, or no slot is free"):
+        limiter.admit()
+    for name in "ab":
+        come(limiter, name, 0.0)
+    with pytest.raises(LimiterError, match="nobody waits, or no slot is free"):
+        limiter.admit()
+
+
 class LimiterLaws(RuleBasedStateMachine):
     """Against a model so plain that it cannot be wrong: a list of who runs and a list of who waits."""
 
