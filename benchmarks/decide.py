@@ -34,7 +34,9 @@ POLICIES = {
     "in Knative's terms": ScalingPolicy(
         initial_scale=1,
         scale_down_delay_seconds=0.0,
-        improvements=Improvements(starting_replicas_count=False, backlog_sizing=False, one_before_zero=False),
+        improvements=Improvements(
+            starting_replicas_count=False, backlog_sizing=False, one_before_zero=False, throughput_floor=False
+        ),
     ),
 }
 

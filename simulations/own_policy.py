@@ -16,7 +16,7 @@ from autoscaler.policy.contradictions import contradictions
 from autoscaler.policy.errors import PolicyErrors, Source
 from autoscaler.policy.key import PANIC_WINDOW_SECONDS, SEMANTICS, Key
 from autoscaler.policy.notation import NotAllowedError
-from autoscaler.policy.parse import resolve_target
+from autoscaler.policy.parse import IMPROVEMENTS, resolve_target
 from autoscaler.policy.scaling_policy import Metric, ScalingPolicy
 from autoscaler.policy.setting import Setting
 from autoscaler.policy.settings import Settings
@@ -91,7 +91,7 @@ def _applied(policy: ScalingPolicy, said: Mapping[str, Sequence[Setting]], where
         ours = said[SEMANTICS][0].value != "knative"
         if not ours:
             body["scale_down_delay_seconds"] = 0.0
-        for improvement in ("starting_replicas_count", "backlog_sizing", "one_before_zero"):
+        for improvement in IMPROVEMENTS:
             _put(body, f"improvements.{improvement}", ours)
     for field, (setting, *_) in said.items():
         if field not in (SEMANTICS, PANIC_WINDOW_SECONDS):

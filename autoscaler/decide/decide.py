@@ -11,6 +11,7 @@ from autoscaler.decide.gpus import keep_while_gpus_work
 from autoscaler.decide.limits import Tally, keep_what_may_be_needed, keep_within_bounds, work_in_flight
 from autoscaler.decide.rates import rate_limits
 from autoscaler.decide.state import Evidence, Readings, State, least_ready
+from autoscaler.decide.throughput import keep_what_completes_arrivals
 from autoscaler.decide.zero import Rest, next_activity, rest
 from autoscaler.policy.scaling_policy import ScalingPolicy
 from autoscaler.signals.observation import ReplicaCounts
@@ -40,6 +41,7 @@ def decide(policy: ScalingPolicy, readings: Readings, state: State, now: float, 
     tally = Tally(proposal.wanted, proposal.limits)
     keep_what_may_be_needed(tally, observation)
     keep_while_gpus_work(tally, policy, observation)
+    keep_what_completes_arrivals(tally, policy, readings)
     keep_within_bounds(tally, policy, state, evidence, now)
     outcome = _settle(policy, state, evidence, readings, proposal, tally, now)
     state = _after(policy, state, evidence, readings, proposal, outcome, now)
@@ -129,6 +131,7 @@ def _after(
         excess_burst=excess_burst_capacity(
             policy, counted_for_burst(policy, replicas), readings.panic, state.excess_burst
         ),
+        throughput=readings.throughput,
     )
 
 

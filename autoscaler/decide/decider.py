@@ -15,7 +15,8 @@ from autoscaler.decide.decide import decide
 from autoscaler.decide.decision import Decision
 from autoscaler.decide.delay import needed_at_first
 from autoscaler.decide.repeats import repeated, repeats_until
-from autoscaler.decide.state import Backlog, Readings, State, initial_state
+from autoscaler.decide.state import Backlog, Readings, State, Throughput, initial_state
+from autoscaler.decide.throughput import full_load, measures_throughput, track_throughput
 from autoscaler.policy.scaling_policy import Improvements, Metric, ScalingPolicy
 from autoscaler.signals.observation import Observation
 from autoscaler.signals.reading import Known, Missing, Reading
@@ -29,7 +30,6 @@ from autoscaler.signals.windows import (
 )
 
 _NO_ARRIVALS = Missing("no arrivals were counted in the window")
-_KNATIVE = Improvements(starting_replicas_count=False, backlog_sizing=False, one_before_zero=False)
 
 
 class Decider:
@@ -42,6 +42,7 @@ class Decider:
         self._state: State | None = None
         self._last_busy: float | None = None
         self._told = -1  # the newest second that there was a sample of
+        self._arriving: Window | None = None  # arrivals over the stable window, where throughput is measured
         self._measures(policy)
 
     @property
@@ -57,6 +58,7 @@ class Decider:
         now = max(state.at, observation.at)
         second = math.floor(now)
         backlog = track_backlog(policy, state.backlog, observation, state.at, now)
+        throughput = track_throughput(policy, state.throughput, observation, now)
         self._backlog_load.forget(second - self._stable.seconds)
         self._record(observation, backlog)
         if not self._backlog_load.settled:
@@ -71,6 +73,10 @@ class Decider:
             ),
             last_busy=self._last_busy,
             backlog=backlog,
+            throughput=throughput,
+            arriving=max(0.0, self._arriving.average(second))
+            if self._arriving is not None and throughput.measured
+            else 0.0,
         )
         decision, self._state = decide(policy, readings, state, now, self.service)
         return decision
@@ -93,18 +99,25 @@ class Decider:
         not kept.
         """
         before, self._policy = self._policy, policy
+        if self._state is not None and full_load(before) != full_load(policy):
+            self._state = replace(self._state, throughput=Throughput())  # another number is full from now on
         if (before.metric, before.aggregation) != (policy.metric, policy.aggregation):
             self._measures(policy)
             return
-        how = Resize.FORGETS_FILL if policy.improvements == _KNATIVE else Resize.KEEPS_FILL
+        how = Resize.FORGETS_FILL if _resizes_as_knative(policy.improvements) else Resize.KEEPS_FILL
         self._stable.resize(_stable_seconds(policy), how)
         self._panic.resize(_panic_seconds(policy), how)
         self._arrivals.resize(_arrivals_seconds(policy), how)
+        if self._arriving is not None and measures_throughput(policy):
+            self._arriving.resize(_stable_seconds(policy), how)
+        else:
+            self._arriving = _arriving_window(policy)
 
     def _measures(self, policy: ScalingPolicy) -> None:
         self._stable: Window = make_window(_stable_seconds(policy), policy.aggregation)
         self._panic: Window = make_window(_panic_seconds(policy), policy.aggregation)
         self._arrivals: Window = LinearWindow(_arrivals_seconds(policy))
+        self._arriving = _arriving_window(policy)
         self._backlog_load = BacklogLoad()
 
     def _record(self, observation: Observation, backlog: Backlog) -> None:
@@ -113,6 +126,7 @@ class Decider:
             return
         by_rps = self._policy.metric is Metric.RPS
         stable, panic, arrivals = self._stable.record, self._panic.record, self._arrivals.record
+        arriving = self._arriving
         add_to_backlog = self._backlog_load.add
         held_from, held_to = (math.inf, -math.inf) if by_rps else backlog.seconds
         busy = self._last_busy
@@ -137,6 +151,8 @@ class Decider:
             stable(second, load)
             panic(second, load)
             arrivals(second, rate)
+            if arriving is not None:
+                arriving.record(second, rate)
         self._record_silence(first, last)
         self._last_busy = busy
         self._told = max(self._told, samples[-1].second)
@@ -145,6 +161,8 @@ class Decider:
         if first <= last:
             for window in (self._stable, self._panic, self._arrivals):
                 window.record_silence(first, last)
+            if self._arriving is not None:
+                self._arriving.record_silence(first, last)
 
     def _correct(self, observation: Observation, backlog: Backlog, now: int) -> None:
         """Let the seconds of a backlog count what they would have been without the start that it waited for."""
@@ -161,6 +179,15 @@ class Decider:
         if self._policy.target_burst_capacity == -1.0 and quiet:
             return Known(0.0)  # every request passes the activator, so nothing counted is nothing there
         return Missing(f"nothing was measured in the last {self._stable.seconds} s")
+
+
+def _resizes_as_knative(improvements: Improvements) -> bool:
+    """The throughput floor is not asked: it was not recorded before there was one."""
+    return not (improvements.starting_replicas_count or improvements.backlog_sizing or improvements.one_before_zero)
+
+
+def _arriving_window(policy: ScalingPolicy) -> Window | None:
+    return LinearWindow(_stable_seconds(policy)) if measures_throughput(policy) else None
 
 
 def _stable_seconds(policy: ScalingPolicy) -> int:

@@ -42,6 +42,7 @@ class LimitName(Enum):
     ONE_BEFORE_ZERO = "one-before-zero"
     UNKNOWN_IS_NOT_ZERO = "unknown-is-not-zero"
     STARTING_REPLICAS = "starting-replicas-count"
+    THROUGHPUT = "throughput-floor"
     GPU_BUSY = "gpu-busy"
     GPU_UNKNOWN = "gpu-utilization-unknown"
     NEVER_READY = "never-ready-yet"

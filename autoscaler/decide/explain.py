@@ -14,6 +14,7 @@ from autoscaler.decide.candidates import Proposal
 from autoscaler.decide.decision import Candidate, Limit, LimitName, Reason, Signal
 from autoscaler.decide.limits import Tally, load_is_known, work_in_flight
 from autoscaler.decide.state import Readings
+from autoscaler.decide.throughput import completed_by_one
 from autoscaler.decide.zero import Rest
 from autoscaler.policy.scaling_policy import Metric, ScalingPolicy
 from autoscaler.signals.observation import Observation
@@ -52,7 +53,7 @@ def explain(
         return f"{opening}: {_not_known(policy, observation)}."
     because = _because(policy, readings, proposal, outcome, changed=bool(tally.limits))
     left = 0.0 if outcome.until is None else outcome.until - now
-    why = f"; {_why(policy, tally.limits[-1], observation, left)}" if tally.limits else ""
+    why = f"; {_why(policy, tally.limits[-1], readings, left)}" if tally.limits else ""
     return f"{opening}: {because}{why}."
 
 
@@ -111,9 +112,9 @@ def _backlog(policy: ScalingPolicy, readings: Readings, candidate: Candidate, *,
     return f"{waits}{more}, one replica {drains}{takes}"
 
 
-def _why(policy: ScalingPolicy, limit: Limit, observation: Observation, left: float) -> str:
+def _why(policy: ScalingPolicy, limit: Limit, readings: Readings, left: float) -> str:
     """What changed the number, with the setting that it follows from; `left` is how many seconds it lasts."""
-    after, to_go = limit.after, f", {left:.0f} s to go" if left >= 0.5 else ""
+    observation, after, to_go = readings.observation, limit.after, f", {left:.0f} s to go" if left >= 0.5 else ""
     match limit.name:
         case LimitName.SCALE_UP_RATE:
             return f"the rate limit up, ×{policy.max_scale_up_rate:g}, allows {after} now"
@@ -148,6 +149,11 @@ def _why(policy: ScalingPolicy, limit: Limit, observation: Observation, left: fl
             return f"{after} stay, for unknown is not zero ({_not_known(policy, observation)})"
         case LimitName.STARTING_REPLICAS:
             return f"{after} are enough once those on their way are ready"
+        case LimitName.THROUGHPUT:
+            arriving, by_one = _number(readings.arriving), _number(completed_by_one(readings) or 0.0)
+            return (
+                f"{after} stay, for {arriving} arrive per second and a full replica was measured to complete {by_one}"
+            )
         case LimitName.NEVER_READY:
             return f"its first replica is awaited{to_go}"
         case LimitName.GPU_BUSY:

@@ -32,6 +32,7 @@ def observation_to_json(observation: Observation) -> dict[str, object]:
         "activator_confirmed": observation.activator_confirmed,
         "ever_ready": observation.ever_ready,
         **_gpus_to_json(observation),
+        **({} if observation.completed is None else {"completed": float(observation.completed)}),
     }
 
 
@@ -55,6 +56,7 @@ def observation_from_json(body: object) -> Observation:
         ever_ready=fields.flag("ever_ready"),
         gpu_utilization=_gpu_reading(fields, "gpu_utilization"),
         gpu_memory=_gpu_reading(fields, "gpu_memory"),
+        completed=fields.number_or_none("completed") if "completed" in fields.body else None,
     )
 
 

@@ -21,6 +21,7 @@ from autoscaler.decide.decision import Decision
 from autoscaler.decide.limits import load_is_known, work_in_flight
 from autoscaler.decide.state import Activity, Evidence, State, least_ready
 from autoscaler.decide.target import total_target, utilized_target
+from autoscaler.decide.throughput import span_ends
 from autoscaler.policy.scaling_policy import Metric, ScalingPolicy
 from autoscaler.signals.observation import Observation, ReplicaCounts
 from autoscaler.signals.windows import round_six
@@ -58,6 +59,8 @@ def repeats_until(
     if replicas != _ONE_READY or backlog.draining or backlog.most or not _path_is_settled(policy, target):
         return None
     until = _works_until(state) if load > 0.0 else _idles_until(policy, state, most_load)
+    if until is not None and state.throughput.ready and observation.completed is not None:
+        until = min(until, span_ends(state.throughput, observation.completed))
     if until is None or backlog.last is None or told >= backlog.last:
         return until
     # What its seconds count is put right for the last time once it is over and all of them are told, by what is

@@ -54,6 +54,23 @@ class Backlog:
 
 
 @value_type
+class Throughput:
+    """What replicas complete while all of them are full: see `throughput`.
+
+    ready      how many are full now, 0 while not all of them are
+    since      when the span that is measured began; by then `completed` requests had been completed, and `in_flight`
+               were in replicas
+    measured   the end of each span, and what one replica can complete in a second by it; newest last
+    """
+
+    ready: int = 0
+    since: float = 0.0
+    completed: float = 0.0
+    in_flight: float = 0.0
+    measured: tuple[tuple[float, float], ...] = ()
+
+
+@value_type
 class Evidence:
     """What observations have shown so far.
 
@@ -72,7 +89,7 @@ class State:
     """What is carried from one decision to the next.
 
     at             time of the last decision; time never goes backwards
-    panic, backlog see there
+    panic, backlog, throughput see there
     delay          the largest number wanted in each two-second slot of the scale-down delay, newest last,
                    without those that a later one outweighs
     activity, activity_since  the condition and when it last changed
@@ -88,6 +105,7 @@ class State:
     activity_since: float
     evidence: Evidence
     excess_burst: int
+    throughput: Throughput = Throughput()
 
 
 @value_type
@@ -98,6 +116,8 @@ class Readings:
     arrival_rate   requests per second over the window of arrivals (windows.arrivals_window_seconds)
     last_busy      end of the last second with load, None when none is known
     backlog        see Backlog: as of this observation
+    throughput     see Throughput: as of this observation
+    arriving       requests per second over the stable window; 0 where no throughput was measured to hold it against
     """
 
     observation: Observation
@@ -106,6 +126,8 @@ class Readings:
     arrival_rate: Reading
     last_busy: float | None
     backlog: Backlog
+    throughput: Throughput = Throughput()
+    arriving: float = 0.0
 
 
 def replicas_on_their_way(replicas: ReplicaCounts) -> int:

@@ -69,7 +69,7 @@ _WHAT = (
         Choice(("pilotlight", "knative")),
         SEMANTICS,
         "",
-        "`pilotlight` switches the three improvements below on, `knative` off.",
+        "`pilotlight` switches the four improvements below on, `knative` off.",
         otherwise="knative if an `autoscaling.knative.dev` annotation is used, else pilotlight",
     ),
     our_key(
@@ -94,6 +94,16 @@ _WHAT = (
         "improvements.one_before_zero",
         "",
         "Go to zero only from one replica, never from several at once.",
+        otherwise=_OTHERWISE_IMPROVED,
+    ),
+    our_key(
+        "throughput-floor",
+        Boolean(),
+        "improvements.throughput_floor",
+        "",
+        "While requests arrive, take away no replica without which the others would fall behind, by what replicas were "
+        "measured to complete while all were full. It only keeps what is there, for 20 minutes after that was measured "
+        "at most. For a target of concurrency.",
         otherwise=_OTHERWISE_IMPROVED,
     ),
 )

@@ -8,13 +8,14 @@ source, never silently which value counts. A profile counts where the object say
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 
 from autoscaler.policy.canonical import policy_from_json, policy_to_json
 from autoscaler.policy.contradictions import contradictions, without_effect
 from autoscaler.policy.errors import PolicyError, PolicyErrors, SourceMap
 from autoscaler.policy.key import PANIC_WINDOW_SECONDS, SEMANTICS, Vocabulary
 from autoscaler.policy.profiles import NO_PROFILES, PROFILE, Profiles
-from autoscaler.policy.scaling_policy import Metric, ScalingPolicy
+from autoscaler.policy.scaling_policy import Improvements, Metric, ScalingPolicy
 from autoscaler.policy.settings import Settings, gather, name_of
 from autoscaler.policy.values import Value
 
@@ -22,7 +23,7 @@ from autoscaler.policy.values import Value
 # requests-per-second-target-default.
 DEFAULT_TARGET = {Metric.CONCURRENCY: 100.0, Metric.RPS: 200.0}
 
-_IMPROVEMENTS = ("starting_replicas_count", "backlog_sizing", "one_before_zero")
+IMPROVEMENTS = tuple(field.name for field in fields(Improvements))
 
 
 def read_policy(
@@ -111,7 +112,7 @@ def _build(settings: Settings, name: str) -> ScalingPolicy:
         body["initial_scale"] = 1
         body["scale_down_delay_seconds"] = 0.0
         body["queue"] = {"requests": 0, "seconds": 0.0}
-        for improvement in _IMPROVEMENTS:
+        for improvement in IMPROVEMENTS:
             _set(body, f"improvements.{improvement}", False)
     for field, said in settings.said.items():
         if field not in ("", SEMANTICS, PANIC_WINDOW_SECONDS):

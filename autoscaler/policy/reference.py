@@ -133,10 +133,11 @@ goes by it, too. Only a service that never had one that could be read is not sca
 ## Pilotlight's meaning and Knative's
 
 Who writes in Knative's terms gets Knative's meaning: as soon as one `autoscaling.knative.dev` annotation is used, the
-three improvements (`count-starting-replicas`, `backlog-sizing`, `one-before-zero`) are off, a new service starts with
-one replica, and ten times its `containerConcurrency` may queue at a replica. Otherwise the improvements are on, a new
-service starts asleep, and as many may queue at a replica as in the activator. `pilotlight.dev/semantics` decides this
-by name, whatever annotations are used, and each of these can be set alone by its own key.
+four improvements (`count-starting-replicas`, `backlog-sizing`, `one-before-zero`, `throughput-floor`) are off, a new
+service starts with one replica, and ten times its `containerConcurrency` may queue at a replica. Otherwise the
+improvements are on, a new service starts asleep, and as many may queue at a replica as in the activator.
+`pilotlight.dev/semantics` decides this by name, whatever annotations are used, and each of these can be set alone by
+its own key.
 
 ## What one replica is given
 

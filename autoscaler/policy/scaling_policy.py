@@ -49,11 +49,14 @@ class Improvements:
     starting_replicas_count  replicas on their way are capacity: load they will answer is not asked for twice
     backlog_sizing           from zero, order what drains the held requests in time: see decide.backlog
     one_before_zero          N → 1 → 0: never to zero from more than one replica
+    throughput_floor         while requests arrive, no fewer than complete them by what full replicas were measured to:
+                             see decide.throughput
     """
 
     starting_replicas_count: bool = True
     backlog_sizing: bool = True
     one_before_zero: bool = True
+    throughput_floor: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,7 @@ class Collected:
     engine_waiting: Reading
     kv_cache_usage: Reading
     service_seconds: float | None
+    completed: float
 
     def observation(
         self,
@@ -74,6 +75,7 @@ class Collected:
             ever_ready=ever_ready,
             gpu_utilization=gpus.utilization,
             gpu_memory=gpus.memory,
+            completed=self.completed,
         )
 
 
@@ -89,6 +91,7 @@ class Collector:
         self._pending: dict[int, list[float]] = {}
         self._at_once: list[Sample] = []
         self._service = ServiceTime()
+        self._completed = 0.0
 
     def receive(self, stats: Stats, now: float, *, urgent: bool = False) -> None:
         """Take one reading. `urgent`: a request waits there and no replica is ready."""
@@ -100,7 +103,10 @@ class Collector:
                 self._add(stats.source, past, now)
             span = Span(now, now, 0.0, 0.0, float(stats.waiting if urgent and source.is_activator else 0))
         else:
+            before = source.completed
             span = source.receive(stats, now)
+            if not source.is_activator:
+                self._completed += source.completed - before
         if span is None:
             return
         if urgent:
@@ -135,6 +141,7 @@ class Collector:
             engine_waiting=live.engine("waiting"),
             kv_cache_usage=live.kv_cache_usage(),
             service_seconds=self._service.mean,
+            completed=self._completed,
         )
 
     def live(self, now: float, *, ready: Collection[str], present: Collection[str]) -> LiveSources:

@@ -54,6 +54,8 @@ class Observation:
     activator_confirmed  the activator is in the path of this service for new connections
     ever_ready     one replica of this generation has been ready at least once
     gpu_utilization, gpu_memory  of the devices of ready replicas: see autoscaler.signals.gpu.GpuReadings
+    completed      requests that replicas have completed since they were first heard of, never going down while the same
+                   controller tells of it; None where nobody says
     """
 
     at: float
@@ -71,3 +73,4 @@ class Observation:
     ever_ready: bool
     gpu_utilization: Reading = NOT_READ
     gpu_memory: Reading = NOT_READ
+    completed: float | None = None

@@ -37,6 +37,7 @@ class Observed:
     service_seconds  mean time a replica works on one request, of recent ones; None before the first
     wake_seconds     time from order to readiness that nine of ten of the last starts kept; None before the first
     urgent       a request has just found no endpoint, and that is why it is asked now
+    held_age     seconds since the push that `held` is from; None: as old as the rest
     settled      all of this is still so: nothing has happened to the service since that scrape. No controller knows
                  that; it is here so that steps can be left out which could only repeat the last one
     """
@@ -64,10 +65,17 @@ class Observed:
     stale_after: float
     urgent: bool = False
     settled: bool = False
+    held_age: float | None = None
 
     def reading(self, value: float) -> Reading:
         """One of the numbers above, as something that may be stale."""
         return Known(value, self.age) if self.age <= self.stale_after else Stale(value, self.age)
+
+    def _held_reading(self) -> Reading:
+        age = self.held_age
+        if age is None:
+            return self.reading(self.held)
+        return Known(self.held, age) if age <= self.stale_after else Stale(self.held, age)
 
     def observation(self) -> Observation:
         """The same in the form that the controller gives its Decider."""
@@ -77,7 +85,7 @@ class Observed:
             at=self.at,
             samples=self.samples,
             in_flight=self.reading(self.in_flight),
-            held=self.reading(self.held),
+            held=self._held_reading(),
             queued=self.reading(self.queued),
             engine_running=engine or self.reading(self.engine_running),
             engine_waiting=engine or self.reading(self.engine_waiting),
@@ -87,6 +95,7 @@ class Observed:
             wake_seconds=self.wake_seconds,
             activator_confirmed=self.activator_in_path,
             ever_ready=self.ever_ready,
+            completed=float(self.completed),
         )
 
 

@@ -15,7 +15,7 @@ from simulations.policies.settings import BaseSettings, number, seconds, whole, 
 from simulations.scenario import ServiceSpec
 
 TICK_SECONDS = 2.0
-PURE = Improvements(starting_replicas_count=False, backlog_sizing=False, one_before_zero=False)
+PURE = Improvements(starting_replicas_count=False, backlog_sizing=False, one_before_zero=False, throughput_floor=False)
 
 
 @dataclass(frozen=True, slots=True)

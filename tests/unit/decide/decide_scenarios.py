@@ -13,7 +13,9 @@ from autoscaler.signals.reading import Known, Missing, Reading
 START = 1_700_000_000
 NONE = Known(0.0)
 NOT_REPORTED = Missing("no engine reports it")
-KNATIVE = Improvements(starting_replicas_count=False, backlog_sizing=False, one_before_zero=False)
+KNATIVE = Improvements(
+    starting_replicas_count=False, backlog_sizing=False, one_before_zero=False, throughput_floor=False
+)
 
 
 def knative_policy(**settings: object) -> ScalingPolicy:

@@ -29,6 +29,7 @@ MEANINGS: list[tuple[str, object, str, object]] = [
     (OURS + "count-starting-replicas", "false", "improvements.starting_replicas_count", False),
     (OURS + "backlog-sizing", "false", "improvements.backlog_sizing", False),
     (OURS + "one-before-zero", "false", "improvements.one_before_zero", False),
+    (OURS + "throughput-floor", "false", "improvements.throughput_floor", False),
     (OURS + "min-replicas", "3", "min_replicas", 3),
     (OURS + "max-replicas", "7", "max_replicas", 7),
     (OURS + "initial-scale", "2", "initial_scale", 2),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -15,8 +16,10 @@ from autoscaler.policy.parse import read_policy, resolve_target
 from autoscaler.policy.scaling_policy import Improvements, Metric, ScalingPolicy
 from tests.unit.policy.services import KNATIVE, KSERVE, OURS, error_of, errors_of, outcome, service
 
-ALL_ON = Improvements(starting_replicas_count=True, backlog_sizing=True, one_before_zero=True)
-ALL_OFF = Improvements(starting_replicas_count=False, backlog_sizing=False, one_before_zero=False)
+ALL_ON = Improvements(starting_replicas_count=True, backlog_sizing=True, one_before_zero=True, throughput_floor=True)
+ALL_OFF = Improvements(
+    starting_replicas_count=False, backlog_sizing=False, one_before_zero=False, throughput_floor=False
+)
 
 
 @pytest.mark.parametrize(
@@ -93,9 +96,9 @@ def test_an_initial_scale_of_zero_is_more_than_none_when_it_is_said(annotations:
 
 def test_one_improvement_can_be_switched_by_its_own_name() -> None:
     on = read_policy(service({KNATIVE + "target": "3", OURS + "backlog-sizing": "true"})).improvements
-    assert on == Improvements(starting_replicas_count=False, backlog_sizing=True, one_before_zero=False)
+    assert on == replace(ALL_OFF, backlog_sizing=True)
     off = read_policy(service({OURS + "one-before-zero": "false"})).improvements
-    assert off == Improvements(starting_replicas_count=True, backlog_sizing=True, one_before_zero=False)
+    assert off == replace(ALL_ON, one_before_zero=False)
 
 
 def test_the_predictors_annotation_counts_more_than_the_objects() -> None:

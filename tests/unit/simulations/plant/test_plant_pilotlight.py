@@ -26,7 +26,9 @@ POLICIES = [
     ScalingPolicy(
         target=2.0,
         initial_scale=1,
-        improvements=Improvements(starting_replicas_count=False, backlog_sizing=False, one_before_zero=False),
+        improvements=Improvements(
+            starting_replicas_count=False, backlog_sizing=False, one_before_zero=False, throughput_floor=False
+        ),
     ),
 ]
 
