@@ -14,15 +14,13 @@ from activator.services import ServiceTable
 from activator.settings import Settings
 from queue_proxy.http import HttpServer
 from queue_proxy.listening_sockets import take_socket
-from queue_proxy.notice import until_nobody_comes
+from queue_proxy.notice import IDLE_PATIENCE_SECONDS, until_nobody_comes
 from queue_proxy.observability import Observability, ObservabilityError
 from queue_proxy.process import StartError
 
 _CLOCK = time.monotonic
 # After the refusals of those who waited to the last, this long for answers to leave.
 _FAREWELL_SECONDS = 1.0
-# A client may have its next request under way on a connection that looks idle from here.
-_IDLE_PATIENCE_SECONDS = 1.0
 # A controller that does not listen is not waited for at the end.
 _GOODBYE_SECONDS = 0.2
 
@@ -79,13 +77,13 @@ class Activator:
         self.leaving = True
         notice = self._settings.notice.within(seconds)
         own_ports = self.table.has_own_ports
-        self.table.begin_drain(seconds if own_ports else min(_IDLE_PATIENCE_SECONDS, seconds))
+        self.table.begin_drain(seconds if own_ports else min(IDLE_PATIENCE_SECONDS, seconds))
         await self.table.stop_accepting(handed_over=True)
         if own_ports:
             await until_nobody_comes(notice, lambda: self.table.connections_total, _CLOCK)
         await self.table.stop_accepting(handed_over=False)
         if own_ports:
-            self.table.begin_drain(min(_IDLE_PATIENCE_SECONDS, max(0.0, ends_at - _CLOCK())))
+            self.table.begin_drain(min(IDLE_PATIENCE_SECONDS, max(0.0, ends_at - _CLOCK())))
         seconds = max(0.0, ends_at - _CLOCK())
         refusing = asyncio.get_running_loop().call_later(seconds, self.table.dismiss)
         await self.table.wait_closed(seconds + _FAREWELL_SECONDS)

@@ -20,6 +20,7 @@ from enum import Enum
 from queue_proxy.messages import MessageError, Stats, parse_stats
 
 HEADER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+ACTIVATOR_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,125}[A-Za-z0-9])?")
 
 
 class EndpointState(Enum):

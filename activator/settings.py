@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from activator.link import ControlTarget
+from activator.messages import ACTIVATOR_NAME
 from queue_proxy.client_limits import add_client_flags, client_limits
 from queue_proxy.flag_types import FlagParser, address, count, seconds
 from queue_proxy.http import HttpLimits
@@ -22,7 +23,6 @@ from queue_proxy.notice import Notice, add_notice_flags, notice_from
 from queue_proxy.observability import Flags, add_flags, flags_from
 from queue_proxy.token_file import TokenError, TokenFile
 
-_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,125}[A-Za-z0-9])?")
 _SERVICE = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 
 
@@ -123,7 +123,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _name(text: str) -> str:
-    if not _NAME.fullmatch(text):
+    if not ACTIVATOR_NAME.fullmatch(text):
         raise argparse.ArgumentTypeError(f"must be 1 to 127 letters, digits, dots, dashes, not {text!r:.80}")
     return text
 

@@ -24,14 +24,13 @@ from typing import NamedTuple
 
 from queue_proxy.dispatcher import QueueDispatcher
 from queue_proxy.http import HttpServer
-from queue_proxy.notice import Notice, until_nobody_comes
+from queue_proxy.notice import IDLE_PATIENCE_SECONDS, Notice, until_nobody_comes
 
 log = logging.getLogger(__name__)
 
 ORDER_SECONDS = 5.0
 """Without SIGTERM for so long after the hook, the model ends alone: kubelet runs both at once."""
 
-_IDLE_PATIENCE_SECONDS = 1.0
 _LOOK_SECONDS = 0.02
 # A model that was let go stops to listen soon; until that is seen, nobody should be told that it is ready.
 _ENDING_SECONDS = 10.0
@@ -82,7 +81,7 @@ class Drain:
         self._dispatcher.slots.drain()
         await until_nobody_comes(self._times.notice.within(self._left()), self._connections, self._clock)
         await self._close_door()
-        self._server.begin_drain(min(_IDLE_PATIENCE_SECONDS, self._left()))
+        self._server.begin_drain(min(IDLE_PATIENCE_SECONDS, self._left()))
         # Who is in line then would be cut with the rest, and could not know that it may safely be sent again.
         last_words = min(_LAST_WORDS_SECONDS, _LAST_WORDS_SHARE * self._left())
         sending_away = asyncio.get_running_loop().call_later(self._left() - last_words, self._dispatcher.send_away)

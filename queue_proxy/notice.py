@@ -18,6 +18,10 @@ from queue_proxy.flag_types import seconds
 QUIET_SECONDS = 0.25
 """Without a new connection for so long, nobody is led here any more."""
 
+IDLE_PATIENCE_SECONDS = 1.0
+"""A client may have its next request under way on a connection that looks idle from here, so that is closed only after
+so long."""
+
 
 class Notice(NamedTuple):
     """Seconds during which new connections are taken after the order to end."""

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from activator.messages import HEADER_NAME
 from autoscaler.policy.notation import NotAllowedError, checked
 
-_HEADER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _OF_THE_PROTOCOL = ("content-", "transfer-", "pilotlight-")
 # Words that somebody writes who means to switch something, or to leave it out.
 _NO_HEADERS = ("connection", "host", "te", "upgrade", "expect", "true", "false", "on", "off", "null", "none")
@@ -71,7 +71,7 @@ class HeaderName:
     def parse(self, text: str) -> str:
         """The name in lower case. Raises NotAllowedError."""
         header = checked(text).lower()
-        if not _HEADER_NAME.fullmatch(header):
+        if not HEADER_NAME.fullmatch(header):
             raise NotAllowedError("is not the name of a header")
         if header.startswith(_OF_THE_PROTOCOL) or header in _NO_HEADERS:
             raise NotAllowedError("is no header that a client's own meaning can have")

@@ -12,13 +12,12 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import re
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
-from activator.messages import Route, Routes, StatsPush, parse_stats_push
+from activator.messages import ACTIVATOR_NAME, Route, Routes, StatsPush, parse_stats_push
 from autoscaler.controller.readings.push_reader import PushReader
 from queue_proxy.lost_machine import OF_THE_CONTROL_LINK, end_when_lost
 from queue_proxy.messages import MessageError
@@ -30,7 +29,6 @@ _LARGEST_PUSH_BYTES = 16 * 1024 * 1024
 _BAD_MESSAGES_IN_A_ROW = 5
 # An activator speaks every second. One that does not for so long is asked, and has half as long again to answer.
 _HEARTBEAT_SECONDS = 2.0
-_ACTIVATOR_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,125}[A-Za-z0-9])?")
 
 
 class ActivatorListener(Protocol):
@@ -112,7 +110,7 @@ class ActivatorConnections:
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
         """One activator's connection, from its beginning to its end. Raises what aiohttp answers with."""
         name = request.match_info["name"]
-        if _ACTIVATOR_NAME.fullmatch(name) is None:
+        if ACTIVATOR_NAME.fullmatch(name) is None:
             raise web.HTTPBadRequest(text="an activator's name is 1 to 127 letters, digits, dots, dashes\n")
         if "Origin" in request.headers:
             # Only browsers send it. A page that somebody has open must not be able to push load from his machine.
