@@ -6,16 +6,13 @@ import argparse
 import json
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 from pilotlight import arguments, interrupts
 from pilotlight.errors import CommandError
+from pilotlight.start_arguments import add_start_arguments, check_start, given_profile
 from pilotlight.trace_arguments import TRACE_HELP, add_trace_arguments, opened_trace, remarks
 from simulations.bounds.headroom import Headroom, Question, Ramp, Sizing, headroom
 from simulations.bounds.service_seconds import ServiceSeconds
-from simulations.profiles.built_in import PROFILES, profile_named
-from simulations.profiles.cold_start import ProfileError
-from simulations.profiles.measured import read_profile
 from simulations.traces.options import OpenedTrace
 from simulations.traces.trace import TraceError
 
@@ -43,14 +40,7 @@ def add_headroom(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     add_trace_arguments(parser)
     start = parser.add_argument_group("how long a start takes (default: the profile llm-8b-nvme)")
-    start.add_argument("--startup", type=arguments.between(0.1, 86_400, "a number of seconds"), metavar="SECONDS")
-    start.add_argument("--profile", metavar="NAME", help=f"one of {', '.join(PROFILES)}")
-    start.add_argument(
-        "--samples",
-        type=Path,
-        metavar="FILE",
-        help="measured: CSV phase,seconds, or what `pilotlight explain NAME --json` printed",
-    )
+    add_start_arguments(start, 0.1)
     start.add_argument("--cold-cache", action="store_true", help="the node has neither image nor weights")
     start.add_argument("--new-node", action="store_true", help="a node has to be made first")
     start.add_argument(
@@ -97,6 +87,7 @@ _MILLISECONDS = arguments.between(0, 1e6, "a number of milliseconds")
 def run_headroom(given: argparse.Namespace) -> int:
     """Print the answer; the exit status is 1 when no reactive policy holds the load. Raises CommandError."""
     interrupts.unwind()
+    check_start(given)
     start = _start(given)
     opened, trace = opened_trace(given)
     question = Question(start.seconds, given.occupancy, given.slots, given.wait_probability)
@@ -163,12 +154,7 @@ def verdict(found: Headroom) -> str:
 def _start(given: argparse.Namespace) -> _Start:
     if given.startup is not None:
         return _Start(given.startup, "as given")
-    try:
-        profile = profile_named(given.profile or "llm-8b-nvme")
-        if given.samples is not None:
-            profile = read_profile(given.samples, profile if given.profile else None)
-    except ProfileError as error:
-        raise CommandError(str(error)) from error
+    profile = given_profile(given)
     total = profile.total(cached=not given.cold_cache, node=given.new_node).quantile(given.quantile)
     return _Start(max(total, 0.1), f"profile {profile.name}, quantile {given.quantile:g}")
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from pilotlight import arguments
 from pilotlight.simulate.cluster import add_nodes, time_given
+from pilotlight.start_arguments import add_start_arguments
 from pilotlight.trace_arguments import TRACE_HELP, add_trace_arguments
 from simulations.contender import OWN
 from simulations.model_notation import KINDS
 from simulations.policies.registry import POLICIES
-from simulations.profiles.built_in import PROFILES
 from simulations.profiles.prices import PRICES
 from simulations.scenario import MOST_RECLAIMS
 from simulations.sweep import AXES
@@ -74,15 +74,7 @@ def _serving(group: argparse._ArgumentGroup) -> None:
         "--limit", type=arguments.whole(0, 1_000_000), metavar="N",
         help="requests of one replica at a time, 0: any number (containerConcurrency of -f, slots of the model, or 1)",
     )  # fmt: skip
-    start = group.add_mutually_exclusive_group()
-    start.add_argument("--profile", metavar="NAME", help=f"how starts are: {', '.join(PROFILES)} (llm-8b-nvme)")
-    start.add_argument(
-        "--startup", type=arguments.between(0.001, 86_400, "a number of seconds"), metavar="SECONDS",
-        help="a start always takes so long",
-    )  # fmt: skip
-    start.add_argument(
-        "--samples", type=Path, metavar="FILE", help="measured: CSV phase,seconds, or a controller's answer as JSON"
-    )
+    add_start_arguments(group, 0.001)
     group.add_argument(
         "--slo", metavar="latency=TIME,ttft=TIME",
         help="when a request is good (by the model: five mean durations, or ttft=2s of a language model)",

@@ -21,6 +21,7 @@ from pilotlight.output_file import check_replaceable, place_of, write_whole
 from pilotlight.simulate.output import console, print_assumptions, print_study
 from pilotlight.simulate.services import declared
 from pilotlight.simulate.world import LONG_TRACE, World, world
+from pilotlight.start_arguments import check_start
 from simulations.clairvoyance import clairvoyance
 from simulations.comparison import compare
 from simulations.contender import OWN, Contender, contender, distinct
@@ -46,6 +47,7 @@ def run_simulate(given: argparse.Namespace) -> int:
     """Simulate and say what came of it. Raises CommandError."""
     interrupts.unwind()
     texts = _texts(given)
+    check_start(given)
     _check_outputs(given)
     sweeps = _sweeps(given)
     _check_policies(given)
@@ -250,7 +252,9 @@ def _carried_out(given: argparse.Namespace, study: Study, experiment: Experiment
         raise CommandError(str(error)) from error
     reference = _reference(cases[0].contenders)
     swept = swept_policies(experiment, outcomes)
-    left_out = [f"{sweep}: {label} has no setting that means this, and is left out" for sweep, label in _left_out(experiment)]
+    left_out = [
+        f"{sweep}: {label} has no setting that means this, and is left out" for sweep, label in _left_out(experiment)
+    ]
     return Study(
         study.title,
         study.version,

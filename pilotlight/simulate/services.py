@@ -93,8 +93,9 @@ def _gpus(manifest: Manifest) -> int:
     for container in map(_mapping, everything):
         count = _mapping(_mapping(container.get("resources")).get("limits")).get(_GPU, 0)
         text = str(count)
-        if not text.isascii() or not text.isdigit() or int(text) > 1024:
-            raise CommandError(f"{manifest.where}: {_GPU} is {text!r:.40}; a whole number up to 1024 is allowed")
+        if not text.isascii() or not text.isdigit() or len(text) > 4 or int(text) > 1024:
+            where = f"{manifest.where}: {manifest.service}: resources.limits.{_GPU}"
+            raise CommandError(f"{where} is {text!r:.40}; a whole number up to 1024 is allowed")
         total += int(text)
     return total or 1
 

@@ -16,14 +16,13 @@ from pilotlight.errors import CommandError
 from pilotlight.simulate.assumptions import Start, assumed, settings_of
 from pilotlight.simulate.cluster import cluster_of
 from pilotlight.simulate.services import Declared, services_of, with_given
+from pilotlight.start_arguments import given_profile
 from pilotlight.trace_arguments import opened_trace, remarks
 from queue_proxy.settings import DEPTH_PER_SLOT
 from simulations.census import Census, census
 from simulations.model_notation import ChosenModel, ModelError, default_model, parse_model, short_time
 from simulations.plant.initial import bin_width
-from simulations.profiles.built_in import profile_named
 from simulations.profiles.cold_start import ProfileError
-from simulations.profiles.measured import read_profile
 from simulations.profiles.prices import DEFAULT_GPU, price_of, prices_with
 from simulations.recorded import Recording
 from simulations.scenario import (
@@ -41,7 +40,6 @@ from simulations.sweep import Setup
 from simulations.traces import notation
 from simulations.traces.trace import Trace, TraceError
 
-DEFAULT_PROFILE = "llm-8b-nvme"
 LONG_TRACE = 12 * 3600.0
 _LONGEST_WARM_UP = 600.0
 
@@ -72,7 +70,7 @@ def world(given: argparse.Namespace, text: str, known: Mapping[str, Declared], r
         model = _model(given, counted)
         start = _start(given, recording)
         objective, objective_said = _objective(given, model, counted)
-    except (TraceError, ModelError, ProfileError, ScenarioError) as error:
+    except (TraceError, ModelError, ScenarioError) as error:
         raise CommandError(str(error)) from error
     each = _services(given, trace, known, recording, model)
     policies = dict(zip(trace.services, (one.policy for one in each), strict=True))
@@ -106,9 +104,7 @@ def _start(given: argparse.Namespace, recording: Recording | None) -> Start:
         draws = StartDraws("measured in the recording", engine=np.array(measured))
         said = f"{len(measured)} values measured in the recording, median {np.median(measured):.3g} s"
         return Start(draws, said, None)
-    profile = profile_named(given.profile or DEFAULT_PROFILE)
-    if given.samples is not None:
-        profile = read_profile(given.samples, None)
+    profile = given_profile(given)
     median = profile.total().quantile(0.5)
     return Start(profile.draws(given.failed_starts), f"profile {profile.name}, median {median:.3g} s", profile.gpu)
 

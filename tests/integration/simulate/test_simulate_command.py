@@ -124,6 +124,10 @@ def test_a_recording_is_decided_again_and_then_run_by_another_policy(recording: 
         ((TRACE, "--policy", "hpa:speed=3"), "'speed' is not a key"),
         ((TRACE, "--set", "target"), "--set target: is not KEY=VALUE"),
         ((TRACE, "--set", "tarqet=3"), "did you mean target?"),
+        (
+            (TRACE, "--startup", "45s", "--profile", "vision"),
+            "--startup says how long every start takes: leave --profile",
+        ),
         ((TRACE, "--model", "normal:1s"), "there are measured, fixed"),
         ((TRACE, "--slo", "speed=3"), "there are latency and ttft"),
         ((TRACE, "--profile", "vison"), "there is no profile 'vison'; there are vision"),
