@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from admission.editor import Editor
 from admission.edits import Edit, Operation, Path
 from admission.predictor import Predictor, Refused, containers_of, has_sidecar, read_predictor
-from admission.preparation import GRACE, MODEL_ENDS_SECONDS, SCALING, prepare
+from admission.preparation import GRACE, MODEL_ENDS_SECONDS, prepare
 from admission.record import Entry, RecordError, read, undone, written
 from admission.sidecar import (
     before_the_same_model,
@@ -27,6 +27,7 @@ from admission.sidecar import (
 )
 from admission.token_volume import mounts_token, put_volume, volume_entries
 from autoscaler.policy.errors import PolicyError, PolicyErrors, Source, SourceMap
+from autoscaler.policy.names import SCALING
 from autoscaler.policy.parse import read_policy
 from autoscaler.policy.profiles import NO_PROFILES, Profiles
 from autoscaler.policy.scaling_policy import ScalingMode, ScalingPolicy

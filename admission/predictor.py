@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from admission.edits import Path, dotted
-from admission.sidecar import ADMIN_PORT, MODEL_CONTAINER, NAME, REQUEST_PORT, Model, find_sidecar, is_ours
+from admission.sidecar import ADMIN_PORT, REQUEST_PORT, Model, find_sidecar, is_ours
 from autoscaler.policy.errors import KeyPath, PolicyError, Source, SourceMap, shown
+from autoscaler.policy.names import MODEL_CONTAINER, PROXY_CONTAINER
 from autoscaler.policy.settings import name_of
 from autoscaler.serving.fields import FieldError, Fields
 from autoscaler.serving.ports import ServingPorts, read_metrics, read_ports
@@ -157,15 +158,15 @@ def _not_served(spec: Fields, predictor: Fields, reasons: Reasons) -> None:
 
 
 def _others(container: Fields, path: Path, reasons: Reasons) -> None:
-    if container.text("name") == NAME and not is_ours({name: container.raw(name) for name in container}):
+    if container.text("name") == PROXY_CONTAINER and not is_ours({name: container.raw(name) for name in container}):
         reasons.add(
             path,
-            f"KServe sends requests to the container named {NAME}, and there is one that is no queue proxy",
+            f"KServe sends requests to the container named {PROXY_CONTAINER}, and there is one that is no queue proxy",
             "write that transformer as spec.transformer",
         )
     for number, entry in enumerate(container.objects("ports")):
         port = entry.number("containerPort")
-        if port in (REQUEST_PORT, ADMIN_PORT) and container.text("name") != NAME:
+        if port in (REQUEST_PORT, ADMIN_PORT) and container.text("name") != PROXY_CONTAINER:
             reasons.add(
                 (*path, "ports", number), f"port {port} is the queue proxy's in every pod", "listen on another port"
             )
@@ -173,7 +174,7 @@ def _others(container: Fields, path: Path, reasons: Reasons) -> None:
 
 def _own_container(containers: Sequence[Fields], reasons: Reasons) -> int | None:
     """Which entry of `containers` is the model's."""
-    models = [index for index, container in enumerate(containers) if container.text("name") != NAME]
+    models = [index for index, container in enumerate(containers) if container.text("name") != PROXY_CONTAINER]
     named = [index for index in models if containers[index].text("name") == MODEL_CONTAINER]
     if named:
         return named[0]

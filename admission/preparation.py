@@ -8,12 +8,11 @@ from collections.abc import Mapping
 from admission.editor import Editor
 from admission.edits import Path
 from admission.predictor import Predictor, has_sidecar
-from admission.sidecar import DRAINED_HOOK, MODEL_CONTAINER
+from admission.sidecar import DRAINED_HOOK
+from autoscaler.policy.names import AUTOSCALER_CLASS, MODEL_CONTAINER, SCALING
 from autoscaler.policy.scaling_policy import ScalingMode, ScalingPolicy
 from autoscaler.serving.queue_proxy_flags import DRAIN_SECONDS
 
-SCALING = "pilotlight.dev/scaling"
-AUTOSCALER_CLASS = "serving.kserve.io/autoscalerClass"
 _PREDICTOR: Path = ("spec", "predictor")
 GRACE: Path = (*_PREDICTOR, "terminationGracePeriodSeconds")
 MODEL_ENDS_SECONDS = 15

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 
 from admission.record import VARIABLE
 from admission.token_volume import MOUNT, TOKEN_FILE, other_mounts
+from autoscaler.policy.names import PROXY_CONTAINER
 from autoscaler.policy.scaling_policy import ScalingPolicy
 from autoscaler.serving.queue_proxy_flags import model_flags, policy_flags
 from queue_proxy.settings import known_flags
 
-NAME = "transformer-container"
-MODEL_CONTAINER = "kserve-container"
 REQUEST_PORT = 8012
 ADMIN_PORT = 8022
 COMMAND = ("python", "-m", "queue_proxy")
@@ -71,7 +70,7 @@ def sidecar(
     if model.port_name:
         port = {"name": model.port_name, **port}
     return {
-        "name": NAME,
+        "name": PROXY_CONTAINER,
         "image": image,
         "command": list(COMMAND),
         "args": list(_arguments(service_name, model, policy, drain_seconds)),
@@ -95,7 +94,7 @@ def find_sidecar(containers: Sequence[object]) -> int | None:
 def is_ours(container: Mapping[str, object]) -> bool:
     """Whether the container in KServe's slot is a queue proxy, written by us or by hand, and not a transformer."""
     words = [*_texts(container.get("command")), *_texts(container.get("args"))]
-    return container.get("name") == NAME and "queue_proxy" in words
+    return container.get("name") == PROXY_CONTAINER and "queue_proxy" in words
 
 
 def record_of(container: Mapping[str, object]) -> str | None:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from admission.edits import json_patch
 from admission.inject import InjectionSettings, Refusals, inject
 from admission.predictor import MODEL_FORMS
-from admission.preparation import SCALING
 from admission.review import DEEPEST, Request, Verdict
 from autoscaler.policy.errors import PolicyError, PolicyErrors
+from autoscaler.policy.names import SCALING
 from autoscaler.policy.parse import read_policy
 from autoscaler.policy.profiles import NO_PROFILES, PROFILE, Profiles
 

@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from autoscaler.policy.keys_kserve import DOMAIN
+from autoscaler.policy.names import AUTOSCALER_CLASS, SCALING
 
-_SCALING = "pilotlight.dev/scaling"
-_CLASS = DOMAIN + "autoscalerClass"
 _METRIC, _SCALE_METRIC = DOMAIN + "metric", "spec.predictor.scaleMetric"
 _TARGETS = (DOMAIN + "targetUtilizationPercentage", "spec.predictor.scaleTarget")
 # No HorizontalPodAutoscaler of KServe's knows these; so who writes them means us.
@@ -22,7 +21,9 @@ _OURS = ("concurrency", "rps")
 def for_another(annotations: Mapping[str, object], predictor: Mapping[str, object]) -> frozenset[str]:
     """Names of the annotations and fields that are not to be read; none where it is not in shadow, or nobody else
     scales it."""
-    if annotations.get(_SCALING) != "shadow" or annotations.get(_CLASS) == "external":
+    if annotations.get(SCALING) != "shadow" or annotations.get(AUTOSCALER_CLASS) == "external":
         return frozenset()
     named = {str(metric) for metric in (annotations.get(_METRIC), predictor.get("scaleMetric")) if metric is not None}
-    return frozenset((_CLASS,) if named & set(_OURS) else (_CLASS, _METRIC, _SCALE_METRIC, *_TARGETS))
+    return frozenset(
+        (AUTOSCALER_CLASS,) if named & set(_OURS) else (AUTOSCALER_CLASS, _METRIC, _SCALE_METRIC, *_TARGETS)
+    )

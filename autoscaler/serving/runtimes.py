@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from autoscaler.policy.names import MODEL_CONTAINER
 from autoscaler.serving.fields import FieldError, Fields
 
 # Fields of `spec.predictor.model` that are not the container's.
@@ -17,7 +18,6 @@ _MODEL_FIELDS = frozenset(
     {"modelFormat", "runtime", "runtimeVersion", "storageUri", "storage", "protocolVersion", "name"}
 )
 _NAMED_LISTS = {"env": "name", "ports": "containerPort", "volumeMounts": "mountPath"}
-_SERVING_CONTAINER = "kserve-container"
 
 
 def choose_runtime(model: Fields, namespace: str, runtimes: Sequence[Mapping[str, object]]) -> Fields:
@@ -53,11 +53,11 @@ def serving_container(runtime: Fields) -> Fields:
     """The container of a runtime that serves the model: `kserve-container`, or the only one there is."""
     containers = runtime.within("spec").objects("containers")
     for container in containers:
-        if container.text("name") == _SERVING_CONTAINER:
+        if container.text("name") == MODEL_CONTAINER:
             return container
     if len(containers) == 1:
         return containers[0]
-    raise FieldError(f"{runtime.at('spec.containers')} must have a container named {_SERVING_CONTAINER}")
+    raise FieldError(f"{runtime.at('spec.containers')} must have a container named {MODEL_CONTAINER}")
 
 
 def merge_container(runtime: Fields, model: Fields) -> dict[str, object]:

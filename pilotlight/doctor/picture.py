@@ -19,6 +19,7 @@ from autoscaler.cluster.kubernetes.copies import (
 )
 from autoscaler.cluster.kubernetes.json_object import JsonObject, inner, text
 from autoscaler.cluster.kubernetes.lease import lease_record
+from autoscaler.policy.names import MODEL_CONTAINER, SCALING
 from autoscaler.policy.profiles import CONFIG_MAP
 from pilotlight.cluster_controller import LEASE, pod_of, proxied
 from pilotlight.doctor import gpu_metrics
@@ -35,7 +36,7 @@ _KSERVE_NAMESPACE = "kserve"
 _PART_OF = "app.kubernetes.io/part-of=pilotlight"
 
 # A policy that cannot be right: whoever checks policies at `kubectl apply` refuses it.
-_WRONG = {"pilotlight.dev/scaling": "on", "pilotlight.dev/target": "doctor"}
+_WRONG = {SCALING: "on", "pilotlight.dev/target": "doctor"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +158,7 @@ async def _try_webhook(requests: Requests, namespace: str) -> Looked:
         "apiVersion": "serving.kserve.io/v1beta1",
         "kind": "InferenceService",
         "metadata": {"name": "pilotlight-doctor", "namespace": namespace, "annotations": _WRONG},
-        "spec": {"predictor": {"containers": [{"name": "kserve-container", "image": "none"}]}},
+        "spec": {"predictor": {"containers": [{"name": MODEL_CONTAINER, "image": "none"}]}},
     }
     path = f"/apis/serving.kserve.io/v1beta1/namespaces/{namespace}/inferenceservices"
     try:

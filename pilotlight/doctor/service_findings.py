@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Generator, Iterator
 
-from autoscaler.cluster.kubernetes.facts import SCALING_ANNOTATION, InferenceServiceFacts, ScalerFacts
+from autoscaler.cluster.kubernetes.facts import InferenceServiceFacts, ScalerFacts
 from autoscaler.cluster.kubernetes.json_object import JsonObject, inner
 from autoscaler.cluster.kubernetes.ownership import in_the_way, refusals
 from autoscaler.cluster.kubernetes.reduction import (
@@ -16,6 +16,7 @@ from autoscaler.cluster.kubernetes.reduction import (
     service_facts,
 )
 from autoscaler.policy.errors import PolicyErrors
+from autoscaler.policy.names import SCALING
 from autoscaler.policy.parse import read_policy
 from autoscaler.policy.profiles import Profiles, read_profiles
 from autoscaler.policy.scaling_policy import ScalingMode, ScalingPolicy
@@ -56,10 +57,10 @@ def services(picture: Picture) -> Iterator[Finding]:
         yield note(
             "nothing-asked-for",
             "",
-            f"none of {there} InferenceServices has the annotation {SCALING_ANNOTATION}"
+            f"none of {there} InferenceServices has the annotation {SCALING}"
             if there
             else "there is no InferenceService yet",
-            f"kubectl -n NAMESPACE annotate inferenceservice NAME {SCALING_ANNOTATION}=on"
+            f"kubectl -n NAMESPACE annotate inferenceservice NAME {SCALING}=on"
             " serving.kserve.io/autoscalerClass=external",
         )
 
@@ -129,7 +130,7 @@ def _fix(code: str, facts: InferenceServiceFacts) -> str:
         case "CanaryAtZero":
             return merge_patch(facts.namespace, one, {"spec": {"predictor": {"minReplicas": 1}}})
         case "MultiNode" | "DeploymentModeNotStandard":
-            return f"{what} annotate {one} {SCALING_ANNOTATION}-"
+            return f"{what} annotate {one} {SCALING}-"
         case "HeadlessService" | "ServiceUnusable":
             return (
                 f"{what} delete service {facts.predictor}   # once serviceClusterIPNone is false KServe makes it anew"

@@ -16,11 +16,8 @@ from dataclasses import dataclass
 INFERENCE_SERVICE_LABEL = "serving.kserve.io/inferenceservice"
 COMPONENT_LABEL = "component"
 PREDICTOR_SELECTOR = f"{INFERENCE_SERVICE_LABEL},{COMPONENT_LABEL}=predictor"
-SCALING_ANNOTATION = "pilotlight.dev/scaling"
-AUTOSCALER_CLASS = "serving.kserve.io/autoscalerClass"
 DEPLOYMENT_MODE = "serving.kserve.io/deploymentMode"
 STOP = "serving.kserve.io/stop"
-PROXY_CONTAINER = "transformer-container"
 KSERVE_CONTROLLER_SELECTOR = "control-plane=kserve-controller-manager"
 
 

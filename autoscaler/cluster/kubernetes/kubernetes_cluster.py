@@ -17,12 +17,13 @@ from autoscaler.cluster.interface import ClusterError, Refusal, ReplicaPhase, Se
 from autoscaler.cluster.kubernetes.activation import Activation
 from autoscaler.cluster.kubernetes.copies import Copies, Objects
 from autoscaler.cluster.kubernetes.events import EventRecorder
-from autoscaler.cluster.kubernetes.facts import SCALING_ANNOTATION, PodFacts
+from autoscaler.cluster.kubernetes.facts import PodFacts
 from autoscaler.cluster.kubernetes.ownership import refusals
 from autoscaler.cluster.kubernetes.path_state import Subject
 from autoscaler.cluster.kubernetes.scaling import Scaling, goes_first
 from autoscaler.cluster.kubernetes.slices import target_of
 from autoscaler.cluster.kubernetes.views import ready_now, view_of
+from autoscaler.policy.names import SCALING
 
 _log = logging.getLogger(__name__)
 
@@ -162,7 +163,7 @@ class KubernetesCluster:
         if refused:
             raise ClusterError(f"{service} may not be scaled: {refused[0].message}")
         if not objects.inference_service.managed:
-            raise ClusterError(f"{service} is not to be scaled: {SCALING_ANNOTATION} says otherwise")
+            raise ClusterError(f"{service} is not to be scaled: {SCALING} says otherwise")
         if replicas == 0:
             self._paths.check_may_sleep(service)
         await self._write(objects, replicas, go_first)

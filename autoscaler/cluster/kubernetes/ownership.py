@@ -11,10 +11,7 @@ from collections.abc import Iterable, Iterator
 
 from autoscaler.cluster.interface import Refusal
 from autoscaler.cluster.kubernetes.facts import (
-    AUTOSCALER_CLASS,
     DEPLOYMENT_MODE,
-    PROXY_CONTAINER,
-    SCALING_ANNOTATION,
     STOP,
     DeploymentFacts,
     InferenceServiceFacts,
@@ -24,6 +21,7 @@ from autoscaler.cluster.kubernetes.facts import (
 )
 from autoscaler.cluster.kubernetes.slices import target_of
 from autoscaler.policy.errors import PolicyErrors
+from autoscaler.policy.names import AUTOSCALER_CLASS, PROXY_CONTAINER, SCALING
 from autoscaler.policy.parse import read_policy
 
 # Earlier ones write replicas although the class is `external`: 0.15.0 to minReplicas, 0.13 and 0.14 to an old number.
@@ -70,7 +68,7 @@ def in_the_way(
 
 def _wrong_kind(inference_service: InferenceServiceFacts) -> Iterator[Refusal]:
     if not inference_service.asked_for:
-        yield Refusal("NotAskedFor", f'nothing asks for it to be scaled; annotate it with {SCALING_ANNOTATION}: "on"')
+        yield Refusal("NotAskedFor", f'nothing asks for it to be scaled; annotate it with {SCALING}: "on"')
     if inference_service.stopped:
         yield Refusal("Stopped", f"it was stopped; to run it again, remove the annotation {STOP}")
     mode = inference_service.deployment_mode

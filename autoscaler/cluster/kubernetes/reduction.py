@@ -10,11 +10,8 @@ from collections.abc import Mapping
 from sys import intern
 
 from autoscaler.cluster.kubernetes.facts import (
-    AUTOSCALER_CLASS,
     DEPLOYMENT_MODE,
     INFERENCE_SERVICE_LABEL,
-    PROXY_CONTAINER,
-    SCALING_ANNOTATION,
     STOP,
     ContainerFacts,
     DeploymentFacts,
@@ -26,6 +23,7 @@ from autoscaler.cluster.kubernetes.facts import (
     ServicePort,
 )
 from autoscaler.cluster.kubernetes.json_object import JsonObject, inner, number, objects, seconds, text, texts
+from autoscaler.policy.names import AUTOSCALER_CLASS, PROXY_CONTAINER, SCALING
 from autoscaler.policy.profiles import PROFILE
 
 # Whose annotations a policy may consist of.
@@ -47,7 +45,7 @@ def inference_service_facts(item: JsonObject) -> InferenceServiceFacts | None:
     metadata, predictor = inner(item, "metadata"), inner(item, "spec", "predictor")
     on_object, on_predictor = _ours(metadata), _ours(predictor)
     annotations = {**on_object, **on_predictor}
-    scaling = _word(annotations, SCALING_ANNOTATION)
+    scaling = _word(annotations, SCALING)
     namespace, name = text(metadata, "namespace"), text(metadata, "name")
     part = text(predictor, "name")
     return InferenceServiceFacts(

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 
 from autoscaler.cluster.interface import Refusal, Replica, ReplicaPhase, ServiceView
 from autoscaler.cluster.kubernetes.facts import ContainerFacts, DeploymentFacts, InferenceServiceFacts, PodFacts
+from autoscaler.policy.names import MODEL_CONTAINER
 from autoscaler.policy.profiles import NO_PROFILES, Profiles
-
-MODEL_CONTAINER = "kserve-container"
 
 # Waiting for these ends only when somebody changes something, or after a pause that grows to five minutes.
 _FAILING = frozenset(

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from autoscaler.cluster.local.launch_error import LaunchError
 from autoscaler.cluster.local.placeholders import ObjectMeta, fill_templates, has_templates
+from autoscaler.policy.names import MODEL_CONTAINER
 from autoscaler.serving.fields import Fields
 from autoscaler.serving.runtimes import choose_runtime, merge_container, serving_container
 
@@ -114,7 +115,7 @@ def _from_runtime(
 def _custom(
     containers: Sequence[Fields], meta: ObjectMeta, annotations: Mapping[str, str], warnings: tuple[str, ...]
 ) -> ServingContainer:
-    serving = [c for c in containers if c.text("name") == "kserve-container"] or list(containers[:1])
+    serving = [c for c in containers if c.text("name") == MODEL_CONTAINER] or list(containers[:1])
     container = serving[0]
     others = [c.text("name") or c.where for c in containers if c.where != container.where]
     if others:
