@@ -146,8 +146,9 @@ class Decider:
                     first = second
                 last = second
                 continue
-            self._record_silence(first, last)
-            first, last = 0, -1
+            if first <= last:
+                self._record_silence(first, last)
+                first, last = 0, -1
             stable(second, load)
             panic(second, load)
             arrivals(second, rate)

@@ -118,7 +118,7 @@ class Collector:
         """This source has ended and said so after its last reading; what it told stays counted."""
         known = self._sources.pop(source, None)
         if known is not None and not known.is_activator:
-            self._service.add(*known.take_completions())
+            self._service.take(known)
         self._gone_at.pop(source, None)
         self._announced.pop(source, None)
 
@@ -126,20 +126,18 @@ class Collector:
         """Everything new, as of `now`. `ready` names the replicas that must have been heard to know what is in
         flight, `present` all replicas that exist; what is not among them is forgotten after its last counts."""
         self._service.age(now)
-        self._forget(present, now)
-        for source in self._sources.values():
-            if not source.is_activator:
-                self._service.add(*source.take_completions())
+        heard_at = self._take_completions(present, now)
         live = self.live(now, ready=ready, present=present)
+        running, waiting, kv_cache_usage = live.engines()
         return Collected(
             at=now,
-            samples=self._take_samples(now),
+            samples=self._take_samples(heard_at, now),
             in_flight=live.in_flight(),
             held=live.held(),
             queued=live.queued(),
-            engine_running=live.engine("running"),
-            engine_waiting=live.engine("waiting"),
-            kv_cache_usage=live.kv_cache_usage(),
+            engine_running=running,
+            engine_waiting=waiting,
+            kv_cache_usage=kv_cache_usage,
             service_seconds=self._service.mean,
             completed=self._completed,
         )
@@ -177,37 +175,39 @@ class Collector:
         if announced is not None and span.end >= announced.second + 1:
             del self._announced[name]
 
-    def _take_samples(self, now: float) -> tuple[Sample, ...]:
-        this_second = math.floor(now)
-        earliest, silent_since = now, now - self.stale_after_seconds
-        for name, source in self._sources.items():
-            # Who is gone tells nothing more: it must not hold back what the others tell.
-            if silent_since <= source.heard_at < earliest and name not in self._gone_at:
-                earliest = source.heard_at
-        complete = math.floor(earliest)
-        before = max(complete, this_second - _SECONDS_TO_WAIT)
-        seconds = sorted(second for second in self._pending if second < before)
-        samples = [Sample(second, *self._pending.pop(second)) for second in seconds]
-        samples += self._at_once
-        self._at_once = []
-        samples.sort(key=lambda sample: sample.second)
-        return tuple(samples)
-
-    def _forget(self, present: Collection[str], now: float) -> None:
-        expired = []
+    def _take_completions(self, present: Collection[str], now: float) -> float:
+        """Count what replicas have completed, and forget who is gone. Returns up to when all who may still tell have
+        told."""
+        heard_at, silent_since, expired = now, now - self.stale_after_seconds, list[str]()
         for name, source in self._sources.items():
             if source.is_activator:
                 if now - source.heard_at > _LONGEST_PAST:
                     expired.append(name)
-            elif name in present:
+            else:
+                self._service.take(source)
+                if name not in present:
+                    if now - self._gone_at.setdefault(name, now) > _GONE_SECONDS:
+                        expired.append(name)
+                    continue  # it tells nothing more: it must not hold back what the others tell
                 if self._gone_at:
                     self._gone_at.pop(name, None)
-            elif now - self._gone_at.setdefault(name, now) > _GONE_SECONDS:
-                expired.append(name)
+            if silent_since <= source.heard_at < heard_at:
+                heard_at = source.heard_at
         for name in expired:
-            self._service.add(*self._sources.pop(name).take_completions())
+            del self._sources[name]
             self._gone_at.pop(name, None)
             self._announced.pop(name, None)
+        return heard_at
+
+    def _take_samples(self, heard_at: float, now: float) -> tuple[Sample, ...]:
+        before = max(math.floor(heard_at), math.floor(now) - _SECONDS_TO_WAIT)
+        seconds = sorted([second for second in self._pending if second < before])
+        samples = [Sample(second, *self._pending.pop(second)) for second in seconds]
+        if self._at_once:
+            samples += self._at_once
+            self._at_once = []
+            samples.sort(key=lambda sample: sample.second)
+        return tuple(samples)
 
 
 @dataclass(slots=True)
@@ -238,6 +238,12 @@ class ServiceTime:
     def add(self, completed: float, seconds: float) -> None:
         self._completed += completed
         self._seconds += seconds
+
+    def take(self, source: Source) -> None:
+        """Add what a replica has completed since the last time."""
+        self._completed += source.completed
+        self._seconds += source.service_seconds
+        source.completed = source.service_seconds = 0.0
 
     @property
     def mean(self) -> float | None:

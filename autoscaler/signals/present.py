@@ -7,8 +7,7 @@ than there is. So such a sum is not Known, and nobody scales down on it.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
-from typing import Literal
+from collections.abc import Collection, Iterable, Mapping
 
 from autoscaler.signals.reading import Known, Missing, Reading, Stale
 from autoscaler.signals.source import Source
@@ -17,16 +16,18 @@ from queue_proxy.messages import EngineStats, Stats
 # An activator that has been silent for so long is gone if another one still speaks: nobody lists activators for us.
 _ACTIVATOR_GONE_SECONDS = 60.0
 
-_EngineNumber = Literal["running", "waiting", "kv_cache_usage"]
+_NO_ACTIVATOR = Missing("no activator has reported")
+_NOBODY_READY = Missing("no replica is ready")
+_SAYS_NOTHING = EngineStats()
 
 
 class LiveSources:
     """The sources of the replicas in `present` and of all activators, at `now`; those in `ready` must be heard.
 
-    They are sorted once, here: every reading of every service is asked for in every evaluation.
+    They are looked at once, here: all readings of every service are asked for in every evaluation.
     """
 
-    __slots__ = ("_activators", "_oldest", "_others", "_required", "_stale_after", "_unheard")
+    __slots__ = ("_activators", "_forwarded", "_oldest", "_queued", "_required", "_stale_after", "_unheard", "_working")
 
     def __init__(
         self,
@@ -39,20 +40,32 @@ class LiveSources:
     ) -> None:
         """Look at `sources`, by their names, as they are now."""
         self._stale_after = stale_after
-        self._activators: list[tuple[Stats, float]] = []
+        self._activators: list[tuple[int, float]] = []  # how many wait there, and the age of that
         self._required: list[tuple[str, Stats]] = []
-        self._others: list[Stats] = []
-        self._oldest = 0.0  # age of the required source that was heard least recently
+        oldest = 0.0  # age of the required source that was heard least recently
+        forwarded = working = 0
+        queued = 0.0
+        others: list[Stats] = []
         for name, source in sources.items():
-            age = now - source.heard_at
-            age = age if age > 0.0 else 0.0
+            stats, age = source.stats, now - source.heard_at
+            if age < 0.0:
+                age = 0.0
             if source.is_activator:
-                self._activators.append((source.stats, age))
+                self._activators.append((stats.waiting, age))
+                if age <= stale_after:
+                    forwarded += stats.running
             elif name in ready and name in present:
-                self._required.append((name, source.stats))
-                self._oldest = age if age > self._oldest else self._oldest
+                self._required.append((name, stats))
+                working += stats.running + stats.waiting
+                queued += _queued(stats)
+                if age > oldest:
+                    oldest = age
             elif age <= stale_after and name in present:
-                self._others.append(source.stats)
+                others.append(stats)
+        for stats in others:
+            working += stats.running + stats.waiting
+            queued += _queued(stats)
+        self._forwarded, self._working, self._queued, self._oldest = forwarded, working, queued, oldest
         heard_all = len(self._required) == len(ready)
         self._unheard = [] if heard_all else sorted(set(ready) - {name for name, _ in self._required})
 
@@ -60,58 +73,44 @@ class LiveSources:
         """Requests running or waiting in replicas, or forwarded by activators, whichever is more."""
         if self._unheard:
             return self._missing()
-        forwarded = total = 0
-        for stats, age in self._activators:
-            if age <= self._stale_after:
-                forwarded += stats.running
-        for _, stats in self._required:
-            total += stats.running + stats.waiting
-        for stats in self._others:
-            total += stats.running + stats.waiting
-        return self._reading(float(max(total, forwarded)), self._oldest)
+        return self._reading(float(max(self._working, self._forwarded)), self._oldest)
 
     def queued(self) -> Reading:
         """Requests that wait in replicas, in the proxy's queue or in the engine."""
-        if self._unheard:
-            return self._missing()
-        total = 0.0
-        for _, stats in self._required:
-            total += stats.waiting + (0.0 if stats.engine is None else stats.engine.waiting or 0.0)
-        for stats in self._others:
-            total += stats.waiting + (0.0 if stats.engine is None else stats.engine.waiting or 0.0)
-        return self._reading(total, self._oldest)
+        return self._missing() if self._unheard else self._reading(self._queued, self._oldest)
 
     def held(self) -> Reading:
         """Requests that wait in activators."""
-        if not self._activators:
-            return Missing("no activator has reported")
-        speaking = any(age <= self._stale_after for _, age in self._activators)
-        gone_after = _ACTIVATOR_GONE_SECONDS if speaking else math.inf
-        counted = [(stats.waiting, age) for stats, age in self._activators if age <= gone_after]
-        return self._reading(float(sum(waiting for waiting, _ in counted)), max(age for _, age in counted))
+        activators = self._activators
+        if not activators:
+            return _NO_ACTIVATOR
+        if len(activators) > 1 and any(age <= self._stale_after for _, age in activators):
+            gone_after = max(_ACTIVATOR_GONE_SECONDS, self._stale_after)
+            activators = [(waiting, age) for waiting, age in activators if age <= gone_after]
+        return self._reading(float(sum([waiting for waiting, _ in activators])), max([age for _, age in activators]))
 
-    def engine(self, name: _EngineNumber) -> Reading:
-        """The sum of what the engines report."""
-        return self._of_engines(name, mean=False)
-
-    def kv_cache_usage(self) -> Reading:
-        """The mean share of their cache that engines use."""
-        return self._of_engines("kv_cache_usage", mean=True)
-
-    def _of_engines(self, name: _EngineNumber, *, mean: bool) -> Reading:
+    def engines(self) -> tuple[Reading, Reading, Reading]:
+        """Requests that engines run and that wait in them, summed up, and the mean share of their caches in use."""
         if not self._required:
-            return Missing("no replica is ready")
-        numbers, silent = [], None
-        for replica, stats in self._required:
-            number = None if stats.engine is None else _engine_number(stats.engine, name)
-            if number is not None:
-                numbers.append(number)
-            elif silent is None or replica < silent:
-                silent = replica
-        if silent is not None:
-            return Missing(f"the engine of {silent} does not report it")
-        total = math.fsum(numbers)
-        return self._reading(total / len(numbers) if mean else total, self._oldest)
+            return _NOBODY_READY, _NOBODY_READY, _NOBODY_READY
+        engines = [stats.engine or _SAYS_NOTHING for _, stats in self._required]
+        if engines.count(_SAYS_NOTHING) == len(engines):  # most models are served without one
+            silent = _does_not_report(name for name, _ in self._required)
+            return silent, silent, silent
+        return (
+            self._of_engines([engine.running for engine in engines], mean=False),
+            self._of_engines([engine.waiting for engine in engines], mean=False),
+            self._of_engines([engine.kv_cache_usage for engine in engines], mean=True),
+        )
+
+    def _of_engines(self, numbers: list[float | None], *, mean: bool) -> Reading:
+        """Of one number for each required source."""
+        said = [number for number in numbers if number is not None]
+        if len(said) < len(numbers):
+            named = zip(self._required, numbers, strict=True)
+            return _does_not_report(name for (name, _), number in named if number is None)
+        total = math.fsum(said)
+        return self._reading(total / len(said) if mean else total, self._oldest)
 
     def _missing(self) -> Missing:
         others = f" and {len(self._unheard) - 1} more" if len(self._unheard) > 1 else ""
@@ -121,11 +120,9 @@ class LiveSources:
         return Known(value, age) if age <= self._stale_after else Stale(value, age)
 
 
-def _engine_number(engine: EngineStats, name: _EngineNumber) -> float | None:
-    match name:
-        case "running":
-            return engine.running
-        case "waiting":
-            return engine.waiting
-        case "kv_cache_usage":
-            return engine.kv_cache_usage
+def _does_not_report(silent: Iterable[str]) -> Missing:
+    return Missing(f"the engine of {min(silent)} does not report it")
+
+
+def _queued(stats: Stats) -> float:
+    return stats.waiting + (0.0 if stats.engine is None else stats.engine.waiting or 0.0)

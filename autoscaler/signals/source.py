@@ -68,7 +68,7 @@ class Source:
         self.is_activator = stats.source.startswith(ACTIVATOR_PREFIX)
         self.stats = stats
         self.heard_at = now  # when the last reading was taken, on the receiver's clock
-        self.completed = 0.0  # since the last `take_completions`
+        self.completed = 0.0  # since they were taken last, see ServiceTime
         self.service_seconds = 0.0
         self._offset = now - stats.at
         self._ended_epoch = ""
@@ -118,12 +118,6 @@ class Source:
         start, end = self.heard_at, max(self.heard_at, stats.at + self._offset)
         self.stats, self.heard_at = stats, end
         return self._difference(last, stats, start, end)
-
-    def take_completions(self) -> tuple[float, float]:
-        """Requests completed since the last call, and the seconds the replica worked on them."""
-        taken = self.completed, self.service_seconds
-        self.completed = self.service_seconds = 0.0
-        return taken
 
     def _difference(self, last: Stats, stats: Stats, start: float, end: float) -> Span:
         self.completed += max(0, stats.completed - last.completed)

@@ -160,8 +160,12 @@ class LinearWindow(_Ring):
 
     def record(self, second: int, value: float) -> None:
         """See Window.record."""
-        last = self._last
-        if second != last:
+        last, index = self._last, second % self.seconds
+        if last is not None and second == last + 1 and index:  # as it nearly always is, but for once a turn of the ring
+            self._total -= self._buckets[index]
+            self._buckets[index] = 0.0
+            self._last = second
+        elif second != last:
             if last is None or second - last >= self.seconds:
                 self._restart(second)
             elif second > last:
@@ -170,7 +174,7 @@ class LinearWindow(_Ring):
                 return
             elif second < self._first:
                 self._first = second
-        self._buckets[second % self.seconds] += value
+        self._buckets[index] += value
         self._total += value
 
     def record_silence(self, first: int, last: int) -> None:

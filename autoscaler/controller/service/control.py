@@ -7,15 +7,16 @@ decided and what to order. Whatever is wrong with the service ends here, as a fa
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from activator.messages import Route
-from autoscaler.cluster.interface import ReplicaPhase, ServiceView
+from autoscaler.cluster.interface import ServiceView
 from autoscaler.controller.readings.gpu_metrics import GpuMetrics
 from autoscaler.controller.service.actor import Order, PathOrder
 from autoscaler.controller.service.deletion_order import Heard, go_first, heard
 from autoscaler.controller.service.faults import FaultKind, Faults
 from autoscaler.controller.service.history import DecisionHistory
+from autoscaler.controller.service.listed import listed
 from autoscaler.controller.service.placed_orders import PlacedPath, PlacedReplicas
 from autoscaler.controller.service.policy_in_force import PolicyInForce
 from autoscaler.controller.service.quiescence import Quiescence
@@ -33,22 +34,30 @@ from autoscaler.signals.collector import Collector
 from autoscaler.signals.gpu import NO_GPU_READINGS, GpuReadings
 from autoscaler.signals.observation import Observation, ReplicaCounts
 from autoscaler.signals.present import LiveSources
+from autoscaler.signals.value_type import value_type
 from queue_proxy.messages import Stats
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Evaluation:
     """What came of one evaluation.
 
-    records  what a recording holds of it: changes of policy since the last one, what was read, what was decided
-    changed  the decision differs from the one before
-    order    what to place now
+    policies  by what it was decided, where that is another policy than at the last one
+    changed   the decision differs from the one before
+    order     what to place now
     """
 
+    policies: tuple[StartRecord | PolicyRecord, ...]
+    observation: Observation
     decision: Decision
-    records: tuple[Record, ...]
     changed: bool
     order: Order | None
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        """What a recording holds of it."""
+        service = self.decision.service
+        return (*self.policies, ReadingsRecord(service, self.observation), DecisionRecord(self.decision))
 
 
 class ServiceControl:
@@ -56,6 +65,7 @@ class ServiceControl:
 
     def __init__(self, view: ServiceView, cadence: Cadence, now: float, gpus: GpuMetrics | None = None) -> None:
         self.view = view
+        self._listed = listed(view)
         self._gpus = gpus
         self.policy = PolicyInForce()
         self.faults = Faults(view.service)
@@ -68,18 +78,18 @@ class ServiceControl:
         self.observation: Observation | None = None
         self._collector = Collector(self.policy.to_serve_by.stale_after_seconds)
         self._decider: Decider | None = None
-        self._policy_records: list[Record] = []
+        self._new_policies: tuple[StartRecord | PolicyRecord, ...] = ()
         self._ever_ready = False
         self._placed = PlacedReplicas()
         self._path = PlacedPath()
-        self._replicas_warm = ReplicasHeard(cadence, set(_able_to_serve(view)), now)
+        self._replicas_warm = ReplicasHeard(cadence, self._listed.ready, now)
         self.quiescence = Quiescence(cadence.asleep)
 
     # What comes in
 
     def viewed(self, view: ServiceView, now: float) -> Measured:
         """Take the cluster's view; returns what it tells of start times."""
-        before, self.view = self.view, view
+        before, self.view, self._listed = self.view, view, listed(view)
         self.quiescence.disturb()
         says = (before.inference_service, before.profiles) != (view.inference_service, view.profiles)
         if self.policy.policy is None or says:
@@ -87,7 +97,7 @@ class ServiceControl:
         if before.generation != view.generation:
             self._ever_ready = False
         self.faults.clear(FaultKind.VIEW)
-        names = {replica.name for replica in view.replicas}
+        names = self._listed.names
         ready_now = any(replica.ready_at is not None for replica in view.replicas)
         self._ever_ready = self._ever_ready or view.ever_ready or ready_now
         self._replicas_warm.keep(names)
@@ -122,7 +132,7 @@ class ServiceControl:
         source = f"activator/{activator}"
         if stats.source != source:
             stats = replace(stats, source=source)
-        waits = urgent and stats.waiting > 0 and not any(r.phase is ReplicaPhase.READY for r in self.view.replicas)
+        waits = urgent and stats.waiting > 0 and not self._listed.ready
         before = self.activators_heard.get(activator)
         self.quiescence.hear(None if before is None else before.stats, stats)
         self._collector.receive(stats, now, urgent=waits)
@@ -164,15 +174,8 @@ class ServiceControl:
     @property
     def counts(self) -> ReplicaCounts:
         """Replicas by phase, as the cluster shows them."""
-        phases = [replica.phase for replica in self.view.replicas]
-        return ReplicaCounts(
-            wanted=self.wanted,
-            ready=phases.count(ReplicaPhase.READY),
-            starting=phases.count(ReplicaPhase.STARTING),
-            pending=phases.count(ReplicaPhase.PENDING),
-            draining=phases.count(ReplicaPhase.DRAINING),
-            failed=phases.count(ReplicaPhase.FAILED),
-        )
+        counts, wanted = self._listed.counts, self.wanted
+        return counts if counts.wanted == wanted else replace(counts, wanted=wanted)
 
     @property
     def phase(self) -> Phase | None:
@@ -193,13 +196,13 @@ class ServiceControl:
 
     def live(self, now: float) -> LiveSources:
         """What is in flight and held now: what each source said last, which is later than the last evaluation."""
-        return self._collector.live(now, ready=_able_to_serve(self.view), present=_listed(self.view))
+        return self._collector.live(now, ready=self._listed.ready, present=self._listed.names)
 
     def gpus(self, now: float) -> GpuReadings:
         """What the GPUs of its ready replicas do, by what was read last."""
         if self._gpus is None:
             return NO_GPU_READINGS
-        return self._gpus.readings(self.view.service, _able_to_serve(self.view), now)
+        return self._gpus.readings(self.view.service, self._listed.ready, now)
 
     def warm(self, now: float) -> bool:
         """Every replica that was there at the start has been heard, or has had its time."""
@@ -208,7 +211,7 @@ class ServiceControl:
     def evaluate(self, now: float) -> Evaluation | None:
         """Decide; None when this service is not to be decided on. May raise whatever deciding raises."""
         self._placed.settle(now)
-        collected = self._collector.collect(now, ready=_able_to_serve(self.view), present=_listed(self.view))
+        collected = self._collector.collect(now, ready=self._listed.ready, present=self._listed.names)
         observation = collected.observation(
             self.counts,
             wake_seconds=self.wakes.expected_seconds(),
@@ -233,19 +236,14 @@ class ServiceControl:
         self.reasons[decision.reason] += 1
         self.faults.clear(FaultKind.EVALUATION)
         self.faults.clear(FaultKind.NUMBERS)
-        order = None
-        if self.policy.mode is ScalingMode.ON and decision.desired != self.wanted:
+        order, wanted = None, self.wanted
+        if self.policy.mode is ScalingMode.ON and decision.desired != wanted:
             order = Order(self.view.service, decision.desired, self.go_first(), decision)
-            if decision.desired > self.wanted:
+            if decision.desired > wanted:
                 self.starts.decided(now, decision.desired)
-            self.wakes.decided(now, self.wanted, decision.desired, frozenset(_listed(self.view)))
-        records = (
-            *self._policy_records,
-            ReadingsRecord(self.view.service, observation),
-            DecisionRecord(decision),
-        )
-        self._policy_records = []
-        return Evaluation(decision, records, changed, order)
+            self.wakes.decided(now, wanted, decision.desired, self._listed.names)
+        policies, self._new_policies = self._new_policies, ()
+        return Evaluation(policies, observation, decision, changed, order)
 
     def path_order(self, now: float) -> PathOrder | None:
         """Where the activator shall be, as long as the cluster was not told.
@@ -257,7 +255,7 @@ class ServiceControl:
             self._path.forget()
             return None
         decision = self.history.latest
-        if not _able_to_serve(self.view):
+        if not self._listed.ready:
             in_path = True
         elif decision is not None:
             in_path = decision.activator_in_path
@@ -286,15 +284,7 @@ class ServiceControl:
         self._collector.stale_after_seconds = policy.stale_after_seconds
         if self._decider is None:
             self._decider = Decider(self.view.service, policy)
-            self._policy_records = [StartRecord(self.view.service, policy)]
+            self._new_policies = (StartRecord(self.view.service, policy),)
         else:
             self._decider.change_policy(policy)
-            self._policy_records.append(PolicyRecord(self.view.service, policy))
-
-
-def _able_to_serve(view: ServiceView) -> tuple[str, ...]:
-    return tuple(replica.name for replica in view.replicas if replica.phase is ReplicaPhase.READY)
-
-
-def _listed(view: ServiceView) -> tuple[str, ...]:
-    return tuple(replica.name for replica in view.replicas)
+            self._new_policies += (PolicyRecord(self.view.service, policy),)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import traceback
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -87,7 +87,7 @@ class Faults:
         if self._current and self._current.pop((kind, subject), None) is not None:
             _log.info("%s: %s: well again", self._service, f"{kind.value} {subject}".strip())
 
-    def keep_subjects(self, kind: FaultKind, subjects: set[str]) -> None:
+    def keep_subjects(self, kind: FaultKind, subjects: Collection[str]) -> None:
         """Forget faults of what is no longer there."""
         for key in [key for key in self._current if key[0] is kind and key[1] not in subjects]:
             del self._current[key]

@@ -152,6 +152,8 @@ class StartLog:
 
     def take(self) -> tuple[PhaseTime, ...]:
         """What was measured since the last time."""
+        if not self._fresh:
+            return ()
         fresh, self._fresh = tuple(self._fresh), []
         return fresh
 

@@ -9,7 +9,7 @@ down.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Set
 
 from autoscaler.controller.settings import Cadence
 
@@ -56,7 +56,7 @@ class ActivatorsHeard:
 class ReplicasHeard:
     """Whether the replicas that a service had when it was first seen have been scraped once."""
 
-    def __init__(self, cadence: Cadence, replicas: set[str], now: float) -> None:
+    def __init__(self, cadence: Cadence, replicas: Collection[str], now: float) -> None:
         self._awaited = set(replicas)
         self._until = now + cadence.first_scrapes
 
@@ -64,7 +64,7 @@ class ReplicasHeard:
         """Its first numbers are there."""
         self._awaited.discard(replica)
 
-    def keep(self, replicas: set[str]) -> None:
+    def keep(self, replicas: Set[str]) -> None:
         """Those that are gone need not be waited for."""
         self._awaited &= replicas
 
