@@ -215,7 +215,8 @@ class ServiceControl:
         observation = collected.observation(
             self.counts,
             wake_seconds=self.wakes.expected_seconds(),
-            activator_confirmed=self.view.activator_in_path,
+            # In shadow it is in nobody's path; what would be done is asked, and it would be put there first.
+            activator_confirmed=self.view.activator_in_path or self.policy.mode is ScalingMode.SHADOW,
             ever_ready=self._ever_ready,
             gpus=self.gpus(now),
         )

@@ -77,6 +77,19 @@ def test_a_service_that_is_not_acted_on_is_left_where_it_is(mode: str) -> None:
     assert in_path(controlled(scaling=mode), 0.0) is None
 
 
+@pytest.mark.parametrize(("mode", "desired"), [("shadow", 0), ("on", 1)])
+def test_in_shadow_sleep_does_not_wait_for_an_activator_that_nobody_puts_there(mode: str, desired: int) -> None:
+    outside = replace(seen(replica("chat-a"), scaling=mode), activator_in_path=False, ever_ready=True)
+    control = ServiceControl(outside, Cadence(), 0.0)
+    control.viewed(outside, 0.0)
+    for at in range(1, 200):
+        control.scraped("chat-a", stats("chat-a", float(at)), float(at))
+        control.pushed("one", stats("activator/one", float(at)), float(at), urgent=False)
+        control.evaluate(float(at))
+    assert control.history.latest is not None
+    assert control.history.latest.desired == desired
+
+
 def test_a_service_that_is_acted_on_again_is_told_anew() -> None:
     control = controlled()
     control.path_placed(True, 0.0)
