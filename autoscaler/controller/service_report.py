@@ -89,7 +89,10 @@ def _trouble(view: ServiceView) -> str | None:
 
 
 def url_of(view: ServiceView) -> str | None:
-    """Where clients send requests: what the object's status says, else the activator's port on this machine."""
+    """Where clients send requests: what the object's status says, else the activator's port on this machine. Not known
+    of a service that asks nothing of us any more, as nothing is kept of its object."""
+    if not view.inference_service:
+        return None
     status = view.inference_service.get("status")
     if isinstance(status, Mapping) and isinstance(status.get("url"), str):
         return str(status["url"])

@@ -48,6 +48,7 @@ def inference_service_facts(item: JsonObject) -> InferenceServiceFacts | None:
     scaling = _word(annotations, SCALING)
     namespace, name = text(metadata, "namespace"), text(metadata, "name")
     part = text(predictor, "name")
+    made = f"{name}-{part}-predictor" if part else f"{name}-predictor"
     return InferenceServiceFacts(
         namespace=intern(namespace),
         name=intern(name),
@@ -55,8 +56,8 @@ def inference_service_facts(item: JsonObject) -> InferenceServiceFacts | None:
         generation=number(metadata, "generation"),
         scaling=scaling,
         profile=_word(annotations, PROFILE),
-        body=_body(item, namespace, name, on_object, on_predictor) if scaling else {},
-        predictor=f"{name}-{part}-predictor" if part else f"{name}-predictor",
+        body=_body(item, made, on_object, on_predictor) if scaling else {},
+        predictor=made,
         deployment_mode=_word(annotations, DEPLOYMENT_MODE) or text(inner(item, "status"), "deploymentMode"),
         autoscaler_class=_word(annotations, AUTOSCALER_CLASS),
         canary=any(True for _ in objects(inner(item, "spec"), "canary"))
@@ -194,8 +195,9 @@ def _container(entry: JsonObject) -> ContainerFacts:
 
 
 def _body(
-    item: JsonObject, namespace: str, name: str, on_object: Mapping[str, object], on_predictor: Mapping[str, object]
+    item: JsonObject, made: str, on_object: Mapping[str, object], on_predictor: Mapping[str, object]
 ) -> Mapping[str, object]:
+    namespace, name = text(inner(item, "metadata"), "namespace"), text(inner(item, "metadata"), "name")
     predictor = inner(item, "spec", "predictor")
     kept: dict[str, object] = {field: predictor[field] for field in _KEPT_FIELDS if field in predictor}
     if on_predictor:
@@ -204,9 +206,8 @@ def _body(
         "metadata": {"namespace": namespace, "name": name, "annotations": on_object},
         "spec": {"predictor": kept},
     }
-    url = text(inner(item, "status"), "url")
-    if url:
-        body["status"] = {"url": url}
+    # KServe names none while it has made no way in from outside; the Service is one from inside.
+    body["status"] = {"url": text(inner(item, "status"), "url") or f"http://{made}.{namespace}"}
     return body
 
 

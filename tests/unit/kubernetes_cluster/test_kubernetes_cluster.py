@@ -13,6 +13,7 @@ from autoscaler.cluster.kubernetes.copies import AUTOSCALERS, DEPLOYMENTS, INFER
 from autoscaler.cluster.kubernetes.kubernetes_cluster import KubernetesCluster
 from autoscaler.cluster.kubernetes.opening import kubernetes_cluster
 from autoscaler.cluster.kubernetes.scaling import DELETION_COST
+from autoscaler.controller.service_report import url_of
 from autoscaler.policy.profiles import PROFILE
 from tests.unit.kubernetes_cluster import kubernetes_objects as given
 from tests.unit.kubernetes_cluster.memory_api import ACTIVATORS, SLICES, MemoryApi
@@ -82,6 +83,22 @@ async def test_a_service_is_shown_with_its_replicas_and_a_port() -> None:
         views = await seen.until(lambda views: views[CHAT].port > 0)
         assert [replica.phase for replica in views[CHAT].replicas] == [ReplicaPhase.READY] * 2
         assert (views[CHAT].wanted, views[CHAT].activator_in_path) == (2, False)
+
+
+@pytest.mark.parametrize(
+    ("status", "url"),
+    [
+        ({"url": "http://chat.example.com"}, "http://chat.example.com"),
+        ({}, "http://chat-predictor.default"),
+    ],
+)
+async def test_where_clients_ask_is_what_kserve_says_or_its_service(status: dict[str, object], url: str) -> None:
+    api = with_chat()
+    api.put(INFERENCE_SERVICES.path, given.inference_service(status=status))
+    async with shown(api) as seen:
+        assert url_of((await seen.until(lambda views: views[CHAT].port > 0))[CHAT]) == url
+        api.put(INFERENCE_SERVICES.path, given.inference_service(annotations={}))
+        assert url_of((await seen.until(lambda views: bool(views[CHAT].refused)))[CHAT]) is None
 
 
 async def test_what_does_not_change_stays_the_same_object() -> None:
