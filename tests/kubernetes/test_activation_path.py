@@ -18,7 +18,8 @@ import aiohttp
 import pytest
 
 from autoscaler.cluster.interface import ServiceView
-from autoscaler.cluster.kubernetes.activation import Activation, ActivationSettings
+from autoscaler.cluster.kubernetes.activation import Activation
+from autoscaler.cluster.kubernetes.activation_settings import ActivationSettings
 from autoscaler.cluster.kubernetes.connection import open_connection
 from autoscaler.cluster.kubernetes.copies import Copies
 from autoscaler.cluster.kubernetes.events import EventRecorder

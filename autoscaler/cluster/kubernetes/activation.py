@@ -25,39 +25,19 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from autoscaler.cluster.interface import ClusterError
+from autoscaler.cluster.kubernetes.activation_settings import ActivationSettings
 from autoscaler.cluster.kubernetes.activator_pods import Activators
 from autoscaler.cluster.kubernetes.api_error import ApiError
 from autoscaler.cluster.kubernetes.path_state import PathState, Subject
-from autoscaler.cluster.kubernetes.ports import PortBook, PortRange, PortsExhaustedError
+from autoscaler.cluster.kubernetes.ports import PortBook, PortsExhaustedError
 from autoscaler.cluster.kubernetes.slice_store import Store
+from autoscaler.cluster.kubernetes.slice_writing import write_slices
 from autoscaler.cluster.kubernetes.slices import SliceFacts, Wanted
 from autoscaler.cluster.kubernetes.views import Path
 from autoscaler.cluster.kubernetes.work_queue import WorkQueue
 
 _log = logging.getLogger(__name__)
-
-_CONFLICTS_IN_A_ROW = 4
-
-
-@dataclass(frozen=True, slots=True)
-class ActivationSettings:
-    """Seconds, where nothing else is said.
-
-    spread        from the API server's answer until every node and gateway leads connections accordingly
-    settle        from a pod being ready until every node and gateway leads connections to it: first Kubernetes has to
-                  put it into a slice, and that has to spread
-    forget_after  how long a service must be gone before its slice is deleted: lists have been wrong before
-    first_pause, longest_pause  between tries of one service
-    writers       services that are written at the same time
-    """
-
-    ports: PortRange = field(default_factory=PortRange)
-    spread: float = 1.5
-    settle: float = 3.0
-    forget_after: float = 30.0
-    first_pause: float = 0.1
-    longest_pause: float = 3.0
-    writers: int = 16
+_AS_IT_IS = ActivationSettings()
 
 
 @dataclass(eq=False, slots=True)
@@ -80,7 +60,7 @@ class Activation:
         store: Store,
         hand_back: Callable[[str], Awaitable[None]],
         changed: Callable[[str], None],
-        settings: ActivationSettings = ActivationSettings(),
+        settings: ActivationSettings = _AS_IT_IS,
     ) -> None:
         """`changed` is called with a service of which something that is shown here has changed; `hand_back` orders one
         replica of a service. Raises nothing but ApiError and ClusterError."""
@@ -241,16 +221,16 @@ class Activation:
 
     async def _make_so(self, service: str, followed: _Followed) -> None:
         """Write what is not as it shall be. Raises ApiError, ClusterError."""
+        state = followed.state
         if not self.leading.is_set():
             raise ApiError(0, "NotLeading", "this controller does not lead", sent=False)
         async with followed.lock:
-            for _ in range(_CONFLICTS_IN_A_ROW):
-                wanted = self._wanted(service, followed)
-                if wanted is None or await self._write(service, followed, wanted):
-                    break
-            else:
-                raise ApiError(409, "Conflict", f"{service}: its EndpointSlice keeps changing under our hands")
-            if followed.state.to_be_handed_back:
+            await write_slices(
+                self._store, state, lambda: self._wanted(service, followed), lambda: self._look(followed)
+            )
+            if state.subject is None and not state.slices:
+                self._forget(service, followed)
+            elif state.to_be_handed_back:
                 _log.info("%s: may be scaled no longer, and sleeps: handed back awake", service)
                 await self._hand_back(service)
 
@@ -276,33 +256,6 @@ class Activation:
             self._queue.mark_later(service, rest)
         port = self._allot(service, followed)
         return state.wanted(port, self._activators, self._now(), self._settings.settle) if port else None
-
-    async def _write(self, service: str, followed: _Followed, wanted: tuple[Wanted, ...]) -> bool:
-        """One round of writing; False when another is needed, because something had changed. Raises ApiError."""
-        namespace = service.partition("/")[0]
-        there = {facts.name: facts for facts in followed.state.slices}
-        settled = True
-        for one in wanted:
-            facts = there.pop(one.name, None)
-            if facts is not None and one.said_by(facts):
-                continue
-            if facts is not None and facts.family != one.family:
-                await self._store.delete(namespace, facts)  # the family of a slice cannot be changed
-                facts = None
-            stored = await self._store.write(namespace, one, facts)
-            self._take(followed, one.name, stored)
-            settled = settled and stored is not None and one.said_by(stored)
-        for name, facts in there.items():
-            await self._store.delete(namespace, facts)
-            self._take(followed, name, None)
-        if followed.state.subject is None and not followed.state.slices:
-            self._forget(service, followed)
-        return settled
-
-    def _take(self, followed: _Followed, name: str, facts: SliceFacts | None) -> None:
-        """The API server's answer is as good as an event, and earlier."""
-        followed.state.take(name, facts)
-        self._look(followed)
 
     def _forget(self, service: str, followed: _Followed) -> None:
         if followed.spreading is not None:
@@ -334,8 +287,16 @@ class Activation:
             followed.spreading = asyncio.get_running_loop().call_later(rest, self._spread, service)
 
     def _mark_all(self) -> None:
-        """Who has nothing else to be served by comes first."""
-        for service in sorted(self._followed, key=lambda name: _served(self._followed[name].state)):
+        """Who has nothing else to be served by comes first, then whoever is led to activators as well. To all others
+        they are the fallback: those follow one after the other."""
+        hurried, others = [], 0
+        for service, followed in self._followed.items():
+            if _served(followed.state, alone=True):
+                others += 1
+                self._queue.mark_within(service, others / self._settings.unhurried)
+            else:
+                hurried.append(service)
+        for service in sorted(hurried, key=lambda name: _served(self._followed[name].state)):
             self._queue.mark(service)
 
     @staticmethod
@@ -343,5 +304,6 @@ class Activation:
         return asyncio.get_running_loop().time()
 
 
-def _served(state: PathState) -> bool:
-    return state.subject is None or state.subject.ready > 0
+def _served(state: PathState, *, alone: bool = False) -> bool:
+    """By pods, with or without activators; `alone`: without."""
+    return state.subject is not None and state.subject.ready > 0 and not (alone and state.names_activators)

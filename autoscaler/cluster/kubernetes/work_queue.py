@@ -40,6 +40,13 @@ class WorkQueue:
         # A hair later, so that what is due then is found to be due.
         self._timers[name] = asyncio.get_running_loop().call_later(seconds + 0.001, self._due, name)
 
+    def mark_within(self, name: str, seconds: float) -> None:
+        """The same after so long, unless it is to be looked at sooner in any case."""
+        timer = self._timers.get(name)
+        due = asyncio.get_running_loop().time() + seconds
+        if name not in self._marked and (timer is None or timer.when() > due):
+            self.mark_later(name, seconds)
+
     def forget(self, name: str) -> None:
         """It need not be looked at any more."""
         self._marked.pop(name, None)

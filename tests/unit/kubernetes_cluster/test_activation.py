@@ -10,7 +10,8 @@ from dataclasses import replace
 import pytest
 
 from autoscaler.cluster.interface import ClusterError
-from autoscaler.cluster.kubernetes.activation import Activation, ActivationSettings
+from autoscaler.cluster.kubernetes.activation import Activation
+from autoscaler.cluster.kubernetes.activation_settings import ActivationSettings
 from autoscaler.cluster.kubernetes.api_error import ApiError
 from autoscaler.cluster.kubernetes.path_state import Subject
 from autoscaler.cluster.kubernetes.ports import PortRange
@@ -330,6 +331,26 @@ async def test_a_thousand_services_are_written_sixteen_at_a_time() -> None:
         assert here.store.most_at_once == 16
         assert len(here.store.stored) == 1_000
         assert len({facts.port for facts in here.store.stored.values()}) == 1_000
+
+
+async def test_services_that_activators_are_only_the_fallback_of_are_written_at_leisure() -> None:
+    async with world(ASLEEP, settings=ActivationSettings(unhurried=50.0)) as here:
+        for number in range(500):
+            here.activation.service(f"default/m{number}", UP)
+        await asyncio.sleep(2)
+        here.store.writes.clear()
+        began = asyncio.get_running_loop().time()
+        here.store.activators_changed(activators(TWO))
+        await asyncio.sleep(0.5)
+        here.store.activators_changed(activators(ONE, TWO))  # a roll-out goes on
+        here.store.activators_changed(activators(ONE))
+        await asyncio.sleep(15)
+        times = [at - began for at, _, name in here.store.writes if name != "chat-pilotlight"]
+        first = here.store.writes[0]
+        assert (first[2], round(first[0] - began, 2)) == ("chat-pilotlight", 0.01), "who sleeps does not wait"
+        assert max(sum(1 for at in times if second <= at < second + 1) for second in range(12)) <= 100
+        assert 500 <= len(times) <= 530, "each once, but for those that were written between two changes"
+        assert {facts.fallback or facts.endpoints for facts in here.store.stored.values()} == {(ONE,)}
 
 
 # Handing back
