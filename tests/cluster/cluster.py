@@ -38,7 +38,6 @@ class Cluster:
         self.run = self._lifetime.run
         self.audit = AuditLog(self.run / "audit.log")
         self._disk = Path()
-        self._loaded: list[Path] = []
         self._nodes: dict[int, Node] = {}
         self._processes: list[subprocess.Popen[bytes]] = []
         try:
@@ -156,12 +155,6 @@ class Cluster:
         write_kubeconfig(path, self.run, service_account, token)
         return path
 
-    def load_image(self, archive: Path) -> None:
-        """Import a docker-archive on every node; nodes that are down get it when they start."""
-        self._loaded.append(archive)
-        with ThreadPoolExecutor() as threads:
-            list(threads.map(lambda machine: machine.load(archive), (n for n in self._nodes.values() if n.is_up)))
-
     def gpus(self, node: str, count: int, resource: str = "nvidia.com/gpu") -> None:
         """Let a node have `count` GPUs, which the scheduler counts like real ones; there is no device behind them."""
         status = json.dumps({"status": {"capacity": {resource: str(count)}, "allocatable": {resource: str(count)}}})
@@ -228,8 +221,6 @@ class Cluster:
 
     def _boot(self, machine: Node) -> None:
         machine.boot(self._disk)
-        for image in self._loaded:
-            machine.load(image)
 
     def _join(self, machine: Node) -> None:
         machine.start("kube-proxy")

@@ -56,7 +56,7 @@ def copy_disk(disk: Path, to: Path) -> None:
         database.write_bytes(content)
 
 
-def import_image(containerd: Path, archive: Path) -> None:
+def _import_image(containerd: Path, archive: Path) -> None:
     """Let the containerd that listens on this socket import a docker-archive."""
     command = ["ctr", "-a", str(containerd), "-n", "k8s.io", "images", "import", str(archive)]
     loaded = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -81,7 +81,7 @@ def _import(image: Path, directory: Path, run: Path) -> None:
     process = spawn(run, ["unshare", "--mount", "sh", "-e", "-c", start], log)
     try:
         wait_until(lambda: answers(directory / "containerd.sock"), "containerd", 30, log)
-        import_image(directory / "containerd.sock", image)
+        _import_image(directory / "containerd.sock", image)
     finally:
         process.terminate()  # it closes its databases
         process.wait(timeout=30)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.cluster import cgroups
 from tests.cluster.configuration import kubeconfig, write_node
-from tests.cluster.disk import answers, copy_disk, import_image
+from tests.cluster.disk import answers, copy_disk
 from tests.cluster.network import Network, address
 from tests.cluster.processes import ClusterError, child_of, spawn, tail, wait_until
 from tests.cluster.tools import Module, binaries
@@ -100,10 +100,6 @@ class Node:
             process.wait(timeout=10)
         self._running.clear()
         self._machine = None
-
-    def load(self, archive: Path) -> None:
-        """Import the images of a docker-archive."""
-        import_image(self._socket, archive)
 
     def log(self, component: str) -> Path:
         return self._directory / f"{component}.log"
