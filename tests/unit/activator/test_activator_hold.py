@@ -13,38 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from activator.hold import Hold
 from activator.messages import HoldBounds
 from activator.tickets import Cause, Held, Refused, Regime, Released, Ticket, TicketState
-
-BOUNDS = HoldBounds(requests=100, bytes=1_000, no_endpoint_seconds=60.0, full_seconds=20.0)
-
-
-class Places:
-    """Room as a number, and readiness as a switch."""
-
-    def __init__(self, free: int = 0, *, any_ready: bool = False) -> None:
-        self.free = free
-        self.any_ready = any_ready
-
-    def take(self) -> str | None:
-        if not self.any_ready or self.free == 0:
-            return None
-        self.free -= 1
-        return "place"
-
-
-def hold_with(places: Places, bounds: HoldBounds = BOUNDS) -> Hold[str, str]:
-    return Hold(places, bounds, 0.0)
-
-
-def held(hold: Hold[str, str], now: float, name: str, size: int = 0) -> Ticket[str]:
-    effect = hold.arrive(now, name, size)
-    assert isinstance(effect, Held)
-    return effect.ticket
-
-
-def refusal(hold: Hold[str, str], now: float, name: str = "late", size: int = 0) -> Refused[str]:
-    effect = hold.arrive(now, name, size)
-    assert isinstance(effect, Refused)
-    return effect
+from tests.unit.activator.hold_builders import Places, held, hold_with, refusal
 
 
 def released_names(hold: Hold[str, str], now: float) -> list[str]:
@@ -191,30 +160,6 @@ def test_smaller_bounds_refuse_newcomers_and_keep_who_was_accepted() -> None:
     assert refusal(hold, 0.0).cause is Cause.TOO_MANY_WAITING
     assert len(hold) == 3
     assert hold.next_deadline() == 5.0
-
-
-@pytest.mark.parametrize(
-    ("expected_wake", "waited", "retry_after"),
-    [(None, 3.0, 10), (45.0, 0.0, 45), (45.0, 30.5, 15), (45.0, 44.9, 1), (45.0, 50.0, 45)],
-)
-def test_while_nothing_is_ready_retry_after_is_what_is_left_of_the_wake(
-    expected_wake: float | None, waited: float, retry_after: int
-) -> None:
-    hold = hold_with(Places(), HoldBounds(requests=1, bytes=1, no_endpoint_seconds=60.0, full_seconds=20.0))
-    hold.rule(HoldBounds(requests=1, bytes=1, no_endpoint_seconds=60.0, full_seconds=20.0), expected_wake)
-    held(hold, 1_000.0, "first")
-    assert refusal(hold, 1_000.0 + waited).retry_after == retry_after
-
-
-def test_while_endpoints_are_full_retry_after_is_how_long_the_queue_takes() -> None:
-    places = Places(any_ready=True)
-    hold = hold_with(places, HoldBounds(requests=1, bytes=1, no_endpoint_seconds=60.0, full_seconds=20.0))
-    held(hold, 0.0, "a")
-    assert refusal(hold, 0.0).retry_after == 1
-    places.free = 1
-    hold.release(6.2)
-    held(hold, 6.2, "b")
-    assert refusal(hold, 6.2).retry_after == 7
 
 
 def test_ending_refuses_everybody() -> None:

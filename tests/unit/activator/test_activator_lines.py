@@ -16,7 +16,7 @@ from activator.hold import Hold
 from activator.lines import MOST_TENANTS, SHARED, Band, Lines
 from activator.messages import HoldBounds, Precedence
 from activator.precedence import place_of
-from activator.tickets import Cause, Held, Refused, Released
+from activator.tickets import Held, Refused, Released
 
 
 class Guest:
@@ -90,84 +90,6 @@ def test_tenants_beyond_the_bound_share_one_line() -> None:
     tenants = Counter(guest.tenant for guest in drained(lines))
     assert len(tenants) == MOST_TENANTS + 1
     assert tenants[SHARED] == 50
-
-
-def test_a_full_hold_puts_out_the_newest_of_the_tenant_with_most_for_one_with_less() -> None:
-    hold: Hold[str, str] = Hold(Places(), bounds(requests=4), 0.0)
-    for name in ("a1", "a2", "a3", "b1"):
-        hold.arrive(0.0, name, 0, tenant=name[:1].encode())
-    assert isinstance(hold.arrive(0.0, "a4", 0, tenant=b"a"), Refused)
-    assert isinstance(hold.arrive(0.0, "b2", 0, tenant=b"b"), Held)
-    refused = hold.put_out()
-    assert refused is not None
-    assert (refused.ticket.waiter, refused.cause) == ("a3", Cause.PUT_OUT)
-    assert hold.put_out() is None
-    assert len(hold) == 4
-    # Two each: now neither puts out the other, in turn and for ever.
-    assert isinstance(hold.arrive(0.0, "a5", 0, tenant=b"a"), Refused)
-    assert isinstance(hold.arrive(0.0, "b3", 0, tenant=b"b"), Refused)
-
-
-def test_a_full_hold_puts_out_a_lower_priority_for_a_higher_and_never_the_other_way() -> None:
-    hold: Hold[str, str] = Hold(Places(), bounds(requests=2), 0.0)
-    hold.arrive(0.0, "low", 0, Band.LOW)
-    hold.arrive(0.0, "high", 0, Band.HIGH)
-    assert isinstance(hold.arrive(0.0, "low again", 0, Band.LOW), Refused)
-    assert isinstance(hold.arrive(0.0, "normal", 0, Band.NORMAL), Held)
-    refused = hold.put_out()
-    assert refused is not None
-    assert refused.ticket.waiter == "low"
-    assert isinstance(hold.arrive(0.0, "normal again", 0, Band.NORMAL), Refused)
-
-
-def test_nobody_is_put_out_for_whom_there_would_be_no_room_even_then() -> None:
-    hold: Hold[str, str] = Hold(Places(), bounds(size=100), 0.0)
-    hold.arrive(0.0, "low", 40, Band.LOW)
-    hold.arrive(0.0, "also low", 40, Band.LOW)
-    assert isinstance(hold.arrive(0.0, "high", 90, Band.HIGH), Refused)
-    assert hold.put_out() is None
-    assert len(hold) == 2
-
-
-@pytest.mark.parametrize(
-    ("budget", "cause"),
-    [
-        (Budget(3, 1_000), Cause.TOO_MANY_WAITING_OVER_ALL),
-        (Budget(100, 30), Cause.TOO_MANY_BYTES_WAITING_OVER_ALL),
-    ],
-)
-def test_all_holds_together_keep_to_what_the_activator_has(budget: Budget, cause: Cause) -> None:
-    holds: list[Hold[str, str]] = [Hold(Places(), bounds(), 0.0, budget) for _ in range(2)]
-    for hold in (holds[0], holds[1], holds[0]):
-        assert isinstance(hold.arrive(0.0, "x", 10), Held)
-    refused = holds[1].arrive(0.0, "late", 10)
-    assert isinstance(refused, Refused)
-    assert refused.cause is cause
-    released = holds[0].dismiss(1.0)
-    assert released is not None
-    assert isinstance(holds[1].arrive(1.0, "later", 10), Held)
-    assert (budget.requests, budget.size) == (3, 30)
-
-
-@pytest.mark.parametrize(
-    ("waiting", "seconds_between", "retry_after"), [(10, 0.5, 5), (40, 0.5, 20), (1, 0.01, 1), (500, 0.5, 60)]
-)
-def test_retry_after_is_what_the_queue_takes_at_its_measured_rate(
-    waiting: int, seconds_between: float, retry_after: int
-) -> None:
-    places = Places()
-    hold: Hold[str, str] = Hold(places, bounds(requests=waiting), 0.0)
-    for _ in range(waiting):
-        hold.arrive(0.0, "x", 0)
-    now = 0.0
-    for _ in range(20):
-        now += seconds_between
-        places.free = 1
-        assert hold.release(now)
-        hold.arrive(now, "x", 0)
-    refused = hold.arrive(now, "late", 0)
-    assert isinstance(refused, Refused)
-    assert refused.retry_after == retry_after
 
 
 class Head:
