@@ -1,4 +1,4 @@
-"""The table "How Pilotlight does beside others" of docs/simulate.md: defaults of each on seven traces, as Markdown.
+"""The table "How Pilotlight does beside others" of docs/simulate.md: defaults of each on eight loads, as Markdown.
 
     python -m benchmarks.simulator_beside_others TRACES_DIR [--seeds N] [--policy NAME …] [--set KEY=VALUE …]
 
@@ -49,6 +49,7 @@ ROWS = (
     Row("the same, `llm-70b`", "azure_llm_2023_conv.requests.csv.gz", "llm-70b"),
     Row("the load of AIBrix's own runs, `llm-8b-nvme`", "aibrix_25min_workload.requests.csv.gz", "llm-8b-nvme"),
     Row("Mooncake, conversations, `llm-8b-nvme`", "mooncake_conversation.requests.csv.gz", "llm-8b-nvme", "ttft=10s"),
+    Row("the same, `llm-70b`", "mooncake_conversation.requests.csv.gz", "llm-70b", "ttft=10s"),
     Row(
         "`examples/traces/image-models.csv.gz`, `diffusion`",
         "examples/traces/image-models.csv.gz",

@@ -38,6 +38,7 @@ def observation(
     wake_seconds: float | None = None,
     activator_confirmed: bool = True,
     ever_ready: bool = True,
+    completed: float | None = None,
 ) -> Observation:
     """One observation with nothing going on but what is said."""
     return Observation(
@@ -54,6 +55,7 @@ def observation(
         wake_seconds=wake_seconds,
         activator_confirmed=activator_confirmed,
         ever_ready=ever_ready,
+        completed=completed,
     )
 
 
@@ -62,7 +64,8 @@ class VirtualService:
     """One service whose replicas become ready `start_seconds` after they are ordered, and stop at once.
 
     Every two seconds it is evaluated, with a sample for each second since. `concurrency` is what runs and waits,
-    `waiting` the part of it that is held. Attributes may be changed in between.
+    `waiting` the part of it that is held, `completes` what one ready replica completes in a second; None: nobody
+    counts. Attributes may be changed in between.
     """
 
     policy: ScalingPolicy
@@ -80,6 +83,8 @@ class VirtualService:
     measured: bool = True
     now: float = float(START)
     ever_ready: bool = True
+    completes: float | None = None
+    completed: float = 0.0
     decisions: list[Decision] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -91,6 +96,7 @@ class VirtualService:
     def step(self, seconds: float = 2.0) -> Decision:
         """Let time pass, then evaluate and carry out."""
         self.now += seconds
+        self.completed += self.ready * seconds * (self.completes or 0.0)
         arrived = [at for at in self._ready_at if at <= self.now]
         self._ready_at = [at for at in self._ready_at if at > self.now]
         self.ready += len(arrived)
@@ -116,6 +122,7 @@ class VirtualService:
                 wake_seconds=self.wake_seconds,
                 activator_confirmed=self.activator_confirmed,
                 ever_ready=self.ever_ready,
+                completed=None if self.completes is None else self.completed,
             )
         )
         self.decisions.append(decision)

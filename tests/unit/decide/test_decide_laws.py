@@ -20,7 +20,7 @@ from autoscaler.decide.records import (
     parse_record,
     record_line,
 )
-from autoscaler.decide.state import Readings, State, initial_state
+from autoscaler.decide.state import Readings, State, Throughput, initial_state
 from autoscaler.policy.scaling_policy import Aggregation, Improvements, Metric, ScalingPolicy
 from autoscaler.signals.observation import Observation, ReplicaCounts, Sample
 from autoscaler.signals.reading import Known, Missing, Reading, Stale
@@ -56,7 +56,7 @@ def policies(draw: st.DrawFn) -> ScalingPolicy:
         progress_deadline_seconds=draw(st.sampled_from([5.0, 600.0])),
         target_burst_capacity=draw(st.sampled_from([-1.0, 0.0, 211.0])),
         aggregation=draw(st.sampled_from(Aggregation)),
-        improvements=Improvements(draw(st.booleans()), draw(st.booleans()), draw(st.booleans())),
+        improvements=Improvements(*(draw(st.booleans()) for _ in range(4))),
         gpu_busy=draw(st.sampled_from([0.0, 0.0, 0.5])),
         gpu_utilization_target=draw(st.sampled_from([0.0, 0.0, 0.5])),
     )
@@ -70,8 +70,9 @@ def readings(known: st.SearchStrategy[float]) -> st.SearchStrategy[Reading]:
 
 @st.composite
 def observations(draw: st.DrawFn, length: int = 12) -> list[Observation]:
-    seen, at = list[Observation](), float(START)
+    seen, at, completed = list[Observation](), float(START), 0.0
     for _ in range(draw(st.integers(1, length))):
+        completed += draw(st.sampled_from([0.0, 3.0, 40.0, 1e6]))
         at += draw(st.sampled_from([0.1, 2.0, 7.0, 70.0, 700.0]))
         count = draw(st.integers(0, 4))
         load = draw(LOADS)
@@ -104,6 +105,7 @@ def observations(draw: st.DrawFn, length: int = 12) -> list[Observation]:
                 ever_ready=draw(st.booleans()),
                 gpu_utilization=draw(readings(st.floats(0.0, 1.0))),
                 gpu_memory=draw(readings(st.floats(0.0, 1.0))),
+                completed=draw(st.sampled_from([None, 0.0, completed, completed, completed])),
             )
         )
     return seen
@@ -221,14 +223,17 @@ def states(draw: st.DrawFn, policy: ScalingPolicy) -> tuple[Readings, State]:
     *before, last = draw(observations(length=5).filter(lambda seen: len(seen) > 1))
     state = initial_state(policy, before[0])
     for observed in before:
-        stable, panic = draw(LOADS), draw(LOADS)
-        seen = Readings(observed, Known(stable), Known(panic), Known(1.0), None, state.backlog)
+        seen = Readings(observed, Known(draw(LOADS)), Known(draw(LOADS)), Known(1.0), None, state.backlog)
         _, state = decide(policy, seen, state, observed.at, "default/chat")
-    return Readings(last, Known(draw(LOADS)), Known(draw(LOADS)), Known(draw(LOADS)), None, state.backlog), state
+    measured = tuple((last.at - ago, draw(st.floats(0.01, 100.0))) for ago in draw(st.sampled_from([(), (9.0, 0.0)])))
+    stable, panic, rate = Known(draw(LOADS)), Known(draw(LOADS)), Known(draw(LOADS))
+    return Readings(last, stable, panic, rate, None, state.backlog, Throughput(measured=measured), draw(LOADS)), state
 
 
 @LAW
-@given(st.data(), policies(), st.sampled_from(["stable", "panic", "arrival_rate", "held", "in_flight"]), LOADS)
+@given(
+    st.data(), policies(), st.sampled_from(["stable", "panic", "arrival_rate", "arriving", "held", "in_flight"]), LOADS
+)
 def test_more_load_never_asks_for_less(data: st.DataObject, policy: ScalingPolicy, what: str, more: float) -> None:
     readings_now, state = data.draw(states(policy))
     seen = readings_now.observation
@@ -239,6 +244,8 @@ def test_more_load_never_asks_for_less(data: st.DataObject, policy: ScalingPolic
             return
         more_seen = replace(seen, **{what: Known(reading.value + more)})  # type: ignore[arg-type]
         grown = replace(readings_now, observation=more_seen)
+    elif what == "arriving":
+        grown = replace(readings_now, arriving=readings_now.arriving + more)
     else:
         reading = getattr(readings_now, what)
         grown = replace(readings_now, **{what: Known(reading.value + more)})  # type: ignore[arg-type]

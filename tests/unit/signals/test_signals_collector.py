@@ -31,6 +31,7 @@ class Proxy:
     busy_seconds: float = 0.0
     waiting_seconds: float = 0.0
     arrivals: float = 0.0
+    completed: int = 0
 
     def after(self, seconds: float) -> Stats:
         """Let time pass, then read."""
@@ -48,6 +49,7 @@ class Proxy:
             busy_seconds=self.busy_seconds,
             waiting_seconds=self.waiting_seconds,
             arrived=round(self.arrivals),
+            completed=self.completed,
             running=self.running,
             waiting=self.waiting,
         )
@@ -384,3 +386,20 @@ def test_whom_an_activator_that_said_goodbye_holds_is_known_to_be_nobody() -> No
     assert not isinstance(collect(collector, START + 20.0).held, Known)
     collector.leave("activator/b")
     assert collect(collector, START + 20.0).held == Known(0.0, 0.0)
+
+
+def test_completions_add_up_over_replicas_and_restarts_and_what_was_before_they_were_heard_of_is_none() -> None:
+    collector, one, two = Collector(5.0), Proxy(completed=700), Proxy("chat-2")
+    activator = Proxy(ACTIVATOR)
+    for source in (one, two, activator):
+        collector.receive(source.read(), START)
+    assert collect(collector, START, "chat-1", "chat-2").completed == 0.0
+    one.completed, two.completed, activator.completed = 705, 2, 9
+    for source in (one, two, activator):
+        collector.receive(source.after(1.0), START + 1.0)
+    assert collect(collector, START + 1.0, "chat-1", "chat-2").completed == 7.0
+    restarted = Proxy(epoch="second", completed=3)
+    collector.receive(restarted.read(), START + 2.0)
+    collector.receive(one.after(1.0), START + 2.1)  # of the process that has ended, and late
+    collector.leave("chat-2")
+    assert collect(collector, START + 2.2, "chat-1").completed == 10.0
