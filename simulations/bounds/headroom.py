@@ -11,8 +11,10 @@ the ramps looked for: what a policy can react to is an average, and chance withi
 service is idle, or nearly, there is no ramp but a wake: the first request waits for the whole start, and only keeping
 a replica or knowing of it beforehand helps. A base of less than one replica's share counts as that.
 
-A steady load of R requests in service fluctuates by √R. Rises of less than three times that are chance, which the
-square-root rule provides for, and no ramps.
+A steady load of R requests in service fluctuates by √R, and its mean over a window of w seconds by √(R·min(1, s/w)),
+with s = E[S²]/E[S] of the durations S (M/G/∞). A window that is above the one before it, and above the mean of the
+whole trace, by no more than four times that is chance, which the square-root rule provides for, and no ramp. Compared
+are square roots, which fluctuate by half as much whatever R is.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ _MOST_BINS = 4_000_000
 _MOST_CELLS = 30_000_000  # bins of all services together, 8 bytes each
 _RAMP_LENGTHS = (0.25, 0.5, 1.0, 2.0, 4.0)  # times the start-up; longer ramps are easier, by the formula
 _LEAST_RAMP = 1.0
-_CHANCE = 3.0
+_CHANCE = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +138,7 @@ def headroom(trace: Trace, question: Question, seconds: ServiceSeconds, worst: i
         load = bins.load(service)
         if not load.any():
             continue
-        ramps += _ramps(name, load, bins.warm.get(service, 0), bins.width, question, worst)
+        ramps += _ramps(name, load, bins, service, question, worst)
         sizing.append(_sizing(name, load, bins, service, question))
     ramps.sort(key=lambda ramp: (ramp.occupancy, ramp.slack, ramp.at))
     sizing.sort(key=lambda size: -size.offered)
@@ -149,12 +151,14 @@ class _Bins:
 
     warm  bins at the beginning that say too little: a trace that begins in the middle of its load shows it rising from
           nothing, because what was in service before is not in it
+    correlated  seconds over which the load in service stays alike by itself: Σ duration² / Σ duration
     """
 
     width: float
     busy: dict[int, Floats]
     wakes: dict[int, int]
     warm: dict[int, int]
+    correlated: dict[int, float]
 
     @classmethod
     def of(cls, trace: Trace, question: Question, seconds: ServiceSeconds) -> _Bins:
@@ -165,7 +169,7 @@ class _Bins:
         wakes: dict[int, int] = {}
         free_since: dict[int, float] = {}
         begun: dict[int, float] = {}
-        work: dict[int, tuple[int, float]] = {}
+        work: dict[int, tuple[int, float, float]] = {}
         for rows in trace.chunks():
             took = seconds.of(rows)
             for service in np.unique(rows.service).tolist():
@@ -178,13 +182,15 @@ class _Bins:
                 wakes[service] = wakes.get(service, 0) + int(np.sum(arrival - before > question.start_seconds))
                 free_since[service] = max(free, float(ends[-1]))
                 begun.setdefault(service, float(arrival[0]))
-                count, total = work.get(service, (0, 0.0))
-                work[service] = count + len(arrival), total + float(duration.sum())
+                count, total, squares = work.get(service, (0, 0.0, 0.0))
+                squares += float(duration @ duration)
+                work[service] = count + len(arrival), total + float(duration.sum()), squares
         warm = {
             service: math.ceil(3.0 * total / count / width) if begun[service] < question.start_seconds else 0
-            for service, (count, total) in work.items()
+            for service, (count, total, _) in work.items()
         }
-        return cls(width, busy, wakes, warm)
+        correlated = {service: squares / total if total else 0.0 for service, (_, total, squares) in work.items()}
+        return cls(width, busy, wakes, warm, correlated)
 
     def load(self, service: int) -> Floats:
         """Mean requests in service in each bin."""
@@ -204,9 +210,10 @@ def _add(busy: Floats, arrival: Floats, seconds: Floats, width: float) -> None:
     busy += np.maximum(whole * width - before - after, 0.0)
 
 
-def _ramps(name: str, load: Floats, warm: int, width: float, question: Question, worst: int) -> list[Ramp]:
+def _ramps(name: str, load: Floats, bins: _Bins, service: int, question: Question, worst: int) -> list[Ramp]:
     """The worst ramps of a service, none overlapping another that is worse."""
-    floor = question.occupancy * question.slots
+    floor, width, warm = question.occupancy * question.slots, bins.width, bins.warm.get(service, 0)
+    usual = float(load.mean())
     load = load[warm:]
     total = np.concatenate(([0.0], np.cumsum(load)))
     found: list[Ramp] = []
@@ -216,8 +223,11 @@ def _ramps(name: str, load: Floats, warm: int, width: float, question: Question,
             continue
         mean = (total[length:] - total[:-length]) / length
         # From the mean of one window to that of the next one: their middles are `length` bins apart.
-        before, after = np.maximum(mean[:-length], floor), mean[length:]
-        factor = np.where(after - before > _CHANCE * np.sqrt(before), after / before, 0.0)
+        early, after = mean[:-length], mean[length:]
+        chance = _CHANCE / 2.0 * math.sqrt(min(1.0, bins.correlated[service] / (length * width)))
+        rises = np.sqrt(after) - np.sqrt(np.maximum(early, usual)) > chance
+        before = np.maximum(early, floor)
+        factor = np.where(rises, after / before, 0.0)
         for at in _worst(factor, length, worst):
             x, t = float(factor[at]), length * width
             found.append(

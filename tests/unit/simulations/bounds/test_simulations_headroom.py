@@ -63,6 +63,26 @@ def test_a_step_up_is_found_where_it_is() -> None:
     assert found.sizing[0].offered == pytest.approx(200, rel=0.1)
 
 
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("slots", [1, 4])
+@pytest.mark.parametrize(
+    ("load", "start"),
+    [("rate=0.1,seconds=60,span=6h", 45.0), ("rate=0.1,seconds=60,span=6h", 8.0), ("rate=50,seconds=1,span=1h", 8.0),
+     ("rate=5,seconds=exponential(2),span=4h", 8.0), ("rate=0.05,seconds=10,span=6h", 45.0)],
+)  # fmt: skip
+def test_what_chance_does_to_a_steady_load_is_no_ramp(load: str, start: float, slots: int, seed: int) -> None:
+    steady = generate(f"poisson:{load}", seed=seed)
+    assert headroom(steady, Question(start, 0.7, slots), ServiceSeconds()).holds
+
+
+def test_a_rise_from_nearly_nothing_to_more_than_one_replica_takes_is_a_ramp() -> None:
+    # 0.1 in service, then 4.5 of the four that one replica takes: small numbers, but of requests that take 0.25 s.
+    trace = generate("spike:base=0.4,height=18,at=10m,width=3m,seconds=0.25,span=20m")
+    found = headroom(trace, Question(45.0, 0.7, slots=4), ServiceSeconds())
+    assert not found.holds
+    assert found.ramps[0].at == pytest.approx(600.0, abs=15.0)
+
+
 def test_a_slow_ramp_is_held() -> None:
     trace = generate("ramp:from=20,to=40,begin=10m,end=50m,seconds=2,span=1h")
     assert headroom(trace, Question(start_seconds=60.0, occupancy=0.6, slots=8), ServiceSeconds()).holds
