@@ -117,6 +117,7 @@ class World:
         self.refused: dict[str, ApiError] = {}
         self.denied_rights: set[tuple[str, str]] = set()
         self.checks = True
+        self.dry_run: ApiError | None = None
         self.lease = f"/apis/coordination.k8s.io/v1/namespaces/{SYSTEM}/leases/pilotlight-controller"
         self.leader = f"{own}/pods/pilotlight-controller-a:7330/proxy/services"
         self.config = "/api/v1/namespaces/kserve/configmaps/inferenceservice-config"
@@ -198,6 +199,8 @@ class World:
             asked = body["spec"]["resourceAttributes"]
             return {"status": {"allowed": (asked["verb"], asked["resource"]) not in self.denied_rights}}
         assert path.endswith("/inferenceservices")
+        if self.dry_run is not None:
+            raise self.dry_run
         if not self.checks:
             return body  # type: ignore[no-any-return]
         raise ApiError(400, "", 'admission webhook "check.pilotlight.dev" denied the request: doctor is not a number')

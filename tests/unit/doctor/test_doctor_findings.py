@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from admission.certificates import issue_authority
+from admission.certificates import issue_authority, issue_serving
 from autoscaler.cluster.kubernetes.api_error import ApiError
 from pilotlight.doctor.run import cannot_look
 from tests.unit.doctor.doctor_world import (
@@ -46,6 +46,10 @@ async def test_where_nothing_is_missing_nothing_is_found() -> None:
 
 def old_kubernetes(world: World) -> None:
     world.answers["/version"] = {"major": "1", "minor": "29", "gitVersion": "v1.29.1"}
+
+
+def odd_kubernetes(world: World) -> None:
+    world.answers["/version"] = {"gitVersion": "built here"}
 
 
 def no_kserve(world: World) -> None:
@@ -168,12 +172,34 @@ def old_certificate(world: World) -> None:
     world.answers[world.mutating] = webhook_configuration("inject.pilotlight.dev", bundle)
 
 
+def ended_certificate(world: World) -> None:
+    authority = issue_authority(NOW - 10 * DAY, 700 * DAY)
+    ended = encoded(issue_serving(authority, ["x"], NOW - 10 * DAY, DAY).certificate)
+    world.answers[world.secret] = {"data": {"tls.crt": ended}}
+    world.answers[world.mutating] = webhook_configuration("inject.pilotlight.dev", encoded(authority.certificate))
+
+
+def garbage_certificate(world: World) -> None:
+    world.answers[world.secret] = {"data": {"tls.crt": encoded(b"garbage")}}
+
+
+def untried_webhook(world: World) -> None:
+    world.dry_run = ApiError(403, "Forbidden", "you may not create inferenceservices")
+
+
 def unheard_webhook(world: World) -> None:
     world.checks = False
 
 
 def no_kube_proxy(world: World) -> None:
     world.lists["daemonsets"] = []
+
+
+def unwell_kube_proxy(world: World) -> None:
+    no_kube_proxy(world)
+    world.lists["nodes"] = [{"metadata": {"name": "node-1"}}, {"metadata": {"name": "node-2"}}]
+    world.answers["/api/v1/nodes/node-1:10256/proxy/healthz"] = {}
+    world.refused["/api/v1/nodes/node-2:10256/proxy/healthz"] = ApiError(503, "", "it does not follow")
 
 
 def cilium(world: World) -> None:
@@ -246,11 +272,14 @@ def replacing(kind: str, item: object) -> Callable[[World], None]:
     ("change", "name", "severity", "evidence", "fix"),
     [
         (old_kubernetes, "kubernetes-too-old", "warning", "v1.29.1", "components/webhook"),
+        (odd_kubernetes, "kubernetes-version-unknown", "note", "built here", ""),
         (no_kserve, "kserve-missing", "problem", "InferenceServices", "install KServe 0.15.1"),
         (replacing("deployments of kserve", kserve_controller("x/kserve-controller:v0.15.0")), "kserve-too-old",
          "problem", "0.15.0", "0.15.1 or later"),
         (replacing("deployments of kserve", kserve_controller("x/kserve-controller:latest")), "kserve-version-unknown",
          "note", "latest", ""),
+        (lambda world: world.lists["deployments of kserve"].clear(), "kserve-controller-not-found", "warning",
+         "nobody makes Deployments", "0.15.1 or later"),
         (replacing("deployments of kserve", kserve_controller(available=0)), "kserve-controller-down", "problem",
          "not reconciled", "describe deployment"),
         (knative_mode, "default-mode-not-standard", "warning", "Knative", "Standard"),
@@ -281,8 +310,12 @@ def replacing(kind: str, item: object) -> Callable[[World], None]:
         (wrong_namespace, "webhook-elsewhere", "problem", "elsewhere", "kubectl apply -k"),
         (empty_secret, "certificate-missing", "problem", "nobody serves", "logs"),
         (old_certificate, "certificate-not-renewed", "warning", "20 days", "logs"),
+        (ended_certificate, "certificate-expired", "problem", "has ended", "logs"),
+        (garbage_certificate, "certificate-unreadable", "problem", "no certificate", "logs"),
+        (untried_webhook, "webhook-not-tried", "note", "you may not create", ""),
         (unheard_webhook, "webhook-not-asked", "problem", "dry run", "endpointslices"),
         (no_kube_proxy, "kube-proxy-not-found", "warning", "nobody leads connections", "get daemonsets"),
+        (unwell_kube_proxy, "kube-proxy-unwell", "warning", "led wrongly", "nodes/node-2:10256"),
         (cilium, "kube-proxy-replaced", "note", "Cilium", "endpointslices"),
         (no_gpu_series, "gpu-series-missing", "warning", "team/chat", "dcgm-exporter"),
         (no_prometheus, "gpu-metrics-not-read", "problem", "team/chat", "gpu-metrics"),
