@@ -22,18 +22,21 @@ PATIENCE = Patience(first_pause=0.1, longest_pause=3.0)
 
 
 class Away(MemoryApi):
-    """Lists once, and takes no watch from then on."""
+    """It lists, and takes no watch while it is away."""
 
     def __init__(self, retry_after: float | None = None) -> None:
         super().__init__()
         self.tried: list[float] = []
+        self.away = True
         self._retry_after = retry_after
 
     @asynccontextmanager
     async def stream(self, path: str, query: Mapping[str, str], idle: float) -> AsyncIterator[AsyncIterator[bytes]]:
         self.tried.append(asyncio.get_running_loop().time())
-        raise ApiError(503, "ServiceUnavailable", "away", retry_after=self._retry_after)
-        yield
+        if self.away:
+            raise ApiError(503, "ServiceUnavailable", "away", retry_after=self._retry_after)
+        async with super().stream(path, query, idle) as lines:
+            yield lines
 
 
 async def pauses(server: Away, uniform: Callable[[], float]) -> list[float]:
