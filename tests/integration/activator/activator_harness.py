@@ -266,3 +266,15 @@ async def _read_lines(stream: asyncio.StreamReader, lines: list[str]) -> None:
 
 def bodies(replies: Sequence[Reply]) -> list[str]:
     return [reply.body.decode() for reply in replies]
+
+
+def named(metric: str) -> str:
+    """A sample of the service, as the page of metrics has it."""
+    return f'pilotlight_activator_{metric}{{service="{SERVICE}"}}'
+
+
+async def until_held(activator: Activator, held: int) -> None:
+    """Return when so many are held."""
+    async with asyncio.timeout(60):
+        while (await activator.metrics())[named("held")] != held:
+            await asyncio.sleep(0.001)

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import resource
 from collections import Counter
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -20,14 +19,6 @@ CONNECTIONS = 5_000
 BODY = b"x" * MEBIBYTE
 # What connections cost beyond the bodies: their objects, and those of the refused until they are closed.
 PER_CONNECTION = 4 * 1024
-
-
-@pytest.fixture
-async def controller(tmp_path: Path) -> AsyncIterator[Controller]:
-    controller = Controller(tmp_path / "control.sock")
-    await controller.start()
-    yield controller
-    await controller.stop()
 
 
 @pytest.fixture(autouse=True)

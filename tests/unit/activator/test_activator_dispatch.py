@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
 
 from activator.messages import EndpointState, HoldBounds, Precedence
-from tests.unit.activator.activator_world import OK, Client, World
+from tests.unit.activator.activator_world import OK, World
 
 READY, STARTING, DRAINING = EndpointState.READY, EndpointState.STARTING, EndpointState.DRAINING
 
@@ -239,99 +235,6 @@ def _observations(world: World) -> int:
     return max(count for _, count in world.dispatcher.recorder.wake_overhead.cumulative())
 
 
-@pytest.mark.parametrize(
-    ("path", "headers"),
-    [
-        ("/v1/work", {"user-agent": "kube-probe/1.33"}),
-        ("/v1/work", {"pilotlight-probe": "x"}),
-        ("/v2/health/live", {}),
-        ("/healthz", {}),
-        ("/metrics", {}),
-        ("/v2/models/m/ready", {}),
-    ],
-)
-async def test_probes_and_scrapes_of_a_sleeping_service_are_answered_here(path: str, headers: dict[str, str]) -> None:
-    world = World()
-    world.route()
-    assert world.send(path, headers=headers).statuses == [b"200"]
-    assert world.wakes == []
-    assert world.dispatcher.stats().arrived == 0
-
-
-@pytest.mark.parametrize("path", ["/metrics", "/v2/models/m/ready"])
-async def test_a_look_at_a_serving_model_is_forwarded_without_a_place_and_uncounted(path: str) -> None:
-    world = World()
-    world.route(READY, capacity=1)
-    world.send()
-    look = world.send(path)
-    assert world.dialled(0) == 2
-    world.accept(0)
-    world.accept(0).receive(OK)
-    assert look.statuses == [b"200"]
-    stats = world.dispatcher.stats()
-    assert (stats.arrived, stats.running, stats.completed) == (1, 1, 0)
-
-
-async def test_a_look_whose_endpoint_refuses_is_answered_here() -> None:
-    world = World()
-    world.route(READY)
-    look = world.send("/metrics")
-    world.refuse(0)
-    assert look.statuses == [b"200"]
-
-
-async def test_work_on_a_path_of_health_with_another_method_is_work() -> None:
-    world = World()
-    world.route()
-    world.send("/health", body=b"x")
-    assert world.dispatcher.stats().waiting == 1
-
-
-async def test_comments_begin_after_the_first_interval_and_say_what_is_waited_for() -> None:
-    world = World(comment_seconds=5.0)
-    world.route(STARTING)
-    patient, silent = world.send(headers={"pilotlight-wait": "comments"}), world.send()
-    world.timers.pass_time(4.9)
-    assert patient.answered == b""
-    world.timers.pass_time(5.2)
-    assert patient.answered.startswith(b"HTTP/1.1 200 ")
-    assert patient.answered.count(b"for a replica to become ready") == 2
-    assert silent.answered == b""
-    world.dispatcher.proven(world.load(0))
-    said = len(patient.answered)
-    world.timers.pass_time(30.0)
-    assert len(patient.answered) == said
-
-
-async def test_a_short_wait_keeps_its_true_status() -> None:
-    world = World(comment_seconds=5.0)
-    world.route(STARTING)
-    client = world.send(headers={"pilotlight-wait": "comments"})
-    world.timers.pass_time(4.0)
-    world.dispatcher.proven(world.load(0))
-    world.accept(0).receive(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n")
-    assert client.statuses == [b"404"]
-
-
-async def test_a_refusal_after_comments_is_an_error_event() -> None:
-    world = World(comment_seconds=5.0)
-    world.route()
-    client = world.send(headers={"pilotlight-wait": "comments"})
-    world.timers.pass_time(61.0)
-    assert client.statuses == [b"200"]
-    assert b"event: error" in client.answered
-    assert b"no replica is ready" in client.answered
-
-
-async def test_ending_refuses_who_waits_and_who_comes_after() -> None:
-    world = World()
-    world.route()
-    waiting = world.send()
-    world.dispatcher.dismiss()
-    assert waiting.statuses == [b"503"]
-    assert world.send().statuses == [b"503"]
-
-
 async def test_without_a_capacity_a_great_hold_does_not_leave_in_one_turn() -> None:
     world = World()
     world.route(STARTING, hold=HoldBounds(requests=1_000, bytes=0, no_endpoint_seconds=60.0, full_seconds=20.0))
@@ -341,84 +244,6 @@ async def test_without_a_capacity_a_great_hold_does_not_leave_in_one_turn() -> N
     assert world.dialled(0) == 256
     world.timers.pass_time(0.0)
     assert world.dialled(0) == 600
-
-
-EVENTS = st.lists(
-    st.tuples(
-        st.sampled_from(["send", "leave", "accept", "refuse", "answer", "die", "table", "proven", "time"]),
-        st.integers(0, 5),
-    ),
-    max_size=60,
-)
-
-
-@settings(max_examples=150, deadline=None)
-@given(events=EVENTS)
-@example(events=[("send", 0), ("leave", 0), ("accept", 0), ("time", 1), ("send", 0)])
-def test_whatever_happens_every_request_ends_once_and_no_endpoint_is_given_more_than_it_takes(
-    events: list[tuple[str, int]],
-) -> None:
-    async def run() -> None:
-        world = World()
-        world.route(READY, STARTING, capacity=2)
-        clients: list[Client] = []
-        left: set[int] = set()
-        for event, number in events:
-            _happen(world, clients, left, event, number)
-            world.timers.pass_time(0.0)
-            _holds(world, clients)
-        world.route()
-        for upstream in world.upstreams.values():
-            while upstream.attempts:
-                upstream.refuse_next()
-            for transport in upstream.transports:
-                transport.lose(ConnectionResetError())
-        world.timers.pass_time(200.0)
-        assert world.dispatcher.idle
-        for index, client in enumerate(clients):
-            assert index in left or len(client.statuses) == 1
-            assert len(client.statuses) <= 1
-
-    # With a factory of its own the runner leaves the event loop of the test session alone.
-    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
-        runner.run(run())
-
-
-def _happen(world: World, clients: list[Client], left: set[int], event: str, number: int) -> None:
-    upstream = world.upstreams.get(9_000 + number % 2)
-    open_connections = [] if upstream is None else [t for t in upstream.transports if not t.closing]
-    match event:
-        case "send":
-            clients.append(world.send(body=b"x" * number))
-        case "leave" if clients:
-            clients[number % len(clients)].leave()
-            left.add(number % len(clients))
-        case "accept" if upstream is not None and upstream.attempts:
-            upstream.connect_next()
-        case "refuse" if upstream is not None and upstream.attempts:
-            upstream.refuse_next()
-        case "answer" if open_connections:
-            transport = open_connections[number % len(open_connections)]
-            protocol = transport.protocol
-            if getattr(protocol, "exchange", None) is not None:
-                transport.receive(OK)
-        case "die" if open_connections:
-            open_connections[number % len(open_connections)].lose(ConnectionResetError())
-        case "table":
-            tables = [(READY, STARTING), (STARTING, READY), (READY, READY), (DRAINING, READY), (READY,), ()]
-            world.route(*tables[number], capacity=2)
-        case "proven" if number < len(list(world.dispatcher.endpoints.all())):
-            world.dispatcher.proven(list(world.dispatcher.endpoints.all())[number])
-        case "time":
-            world.timers.pass_time(0.05 * 4.0**number)
-
-
-def _holds(world: World, clients: list[Client]) -> None:
-    stats = world.dispatcher.stats()
-    assert all(load.in_flight <= 2 for load in world.dispatcher.endpoints.all())
-    ended = stats.completed + stats.refused + stats.failed + stats.abandoned
-    assert stats.arrived == len(clients) == ended + stats.running + stats.waiting
-    assert stats.waiting == len(world.dispatcher.hold)
 
 
 async def test_a_priority_counts_only_where_the_policy_says_so() -> None:
