@@ -324,3 +324,9 @@ def test_in_shadow_a_metric_that_only_we_know_is_ours() -> None:
     assert read_policy(service(shadow, scaleMetric="rps", scaleTarget=80)).target == 80.0
     error = error_of(service({**shadow, KSERVE + "autoscalerClass": "external"}, scaleMetric="cpu"))
     assert error.key == "spec.predictor.scaleMetric"
+
+
+def test_what_was_meant_is_guessed_of_some_and_not_of_thousands() -> None:
+    errors = errors_of(service({f"{OURS}targe{number}": "1" for number in range(1_000)}))
+    assert len(errors) == 1_000
+    assert sum("did you mean" in str(error) for error in errors) == 50
