@@ -196,6 +196,7 @@ def _merged(
     root: Fields, model: Fields, form: str, runtimes: Sequence[Mapping[str, object]], reasons: Reasons
 ) -> tuple[Fields, dict[str, str], tuple[str, ...]]:
     """The model's container over its runtime's, the runtime's annotations, and what was taken for granted."""
+    _others(model, (*_PREDICTOR, form), reasons)
     if form != "model":
         model = Fields({"modelFormat": {"name": form}, **{name: model.raw(name) for name in model}}, model.where)
     try:
@@ -213,8 +214,6 @@ def _merged(
 
 
 def _ports(ports: ServingPorts, metrics_port: int | None, path: Path, reasons: Reasons, first_port_only: bool) -> None:
-    if ports.serving in (REQUEST_PORT, ADMIN_PORT):
-        reasons.add(path, f"the model serves on {ports.serving}, the queue proxy's port", "let it serve on another")
     if first_port_only:
         return
     names = {port: name for name, port in ports.names.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -77,8 +78,25 @@ def refusals(body: Mapping[str, object], settings: InjectionSettings = IMAGE) ->
 
 def told(body: Mapping[str, Any]) -> Config:
     """What the queue proxy makes of its arguments, as kubelet would hand them over."""
-    arguments = sidecar_in(body)["args"]
-    filled = [
-        a.replace("$(POD_NAME)", "chat-1").replace("$(POD_NAMESPACE)", "team").replace("$$(", "$(") for a in arguments
-    ]
-    return parse(filled)
+    known = {"POD_NAME": "chat-1", "POD_NAMESPACE": "team", "POD_IP": "10.0.0.7"}
+
+    def fill(reference: re.Match[str]) -> str:
+        return "$" if reference[0] == "$$" else known.get(reference[1], reference[0])
+
+    return parse([re.sub(r"\$\$|\$\(([^)]*)\)", fill, argument) for argument in sidecar_in(body)["args"]])
+
+
+def patched(document: Any, patch: list[dict[str, Any]]) -> Any:
+    """JSON Patch as RFC 6902 says it, for the operations that are used."""
+    for step in patch:
+        *parents, last = [part.replace("~1", "/").replace("~0", "~") for part in step["path"].split("/")[1:]]
+        inner = document
+        for part in parents:
+            inner = inner[int(part)] if isinstance(inner, list) else inner[part]
+        if isinstance(inner, list):
+            assert step["op"] == "add"
+            inner.insert(int(last), step["value"])
+        else:
+            assert step["op"] == "add" or last in inner
+            inner[last] = step["value"]
+    return document

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from admission.edits import edited
+from admission.edits import edited, json_patch
 from admission.inject import Injection, Refusals, remove
 from admission.record import VARIABLE
 from tests.unit.admission.isvcs import (
@@ -19,6 +19,7 @@ from tests.unit.admission.isvcs import (
     custom,
     injected,
     isvc,
+    patched,
     result,
     sidecar_in,
     told,
@@ -87,6 +88,12 @@ def test_an_upgrade_brings_the_token_and_a_removal_takes_it_away_again() -> None
     assert edited(after, removal.edits)["spec"] == body["spec"]
 
 
+def test_what_an_upgrade_brings_is_added_where_nothing_is_to_be_replaced() -> None:
+    old = without_token(injected(custom()))
+    edits = result(old, replace(IMAGE, upgrade=True)).edits
+    assert patched(edited(old, ()), json_patch(edits)) == edited(old, edits)
+
+
 def test_a_sidecar_that_is_put_back_as_it_was_brings_no_volume_that_it_does_not_mount() -> None:
     before = without_token(injected(custom()))
     assert injected(custom(), IMAGE, before) == before
@@ -120,6 +127,27 @@ def test_a_replaced_object_gets_its_old_sidecar_back() -> None:
     before = injected(custom())
     newer = replace(IMAGE, image="pilotlight:2")
     assert injected(custom(), newer, before) == before
+
+
+def test_a_replaced_object_whose_runtime_is_not_known_gets_its_old_sidecar_back() -> None:
+    body = isvc(triton={"storageUri": "s3://m"})
+    before = injected(body, replace(IMAGE, runtimes=[TRITON]))
+    assert injected(body, IMAGE, before) == before
+
+
+def test_what_was_accepted_of_ports_is_accepted_in_the_object_that_replaces_it() -> None:
+    body = custom(ports=[{"containerPort": 8080}, {"containerPort": 9000}])
+    before = injected(body, replace(IMAGE, first_port_only=True))
+    assert injected(body, IMAGE, before) == before
+
+
+@pytest.mark.parametrize(("scaling", "said"), [("on", True), ("off", False)])
+def test_a_removal_says_how_the_webhook_is_kept_from_undoing_it(scaling: str, said: bool) -> None:
+    body = injected(isvc({"pilotlight.dev/scaling": "on"}))
+    body["metadata"]["annotations"]["pilotlight.dev/scaling"] = scaling
+    taken = remove(body)
+    assert isinstance(taken, Injection)
+    assert any("or it is put in again" in remark for remark in taken.remarks) is said
 
 
 def test_before_another_model_image_and_arguments_are_of_one_version() -> None:

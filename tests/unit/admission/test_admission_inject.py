@@ -42,9 +42,9 @@ def test_a_model_that_speaks_http2_gets_a_proxy_whose_port_says_so_too(name: str
 
 
 def test_the_models_probe_is_the_proxys() -> None:
-    probe = {"httpGet": {"path": "/up?x=$(HOME)", "port": "web"}, "failureThreshold": 5}
+    probe = {"httpGet": {"path": "/up?x=$(POD_NAME)", "port": "web"}, "failureThreshold": 5}
     config = told(injected(custom(ports=[{"containerPort": 9000, "name": "web"}], readinessProbe=probe)))
-    assert config.probe.probe == HttpProbe("127.0.0.1", 9000, "/up?x=$(HOME)")
+    assert config.probe.probe == HttpProbe("127.0.0.1", 9000, "/up?x=$(POD_NAME)")
     assert config.probe.failure_threshold == 5
 
 
@@ -149,12 +149,14 @@ def test_in_shadow_whoever_scales_now_goes_on() -> None:
     assert body["metadata"]["annotations"] == {"pilotlight.dev/scaling": "shadow"}
 
 
-def test_a_transformer_keeps_its_autoscaler() -> None:
+@pytest.mark.parametrize("component", ["transformer", "explainer"])
+def test_another_component_keeps_its_autoscaler(component: str) -> None:
     body = custom()
-    body["spec"]["transformer"] = {"containers": [{"name": "t"}]}  # type: ignore[index]
+    body["spec"][component] = {"containers": [{"name": "t"}]}  # type: ignore[index]
     after = injected(body)
     assert after["spec"]["predictor"]["annotations"] == {"serving.kserve.io/autoscalerClass": "external"}
     assert after["metadata"]["annotations"] == {"pilotlight.dev/scaling": "on"}
+    assert any(f"since {component} stays with KServe" in remark for remark in result(body).remarks)
 
 
 def test_off_means_that_nothing_is_put_in() -> None:

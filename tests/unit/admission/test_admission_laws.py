@@ -12,6 +12,7 @@ from admission.inject import Injection, remove
 from tests.unit.admission.isvcs import (
     injected,
     isvc,
+    patched,
     result,
     told,
 )
@@ -86,22 +87,6 @@ def test_removing_is_the_way_back(body: dict[str, Any]) -> None:
 @given(objects())
 def test_every_queue_proxy_would_start(body: dict[str, Any]) -> None:
     assert told(injected(body)).listen is not None
-
-
-def patched(document: Any, patch: list[dict[str, Any]]) -> Any:
-    """JSON Patch as RFC 6902 says it, for the operations that are used."""
-    for step in patch:
-        *parents, last = [part.replace("~1", "/").replace("~0", "~") for part in step["path"].split("/")[1:]]
-        inner = document
-        for part in parents:
-            inner = inner[int(part)] if isinstance(inner, list) else inner[part]
-        if isinstance(inner, list):
-            assert step["op"] == "add"
-            inner.insert(int(last), step["value"])
-        else:
-            assert step["op"] == "add" or last in inner
-            inner[last] = step["value"]
-    return document
 
 
 @settings(deadline=None)

@@ -30,6 +30,11 @@ from tests.unit.admission.isvcs import (
             "--first-port",
         ),
         (custom(ports=[{"containerPort": 8012}]), "port 8012 is the queue proxy's", "listen on another"),
+        (
+            isvc(model={"modelFormat": {"name": "x"}, "ports": [{"containerPort": 8080}, {"containerPort": 8022}]}),
+            "port 8022 is the queue proxy's",
+            "listen on another",
+        ),
         (custom(readinessProbe={"httpGet": {"port": "nope"}}), "no container port named 'nope'", ""),
         (custom(readinessProbe={"httpGet": {"path": "a b"}}), "httpGet.path", ""),
         (custom(readinessProbe={"httpGet": {"port": 8012}}), "the model's probe asks port 8012", ""),
