@@ -16,14 +16,22 @@ from autoscaler.decide.zero import Rest, next_activity, rest
 from autoscaler.policy.scaling_policy import ScalingPolicy
 from autoscaler.signals.observation import ReplicaCounts
 
-_BEFORE_SLEEP = (
-    LimitName.STABLE_WINDOW,
-    LimitName.GRACE_PERIOD,
-    LimitName.RETENTION,
-    LimitName.ACTIVATOR_NOT_IN_PATH,
-    LimitName.ONE_BEFORE_ZERO,
-    LimitName.NEVER_READY,
-)
+# What keeps the number as it is, where these limits changed it; of several reasons the first one below.
+_STAYS = {
+    LimitName.UNKNOWN_IS_NOT_ZERO: Reason.UNKNOWN_LOAD,
+    LimitName.STABLE_WINDOW: Reason.WAITING_TO_SLEEP,
+    LimitName.GRACE_PERIOD: Reason.WAITING_TO_SLEEP,
+    LimitName.RETENTION: Reason.WAITING_TO_SLEEP,
+    LimitName.ACTIVATOR_NOT_IN_PATH: Reason.WAITING_TO_SLEEP,
+    LimitName.ONE_BEFORE_ZERO: Reason.WAITING_TO_SLEEP,
+    LimitName.NEVER_READY: Reason.WAITING_TO_SLEEP,
+    LimitName.MAX_REPLICAS: Reason.AT_MAX,
+    LimitName.MIN_REPLICAS: Reason.AT_MIN,
+    LimitName.INITIAL_SCALE: Reason.AT_MIN,
+    LimitName.SCALE_TO_ZERO_OFF: Reason.AT_MIN,
+    LimitName.PANIC_HOLDS: Reason.PANIC,
+}
+_STAYS_FIRST = (Reason.UNKNOWN_LOAD, Reason.WAITING_TO_SLEEP, Reason.AT_MAX, Reason.AT_MIN, Reason.PANIC)
 _KEPT_UNASKED = (LimitName.UNKNOWN_IS_NOT_ZERO, LimitName.GPU_UNKNOWN)
 
 
@@ -160,14 +168,7 @@ def _reason(replicas: ReplicaCounts, proposal: Proposal, tally: Tally, outcome: 
 
 
 def _reason_to_stay(proposal: Proposal, tally: Tally) -> Reason:
-    if tally.changed_by(LimitName.UNKNOWN_IS_NOT_ZERO) or (not proposal.known and proposal.winner is None):
+    if not proposal.known and proposal.winner is None:
         return Reason.UNKNOWN_LOAD
-    if not tally.limits:
-        return Reason.STEADY
-    if tally.changed_by(*_BEFORE_SLEEP):
-        return Reason.WAITING_TO_SLEEP
-    if tally.changed_by(LimitName.MAX_REPLICAS):
-        return Reason.AT_MAX
-    if tally.changed_by(LimitName.MIN_REPLICAS, LimitName.INITIAL_SCALE, LimitName.SCALE_TO_ZERO_OFF):
-        return Reason.AT_MIN
-    return Reason.PANIC if tally.changed_by(LimitName.PANIC_HOLDS) else Reason.STEADY
+    reasons = [reason for limit in tally.limits if (reason := _STAYS.get(limit.name)) is not None]
+    return min(reasons, key=_STAYS_FIRST.index) if reasons else Reason.STEADY

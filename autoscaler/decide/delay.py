@@ -65,7 +65,7 @@ def delayed(
         return (), wanted
     slot = math.floor(now / _SLOT_SECONDS)
     oldest = slot - math.ceil(delay_seconds / _SLOT_SECONDS) + 1
-    kept = tuple(entry for entry in slots if entry[0] >= oldest and entry[1] > wanted)
+    kept = tuple([entry for entry in slots if entry[0] >= oldest and entry[1] > wanted])
     if not kept or kept[-1][0] != slot:  # else a larger one of this very slot outweighs this one
         kept = (*kept, (slot, wanted))
     return kept, kept[0][1]

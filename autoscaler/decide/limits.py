@@ -26,13 +26,6 @@ class Tally:
             self.limits.append(Limit(name, self.replicas, replicas))
             self.replicas = replicas
 
-    def changed_by(self, *names: LimitName) -> bool:
-        """Whether one of these limits changed the number."""
-        for limit in self.limits:  # noqa: SIM110 - a generator costs more than all else here
-            if limit.name in names:
-                return True
-        return False
-
 
 def load_is_known(observation: Observation) -> bool:
     """Everybody who may have work has been heard: the replicas that are ready, and the activators."""

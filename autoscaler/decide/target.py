@@ -30,4 +30,4 @@ def parallelism(policy: ScalingPolicy) -> float:
 
 def replicas_for(load: float, per_replica: float) -> int:
     """ceil(load / per_replica), 0 for no load."""
-    return min(MOST_REPLICAS, math.ceil(max(0.0, load) / per_replica))
+    return min(MOST_REPLICAS, math.ceil(load / per_replica)) if load > 0.0 else 0

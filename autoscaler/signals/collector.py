@@ -1,4 +1,4 @@
-"""Collector: the Stats of all sources of one service become the pieces of an Observation.
+"""Collector: the Stats of all sources of one service become Observations.
 
 The load of a service is what its queue proxies have, running and waiting, plus what activators hold. What an
 activator has forwarded is only evidence that work is in flight: it is in a queue proxy's numbers already. So
@@ -15,15 +15,13 @@ No clock, no I/O: whoever calls says what time it is.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from autoscaler.signals.gpu import NO_GPU_READINGS, GpuReadings
 from autoscaler.signals.observation import Observation, ReplicaCounts, Sample
 from autoscaler.signals.present import LiveSources
-from autoscaler.signals.reading import Reading
 from autoscaler.signals.source import Source, Span
-from autoscaler.signals.value_type import value_type
 from queue_proxy.messages import Stats
 
 # What a source that goes unheard may hold back: seconds older than this are handed on without it.
@@ -32,51 +30,7 @@ _SECONDS_TO_WAIT = 2
 _GONE_SECONDS = 120.0
 _LONGEST_PAST = 3_600
 _SERVICE_TIME_HALF_LIFE = 60.0
-
-
-@value_type
-class Collected:
-    """What the sources told since the last time, and what is true of them now."""
-
-    at: float
-    samples: tuple[Sample, ...]
-    in_flight: Reading
-    held: Reading
-    queued: Reading
-    engine_running: Reading
-    engine_waiting: Reading
-    kv_cache_usage: Reading
-    service_seconds: float | None
-    completed: float
-
-    def observation(
-        self,
-        replicas: ReplicaCounts,
-        *,
-        wake_seconds: float | None,
-        activator_confirmed: bool,
-        ever_ready: bool,
-        gpus: GpuReadings = NO_GPU_READINGS,
-    ) -> Observation:
-        """Complete it with what the cluster knows."""
-        return Observation(
-            at=self.at,
-            samples=self.samples,
-            in_flight=self.in_flight,
-            held=self.held,
-            queued=self.queued,
-            engine_running=self.engine_running,
-            engine_waiting=self.engine_waiting,
-            kv_cache_usage=self.kv_cache_usage,
-            replicas=replicas,
-            service_seconds=self.service_seconds,
-            wake_seconds=wake_seconds,
-            activator_confirmed=activator_confirmed,
-            ever_ready=ever_ready,
-            gpu_utilization=gpus.utilization,
-            gpu_memory=gpus.memory,
-            completed=self.completed,
-        )
+_NOTHING_KNOWN = ReplicaCounts(wanted=0, ready=0)
 
 
 class Collector:
@@ -117,19 +71,34 @@ class Collector:
     def leave(self, source: str) -> None:
         """This source has ended and said so after its last reading; what it told stays counted."""
         known = self._sources.pop(source, None)
-        if known is not None and not known.is_activator:
-            self._service.take(known)
+        if known is not None:
+            self._service.take((known,))
         self._gone_at.pop(source, None)
         self._announced.pop(source, None)
 
-    def collect(self, now: float, *, ready: Collection[str], present: Collection[str]) -> Collected:
-        """Everything new, as of `now`. `ready` names the replicas that must have been heard to know what is in
-        flight, `present` all replicas that exist; what is not among them is forgotten after its last counts."""
+    def collect(
+        self,
+        now: float,
+        *,
+        ready: Collection[str],
+        present: Collection[str],
+        replicas: ReplicaCounts = _NOTHING_KNOWN,
+        wake_seconds: float | None = None,
+        activator_confirmed: bool = False,
+        ever_ready: bool = False,
+        gpus: GpuReadings = NO_GPU_READINGS,
+    ) -> Observation:
+        """Everything new that the sources told, and what is true of them now; with the rest, which the cluster knows.
+
+        `ready` names the replicas that must have been heard to know what is in flight, `present` all that exist.
+        Whoever is not among them is forgotten after its last counts.
+        """
         self._service.age(now)
-        heard_at = self._take_completions(present, now)
+        heard_at = self._forget(present, now)
+        self._service.take(self._sources.values())
         live = self.live(now, ready=ready, present=present)
         running, waiting, kv_cache_usage = live.engines()
-        return Collected(
+        return Observation(
             at=now,
             samples=self._take_samples(heard_at, now),
             in_flight=live.in_flight(),
@@ -138,7 +107,13 @@ class Collector:
             engine_running=running,
             engine_waiting=waiting,
             kv_cache_usage=kv_cache_usage,
+            replicas=replicas,
             service_seconds=self._service.mean,
+            wake_seconds=wake_seconds,
+            activator_confirmed=activator_confirmed,
+            ever_ready=ever_ready,
+            gpu_utilization=gpus.utilization,
+            gpu_memory=gpus.memory,
             completed=self._completed,
         )
 
@@ -175,34 +150,32 @@ class Collector:
         if announced is not None and span.end >= announced.second + 1:
             del self._announced[name]
 
-    def _take_completions(self, present: Collection[str], now: float) -> float:
-        """Count what replicas have completed, and forget who is gone. Returns up to when all who may still tell have
-        told."""
+    def _forget(self, present: Collection[str], now: float) -> float:
+        """Let go of who has been gone for long. Returns up to when all who may still tell have told."""
         heard_at, silent_since, expired = now, now - self.stale_after_seconds, list[str]()
         for name, source in self._sources.items():
             if source.is_activator:
                 if now - source.heard_at > _LONGEST_PAST:
                     expired.append(name)
-            else:
-                self._service.take(source)
-                if name not in present:
-                    if now - self._gone_at.setdefault(name, now) > _GONE_SECONDS:
-                        expired.append(name)
-                    continue  # it tells nothing more: it must not hold back what the others tell
-                if self._gone_at:
-                    self._gone_at.pop(name, None)
+            elif name not in present:
+                if now - self._gone_at.setdefault(name, now) > _GONE_SECONDS:
+                    expired.append(name)
+                continue  # it tells nothing more: it must not hold back what the others tell
+            elif self._gone_at:
+                self._gone_at.pop(name, None)
             if silent_since <= source.heard_at < heard_at:
                 heard_at = source.heard_at
         for name in expired:
-            del self._sources[name]
-            self._gone_at.pop(name, None)
-            self._announced.pop(name, None)
+            self.leave(name)
         return heard_at
 
     def _take_samples(self, heard_at: float, now: float) -> tuple[Sample, ...]:
         before = max(math.floor(heard_at), math.floor(now) - _SECONDS_TO_WAIT)
         seconds = sorted([second for second in self._pending if second < before])
-        samples = [Sample(second, *self._pending.pop(second)) for second in seconds]
+        samples = []
+        for second in seconds:
+            load, arrived, waiting = self._pending.pop(second)
+            samples.append(Sample(second, load, arrived, waiting))
         if self._at_once:
             samples += self._at_once
             self._at_once = []
@@ -239,11 +212,13 @@ class ServiceTime:
         self._completed += completed
         self._seconds += seconds
 
-    def take(self, source: Source) -> None:
-        """Add what a replica has completed since the last time."""
-        self._completed += source.completed
-        self._seconds += source.service_seconds
-        source.completed = source.service_seconds = 0.0
+    def take(self, sources: Iterable[Source]) -> None:
+        """Add what replicas have completed since the last time."""
+        for source in sources:
+            if not source.is_activator:
+                self._completed += source.completed
+                self._seconds += source.service_seconds
+                source.completed = source.service_seconds = 0.0
 
     @property
     def mean(self) -> float | None:

@@ -27,7 +27,10 @@ class LiveSources:
     They are looked at once, here: all readings of every service are asked for in every evaluation.
     """
 
-    __slots__ = ("_activators", "_forwarded", "_oldest", "_queued", "_required", "_stale_after", "_unheard", "_working")
+    __slots__ = (
+        "_activators", "_engines", "_forwarded", "_oldest", "_queued", "_required", "_stale_after", "_unheard",
+        "_working",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -43,7 +46,7 @@ class LiveSources:
         self._activators: list[tuple[int, float]] = []  # how many wait there, and the age of that
         self._required: list[tuple[str, Stats]] = []
         oldest = 0.0  # age of the required source that was heard least recently
-        forwarded = working = 0
+        engines, forwarded, working = False, 0, 0
         queued = 0.0
         others: list[Stats] = []
         for name, source in sources.items():
@@ -58,6 +61,7 @@ class LiveSources:
                 self._required.append((name, stats))
                 working += stats.running + stats.waiting
                 queued += _queued(stats)
+                engines = engines or stats.engine is not None
                 if age > oldest:
                     oldest = age
             elif age <= stale_after and name in present:
@@ -65,7 +69,8 @@ class LiveSources:
         for stats in others:
             working += stats.running + stats.waiting
             queued += _queued(stats)
-        self._forwarded, self._working, self._queued, self._oldest = forwarded, working, queued, oldest
+        self._engines, self._oldest = engines, oldest
+        self._forwarded, self._working, self._queued = forwarded, working, queued
         heard_all = len(self._required) == len(ready)
         self._unheard = [] if heard_all else sorted(set(ready) - {name for name, _ in self._required})
 
@@ -87,16 +92,21 @@ class LiveSources:
         if len(activators) > 1 and any(age <= self._stale_after for _, age in activators):
             gone_after = max(_ACTIVATOR_GONE_SECONDS, self._stale_after)
             activators = [(waiting, age) for waiting, age in activators if age <= gone_after]
-        return self._reading(float(sum([waiting for waiting, _ in activators])), max([age for _, age in activators]))
+        total, oldest = 0, 0.0
+        for waiting, age in activators:
+            total += waiting
+            if age > oldest:
+                oldest = age
+        return self._reading(float(total), oldest)
 
     def engines(self) -> tuple[Reading, Reading, Reading]:
         """Requests that engines run and that wait in them, summed up, and the mean share of their caches in use."""
         if not self._required:
             return _NOBODY_READY, _NOBODY_READY, _NOBODY_READY
-        engines = [stats.engine or _SAYS_NOTHING for _, stats in self._required]
-        if engines.count(_SAYS_NOTHING) == len(engines):  # most models are served without one
-            silent = _does_not_report(name for name, _ in self._required)
+        if not self._engines:
+            silent = _does_not_report([name for name, _ in self._required])
             return silent, silent, silent
+        engines = [stats.engine or _SAYS_NOTHING for _, stats in self._required]
         return (
             self._of_engines([engine.running for engine in engines], mean=False),
             self._of_engines([engine.waiting for engine in engines], mean=False),
@@ -108,7 +118,7 @@ class LiveSources:
         said = [number for number in numbers if number is not None]
         if len(said) < len(numbers):
             named = zip(self._required, numbers, strict=True)
-            return _does_not_report(name for (name, _), number in named if number is None)
+            return _does_not_report([name for (name, _), number in named if number is None])
         total = math.fsum(said)
         return self._reading(total / len(said) if mean else total, self._oldest)
 
@@ -125,4 +135,5 @@ def _does_not_report(silent: Iterable[str]) -> Missing:
 
 
 def _queued(stats: Stats) -> float:
-    return stats.waiting + (0.0 if stats.engine is None else stats.engine.waiting or 0.0)
+    engine = stats.engine
+    return stats.waiting if engine is None else stats.waiting + (engine.waiting or 0.0)

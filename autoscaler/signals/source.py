@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from autoscaler.signals.value_type import value_type
 from queue_proxy.messages import Stats
 
 ACTIVATOR_PREFIX = "activator/"
@@ -26,7 +26,7 @@ _DRIFT = 0.0005
 _MOST_COMPLETIONS_REMEMBERED = 100.0
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Span:
     """What one source did between two moments of the receiver's clock.
 

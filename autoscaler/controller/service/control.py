@@ -211,9 +211,11 @@ class ServiceControl:
     def evaluate(self, now: float) -> Evaluation | None:
         """Decide; None when this service is not to be decided on. May raise whatever deciding raises."""
         self._placed.settle(now)
-        collected = self._collector.collect(now, ready=self._listed.ready, present=self._listed.names)
-        observation = collected.observation(
-            self.counts,
+        observation = self._collector.collect(
+            now,
+            ready=self._listed.ready,
+            present=self._listed.names,
+            replicas=self.counts,
             wake_seconds=self.wakes.expected_seconds(),
             # In shadow it is in nobody's path; what would be done is asked, and it would be put there first.
             activator_confirmed=self.view.activator_in_path or self.policy.mode is ScalingMode.SHADOW,

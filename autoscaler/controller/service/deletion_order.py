@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from autoscaler.cluster.interface import Replica, ReplicaPhase
+from autoscaler.signals.value_type import value_type
 from queue_proxy.messages import Stats
 
 # Of two replicas, the one that goes first is of the phase named first; one that is ready is worth the most.
 _GOES_FIRST = (ReplicaPhase.FAILED, ReplicaPhase.PENDING, ReplicaPhase.STARTING, ReplicaPhase.READY)
 
 
-@dataclass(frozen=True, slots=True)
+@value_type
 class Heard:
     """The last numbers of one source, and when they came."""
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoscaler.signals.collector import Collected, Collector
-from autoscaler.signals.observation import ReplicaCounts, Sample
+from autoscaler.signals.collector import Collector
+from autoscaler.signals.observation import Observation, ReplicaCounts, Sample
 from autoscaler.signals.reading import Known, Missing, Stale
 from queue_proxy.messages import EngineStats, SecondStats, Stats
 
@@ -55,11 +55,11 @@ class Proxy:
         )
 
 
-def collect(collector: Collector, now: float, *ready: str) -> Collected:
+def collect(collector: Collector, now: float, *ready: str) -> Observation:
     return collector.collect(now, ready=ready, present=ready)
 
 
-def by_second(*pieces: Collected) -> dict[int, Sample]:
+def by_second(*pieces: Observation) -> dict[int, Sample]:
     """Samples of each second added up, seconds counted from the start."""
     total: dict[int, Sample] = {}
     for piece in pieces:
@@ -70,7 +70,7 @@ def by_second(*pieces: Collected) -> dict[int, Sample]:
     return total
 
 
-def area(*pieces: Collected) -> float:
+def area(*pieces: Observation) -> float:
     return math.fsum(sample.concurrency for piece in pieces for sample in piece.samples)
 
 
@@ -350,11 +350,19 @@ def test_engines_are_added_up_and_one_that_does_not_report_makes_them_missing() 
     assert isinstance(collect(collector, START, REPLICA, "chat-3").engine_running, Missing)
 
 
-def test_an_observation_is_what_was_collected_and_what_the_cluster_knows() -> None:
+def test_an_observation_is_what_was_told_and_what_the_cluster_knows() -> None:
     counts = ReplicaCounts(wanted=1, ready=1)
-    piece = collect(Collector(5.0), START)
-    observation = piece.observation(counts, wake_seconds=9.0, activator_confirmed=True, ever_ready=False)
+    observation = Collector(5.0).collect(
+        START, ready=(), present=(), replicas=counts, wake_seconds=9.0, activator_confirmed=True, ever_ready=False
+    )
     assert (observation.at, observation.replicas, observation.wake_seconds) == (START, counts, 9.0)
+
+
+def test_an_activator_is_counted_for_as_long_as_its_numbers_are_believed() -> None:
+    collector = Collector(stale_after_seconds=100.0)
+    for name in ("activator/one", "activator/two"):
+        collector.receive(Proxy(source=name, waiting=2).read(), START)
+    assert collect(collector, START + 90.0).held == Known(4.0, 90.0)
 
 
 INTERVALS = st.lists(
