@@ -6,6 +6,7 @@ Real processes, proxies and controller; a model of known service time; two wakes
 from __future__ import annotations
 
 import asyncio
+import cmath
 import math
 import statistics
 import sys
@@ -32,10 +33,11 @@ SERVICE_SECONDS = 0.5
 LOAD_SECONDS = 1.0
 # The first wake, by two, takes one replica. Where in a second the controller decides shows only when it is awake.
 FIRST_WAKE = (0.0, 0.1)
+# So long nothing comes before that: the windows hold silence then, as those of the simulator do.
+QUIET_SECONDS = 10.0
 _LOOK_SECONDS = 0.1
 _LEAST_WAIT = 0.05
 _TURN_IS_LATE_BY_AT_MOST = 0.1
-_MANY = 10
 _INPUT = {"inputs": [{"name": "x", "shape": [1, 4], "datatype": "FP32", "data": [1.0, 2.0, 3.0, 4.0]}]}
 
 
@@ -47,8 +49,8 @@ def planned(steady_seconds: float) -> list[float]:
     """
     steady = [0.2 + 0.5 * k for k in range(int(2.0 * steady_seconds))]
     burst = [2.1 + 0.01 * k for k in range(40)]
-    again = [steady_seconds + 21.0 + 0.02 * k for k in range(40)]
-    after = [steady_seconds + 28.0 + 0.5 * k for k in range(int(steady_seconds))]
+    again = [steady_seconds + 23.0 + 0.02 * k for k in range(40)]
+    after = [steady_seconds + 30.0 + 0.5 * k for k in range(int(steady_seconds))]
     return sorted([*steady, *burst, *again, *after])
 
 
@@ -77,7 +79,7 @@ class RealRun:
     """One run of the real thing. Times are seconds since its origin, which is a whole second of its clock.
 
     first_turn  when its controller decides by its own clock, the first time after the origin
-    reading_age how old a reading is that tells as many seconds as were told at the turn after the burst
+    push_at    in which part of a second activators push
     sent       when each request was sent
     starts     how long each replica took from being created to being ready, in the order in which they were
     order_seconds  from a decision that wakes to the replica being there
@@ -88,7 +90,7 @@ class RealRun:
     """
 
     first_turn: float
-    reading_age: float
+    push_at: float
     sent: tuple[float, ...]
     starts: tuple[float, ...]
     order_seconds: float
@@ -113,6 +115,7 @@ def run_for_real(folder: Path, steady_seconds: float) -> RealRun:
     recording = folder / "run.jsonl"
     with running_up(folder, [service()], "--record", str(recording)) as up:
         wait_for("the first decision", lambda: up.service(SERVICE).get("phase") == "asleep")
+        time.sleep(QUIET_SECONDS)
         watcher = _Watcher(up)
         try:
             sent = asyncio.run(_send(up.ports[SERVICE], recording, planned(steady_seconds)))
@@ -124,14 +127,14 @@ def run_for_real(folder: Path, steady_seconds: float) -> RealRun:
     records = [parse_record(line) for line in recording.read_text().splitlines()]
     readings = [record.observation for record in records if isinstance(record, ReadingsRecord)]
     turns = _turns(readings)
-    origin = math.floor(sent[0][0]) - EVALUATION_SECONDS
+    origin = math.floor(sent[0][0]) - QUIET_SECONDS
     service_seconds = [observation.service_seconds for observation in readings]
     replicas = sorted(watcher.replicas.values(), key=lambda replica: replica.created)
     wakes = [wake for wake in explained["wakes"] if wake["ready_at"] is not None]
     ready_times = [wake["ready_at"] for wake in wakes]
     return RealRun(
         first_turn=(turns[0].at - origin) % EVALUATION_SECONDS,
-        reading_age=_reading_age(turns),
+        push_at=_push_at(turns),
         sent=tuple(at - origin for at, _ in sent),
         starts=tuple(replica.ready - replica.created for replica in replicas if replica.ready is not None),
         order_seconds=statistics.mean(wake["started_at"] - wake["decided_at"] for wake in wakes),
@@ -232,15 +235,12 @@ def _turns(readings: Sequence[Observation]) -> list[Observation]:
     ]
 
 
-def _reading_age(turns: Sequence[Observation]) -> float:
-    """From what was told at the turn after the burst: the middle of what tells no second more and none less."""
-    turn = next(turn for turn in turns if turn.replicas.ready and turn.samples and _held(turn) >= _MANY)
-    late = turn.at - (turn.samples[-1].second + 1)
-    return (max(0.0, late - 1.0) + late) / 2.0
-
-
-def _held(observation: Observation) -> float:
-    return observation.held.value if isinstance(observation.held, Known) else 0.0
+def _push_at(turns: Sequence[Observation]) -> float:
+    """From how old what was told by activators was while they had nothing urgent to tell. It is later by a millisecond
+    or two each second."""
+    held = [(turn.at, turn.held) for turn in turns if turn.replicas.ready]
+    around = sum(cmath.exp(2j * math.pi * (at - last.age)) for at, last in held if isinstance(last, Known))
+    return cmath.phase(around) / (2.0 * math.pi) % 1.0
 
 
 def _stop_seconds(records: Sequence[Record], gone: Sequence[float]) -> float:
@@ -276,9 +276,11 @@ def service() -> dict[str, object]:
                 "serving.kserve.io/autoscalerClass": "external",
                 "serving.kserve.io/deploymentMode": "Standard",
                 "pilotlight.dev/scaling": "on",
-                "pilotlight.dev/stable-window": "6s",
+                # No multiples of the two seconds between two turns: whether such a time is over at a turn would be
+                # decided by a millisecond, and the two runs would take different steps by chance.
+                "pilotlight.dev/stable-window": "7s",
                 "pilotlight.dev/scale-to-zero-grace-period": "1s",
-                "pilotlight.dev/backlog-drain-objective": "2s",
+                "pilotlight.dev/backlog-drain-objective": "3s",
             },
         },
         "spec": {

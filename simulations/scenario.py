@@ -191,6 +191,7 @@ class ServiceSpec:
     gpus           whole GPUs of one replica
     queue_requests most requests in one queue proxy's own line, which is used while the activator is out of the path;
                    0: any number
+    queue_seconds  how long one may wait in that line, then it is refused; 0: as long as its client does
     abort_on_disconnect  an engine stops working on a request whose client has gone. Not all do: it then keeps its place
                    in the engine, and what counts requests there counts it, until it is finished for nobody
     drain_seconds  a replica that is drained is killed after so long, with what it still has; 0: never
@@ -210,6 +211,7 @@ class ServiceSpec:
     clients: Clients = Clients()
     hold: HoldBounds = DEFAULT_HOLD
     queue_requests: int = 0
+    queue_seconds: float = 0.0
     abort_on_disconnect: bool = True
     objective: Objective = Objective()
     drain_seconds: float = 0.0
@@ -253,11 +255,17 @@ class MetricsPath:
     loss   share of readings that are lost, 0..1, of each replica by itself; counters are cumulative, so its next one
            tells what was lost. What activators tell is not lost: they push it
     stale_after  seconds after which a reading is Stale
+    scrape_at  the part of a second in which replicas are scraped, 0 to below 1; None: by when the first of them became
+           ready, as Pilotlight does it. What came together between two scrapes is shared out evenly over the whole
+           seconds between them; with 0 each second is told exactly
+    push_at  likewise when activators push
     """
 
     delay: float = 0.5
     loss: float = 0.0
     stale_after: float = 5.0
+    scrape_at: float | None = 0.0
+    push_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,6 +302,8 @@ def _check(service: ServiceSpec, cluster: ClusterSpec) -> None:
         raise ScenarioError(
             f"service {service.name}: reclaims are 0 to {MOST_RECLAIMS:g} an hour, with a notice of 0 s or more"
         )
+    if not 0.0 <= service.queue_seconds < math.inf:
+        raise ScenarioError(f"service {service.name}: queue_seconds is 0 or more, not {service.queue_seconds}")
     if 0 < cluster.gpus_per_node < service.gpus:
         raise ScenarioError(
             f"service {service.name}: a replica needs {service.gpus} GPUs and a node has {cluster.gpus_per_node}"

@@ -172,6 +172,7 @@ def _scenario(
                 clients=clients,
                 hold=hold,
                 queue_requests=policy.queue.requests or DEPTH_PER_SLOT * policy.container_concurrency,
+                queue_seconds=policy.queue.seconds or 0.0,
                 objective=objective,
                 abort_on_disconnect=not given.no_abort_on_disconnect,
                 drain_seconds=given.drain_time,

@@ -17,6 +17,7 @@ ALARM: Final = 3  # the oldest request of a service may have waited too long
 RETRY: Final = 4  # a client sends again
 NODE_IDLE: Final = 5  # a made node may have been idle long enough
 TRANSFER: Final = 6  # a transfer that shares its bandwidth ends
+LINE: Final = 7  # the first in the line of a replica's queue proxy may have waited too long
 EVENT_KINDS: Final = 8
 
 # Where a request is.

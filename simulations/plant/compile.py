@@ -15,7 +15,7 @@ import importlib.util
 import os
 import sys
 import tempfile
-from collections.abc import Callable, MutableSequence, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from types import FunctionType, ModuleType
@@ -44,8 +44,6 @@ _MODULES = (
     "tell",
 )
 
-Numbers = MutableSequence[float]
-
 
 class Core(Protocol):
     """The entries of the core. `compiled`: its collections are structured arrays; else lists of records."""
@@ -56,7 +54,7 @@ class Core(Protocol):
     def order(self, p: State, s: int, wanted: int) -> None: ...
     def have_ready(self, p: State, s: int, count: int) -> None: ...
     def look_at_all(self, p: State) -> None: ...
-    def tell(self, p: State, s: int, after: int, heard: int, out: Numbers) -> int: ...
+    def tell(self, p: State, s: int, after_work: int, after_held: int, heard: float, urgent: int) -> int: ...
 
 
 class PlainCore:
@@ -86,8 +84,6 @@ class CompiledCore:
         self._seen: State | None = None
         self._table = np.zeros(len(State._fields), np.int64)
         self._address = self._table.ctypes.data
-        self._out: Numbers = []
-        self._out_address = 0
 
     def advance(self, p: State, until: float) -> int:
         return int(self._advance(self._at(p), until))
@@ -101,10 +97,8 @@ class CompiledCore:
     def look_at_all(self, p: State) -> None:
         self._entries["look_at_all"](self._at(p))
 
-    def tell(self, p: State, s: int, after: int, heard: int, out: Numbers) -> int:
-        if out is not self._out:
-            self._out, self._out_address = out, address_of(out)
-        return int(self._tell(self._at(p), s, after, heard, self._out_address))
+    def tell(self, p: State, s: int, after_work: int, after_held: int, heard: float, urgent: int) -> int:
+        return int(self._tell(self._at(p), s, after_work, after_held, heard, urgent))
 
     def _at(self, p: State) -> int:
         """Where compiled code finds the collections. They are kept alive by the State that is remembered."""
@@ -161,7 +155,7 @@ def _compiled_names(
             names.setdefault(name, value)
             if isinstance(value, FunctionType) and value.__module__ == module.__name__ and name not in more:
                 functions.append(value)
-    names["as_state"], names["as_scalars"] = more["as_state"], more["as_scalars"]
+    names["as_state"] = more["as_state"]
     for function in functions:
         copy = FunctionType(function.__code__, names, function.__name__, function.__defaults__, function.__closure__)
         copy.__qualname__, copy.__module__ = function.__qualname__, function.__module__

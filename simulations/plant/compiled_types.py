@@ -22,7 +22,7 @@ from numba.core.datamodel import models
 from numba.extending import intrinsic, overload, overload_attribute, register_model
 from numba.np import numpy_support
 
-from simulations.plant.records import Bin, Event, Link, Node, Row, Second, State, World
+from simulations.plant.records import Bin, Event, Link, Node, Row, Second, State, Told, ToldSecond, World
 from simulations.plant.service_record import Service
 from simulations.plant.storage import dtype_of
 from simulations.plant.work_records import BatchPlace, Group, Replica, Request
@@ -37,6 +37,8 @@ _RECORDS = {
     "nodes": Node,
     "links": Link,
     "seconds": Second,
+    "told": Told,
+    "told_seconds": ToldSecond,
     "bins": Bin,
     "heap": Event,
     "rows": Row,
@@ -86,16 +88,6 @@ def as_state(typing_context, address):
         return args[0]
 
     return STATE(types.int64), generate
-
-
-@intrinsic
-def as_scalars(typing_context, address):
-    """The floats at this address."""
-
-    def generate(context, builder, signature, args):
-        return args[0]
-
-    return ScalarsType(types.float64)(types.int64), generate
 
 
 def _entry(kind: types.Type, number: int) -> Callable[..., object]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableSequence
-
 from simulations.plant.core.advance import advance, look_at_all, order_at
 from simulations.plant.core.tell import have_ready, tell
 from simulations.plant.records import State
@@ -11,11 +9,6 @@ from simulations.plant.records import State
 
 def as_state(address: int) -> State:
     """The State whose addresses are there; compiled code alone can say so (`compiled_types`)."""
-    raise NotImplementedError
-
-
-def as_scalars(address: int) -> MutableSequence[float]:
-    """The numbers that are there; see `as_state`."""
     raise NotImplementedError
 
 
@@ -35,5 +28,5 @@ def look_at_all_at_address(address: int) -> None:
     look_at_all(as_state(address))
 
 
-def tell_at_address(address: int, s: int, after: int, heard: int, out: int) -> int:
-    return tell(as_state(address), s, after, heard, as_scalars(out))
+def tell_at_address(address: int, s: int, after_work: int, after_held: int, heard: float, urgent: int) -> int:
+    return tell(as_state(address), s, after_work, after_held, heard, urgent)

@@ -9,11 +9,11 @@ from typing import cast
 import numpy as np
 
 from simulations.plant.codes import BUCKETS, HISTOGRAMS, INFINITE, NONE, STARTS_KEPT
-from simulations.plant.records import Bin, Event, Link, Node, Row, Second, State, World
+from simulations.plant.records import Bin, Event, Link, Node, Row, Second, State, Told, ToldSecond, World
 from simulations.plant.service_record import Service
 from simulations.plant.storage import dtype_of, integers, numbers, records
 from simulations.plant.work_records import BatchPlace, Group, Replica, Request
-from simulations.scenario import PHASE_FIELDS, ClusterSpec, ContinuousBatching, Scenario, ServiceSpec
+from simulations.scenario import PHASE_FIELDS, ClusterSpec, ContinuousBatching, MetricsPath, Scenario, ServiceSpec
 
 # At most this many bins of the time line; a width in whole seconds that needs no more.
 BIN_LIMIT = 1_440
@@ -60,7 +60,7 @@ def initial_state(
     )
     return State(
         world=_stored([world], compiled=compiled),
-        services=_stored([_service(service) for service in services], compiled=compiled),
+        services=_stored([_service(service, scenario.metrics, width) for service in services], compiled=compiled),
         replicas=_stored(
             [Replica(next=i + 1 if i + 1 < _FIRST_REPLICAS else NONE) for i in range(_FIRST_REPLICAS)],
             compiled=compiled,
@@ -74,6 +74,8 @@ def initial_state(
         nodes=_stored(_nodes(cluster, nodes), compiled=compiled),
         links=_stored([Link(cluster.image_streams), Link(cluster.weight_streams)], compiled=compiled),
         seconds=records(Second, count * ring, compiled=compiled),
+        told=records(Told, 1, compiled=compiled),
+        told_seconds=records(ToldSecond, ring, compiled=compiled),
         bins=records(Bin, count * bins, compiled=compiled),
         heap=records(Event, 4 * _FIRST_REQUESTS, compiled=compiled),
         rows=records(Row, 1, compiled=compiled),
@@ -86,7 +88,7 @@ def initial_state(
     )
 
 
-def _service(spec: ServiceSpec) -> Service:
+def _service(spec: ServiceSpec, metrics: MetricsPath, width: float) -> Service:
     service = Service(
         slots=spec.model.slots,
         limit=spec.limit,
@@ -100,6 +102,7 @@ def _service(spec: ServiceSpec) -> Service:
         hold_no_endpoint=spec.hold.no_endpoint_seconds,
         hold_full=spec.hold.full_seconds,
         queue_requests=spec.queue_requests,
+        queue_seconds=spec.queue_seconds,
         good_latency=spec.objective.latency,
         good_ttft=spec.objective.ttft,
         drain_seconds=spec.drain_seconds,
@@ -110,6 +113,13 @@ def _service(spec: ServiceSpec) -> Service:
         start_backoff=spec.start.backoff,
         longest_backoff=spec.start.longest_backoff,
         starts_in_order=int(spec.start.in_order),
+        scrape_at=metrics.scrape_at or 0.0,
+        carried=metrics.scrape_at or 0.0,
+        scraped_when_ready=int(metrics.scrape_at is None),
+        second_end=1.0 + (metrics.scrape_at or 0.0),
+        push_at=metrics.push_at,
+        push_end=1.0 + metrics.push_at,
+        bin_end=width,
     )
     if isinstance(spec.model, ContinuousBatching):
         service.batching = 1

@@ -20,8 +20,8 @@ from simulations.plant.core.heap import counted, share
 _SECONDS_TO_WAIT = 2
 # Parts that are missing for longer are not told any more; the plant does not keep seconds for ever.
 _LONGEST_SILENCE = 100
-_OF_REPLICAS = (0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12)  # numbers of `core.tell` that replicas report
-_IN_FLIGHT, _IN_PATH = 0, 19
+# Numbers of `records.Told`: those that replicas report are its first.
+_OF_REPLICAS = range(12)
 
 
 class LostReadings:
@@ -67,10 +67,8 @@ class LostReadings:
             return out
         heads = [older.get(second, now) for second in self._last]
         for k in _OF_REPLICAS:
-            out[k] = sum(head[k] for head in heads) / len(heads)
-        if now[_IN_PATH]:
-            # The activator knows what it has forwarded.
-            out[_IN_FLIGHT] = max(out[_IN_FLIGHT], now[_IN_FLIGHT])
+            mean = sum(head[k] for head in heads) / len(heads)
+            out[k] = int(mean) if isinstance(now[k], int) else mean
         return out
 
     def samples(self, seconds: Sequence[Sample]) -> list[Sample]:

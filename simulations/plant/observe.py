@@ -7,16 +7,26 @@ lost, with its next one; and a first request that counts at once because its act
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable
+from itertools import starmap
+from typing import cast
 
 from autoscaler.signals.collector import ServiceTime
 from autoscaler.signals.observation import ReplicaCounts, Sample
-from simulations.plant.codes import UNKNOWN
-from simulations.plant.core.tell import HEAD
+from simulations.plant.codes import NONE, UNKNOWN
 from simulations.plant.interface import Observed
 from simulations.plant.lost_readings import LostReadings
 from simulations.scenario import MetricsPath
+
+# What `core.tell` writes (`records.Told`, in the order of its fields), and of each second (`records.ToldSecond`).
+ToldNumbers = tuple[
+    float, float, float, float, float, int, int, float, int, int, float, float, float, float, int, float, float,
+    int, int, int, int, int, int, int, int, int, int, int, int, int, int, float,
+]  # fmt: skip
+ToldSeconds = Iterable[tuple[int, float, float, float]]
+Tell = Callable[[int, int, int, float, bool], tuple[ToldNumbers, ToldSeconds]]
+
+_NOTHING_OF = 1 << 60  # a second that is never told
 
 
 class Observer:
@@ -27,113 +37,128 @@ class Observer:
         "_busy",
         "_completed",
         "_counts",
+        "_delay",
+        "_held_told",
+        "_readings",
         "_ready",
         "_service",
         "_service_seconds",
         "_service_time",
+        "_stale_after",
         "_tally",
-        "_told",
-        "path",
-        "readings",
+        "_tell",
+        "_work_told",
     )
 
-    def __init__(self, service: int, path: MetricsPath, seed: int) -> None:
-        """Nothing is known yet."""
+    def __init__(self, service: int, path: MetricsPath, seed: int, tell: Tell) -> None:
+        """Nothing is known yet. `tell` asks the plant."""
         self._service = service
-        self.path = path
-        self.readings = LostReadings(service, path.loss, path.stale_after, seed) if path.loss > 0.0 else None
-        self._told = 0  # the first second that is not told yet
+        self._tell = tell
+        self._delay, self._stale_after = path.delay, path.stale_after
+        self._readings = LostReadings(service, path.loss, path.stale_after, seed) if path.loss > 0.0 else None
+        self._work_told = self._held_told = 0  # the first seconds that are not told yet, of replicas and of activators
         self._service_time = ServiceTime()
-        self._completed = 0.0
+        self._completed = 0
         self._service_seconds = 0.0
         self._busy = self._ready = 0.0
-        # By second: how many were announced to be held, and how many arrivals that was.
-        self._announced: dict[int, tuple[float, float]] = {}
-        self._tally: tuple[float, ...] = ()
+        self._announced: dict[int, float] = {}  # by second, how many were announced to be held
+        self._tally: list[int] = []
         self._counts = ReplicaCounts(0, 0)
 
-    @property
-    def first_untold(self) -> int:
-        """The first second of which something has not been told."""
-        return self._told if self.readings is None else self.readings.first_missing
-
-    def last_scrape(self, now: float) -> int:
-        """The second of the last scrape by now."""
-        return max(0, math.floor(now - self.path.delay))
-
-    def observed(self, now: float, heard: int, out: Sequence[float], count: int, *, urgent: bool) -> Observed:
-        """Make it from what `core.tell` wrote."""
-        samples = self._samples(out, count, heard)
-        age = now - (heard if self.readings is None else self.readings.oldest)
-        held = out[1]
-        if urgent and out[14] == 0.0:
-            held = out[22]
-            samples += self._announce(out)
-        if out[7] > self._completed:
+    def observed(self, now: float, *, urgent: bool) -> Observed:
+        """What it is told now."""
+        heard = now - self._delay
+        readings = self._readings
+        if readings is None:
+            told, seconds = self._tell(self._service, self._work_told, self._held_told, heard, urgent)
+        else:
+            told, seconds = self._those_that_came(readings, heard, urgent=urgent)
+        (
+            in_flight, queued, engine_running, engine_waiting, kv_cache_usage, attempts, completed, service_seconds,
+            input_tokens, output_tokens, busy, ready, forwarded, held, scrape, scraped_at, pushed_at,
+            work_until, held_until, settled, urgent_second, urgent_held, urgent_arrived, *tally, in_path, ever_ready,
+            expected_wake,
+        ) = told  # fmt: skip
+        if tally != self._tally:
+            self._tally = tally
+            self._counts = ReplicaCounts(*tally)
+        if work_until > self._work_told:
+            self._work_told = work_until
+        if held_until > self._held_told:
+            self._held_told = held_until
+        samples = list(starmap(Sample, seconds))
+        if readings is not None:
+            samples = readings.samples(samples)
+            scraped_at -= scrape - readings.oldest
+        if self._announced:
+            samples = [self._less_announced(sample) for sample in samples]
+        if urgent_second != NONE:
+            samples += self._announce(urgent_second, urgent_held, urgent_arrived)
+        if completed > self._completed:
             self._service_time.age(now)
-            self._service_time.add(out[7] - self._completed, out[8] - self._service_seconds)
-            self._completed, self._service_seconds = out[7], out[8]
-        busy, ready = max(0.0, out[11] - self._busy), out[12] - self._ready
-        if heard > 0:
-            self._busy, self._ready = out[11], out[12]
+            self._service_time.add(completed - self._completed, service_seconds - self._service_seconds)
+            self._completed, self._service_seconds = completed, service_seconds
+        utilization = 0.0
+        if scrape > 0:
+            was_ready = ready - self._ready
+            if was_ready > 0.0:
+                utilization = min(1.0, max(0.0, busy - self._busy) / was_ready)
+            self._busy, self._ready = busy, ready
+        age = now - scraped_at
         return Observed(
             self._service,
             now,
             tuple(samples),
             age,
-            out[0],
+            forwarded if in_path and forwarded > in_flight else in_flight,
             held,
-            out[2],
-            out[3],
-            out[4],
-            out[5],
-            min(1.0, busy / ready) if ready > 0.0 else 0.0,
-            int(out[6]),
-            int(out[7]),
-            int(out[9]),
-            int(out[10]),
-            self._replicas(out),
+            queued,
+            engine_running,
+            engine_waiting,
+            kv_cache_usage,
+            utilization,
+            attempts,
+            completed,
+            input_tokens,
+            output_tokens,
+            self._counts,
             self._service_time.mean,
-            None if out[21] == UNKNOWN else out[21],
-            out[19] != 0.0,
-            out[20] != 0.0,
-            self.path.stale_after,
+            None if expected_wake == UNKNOWN else expected_wake,
+            in_path == 1,
+            ever_ready == 1,
+            self._stale_after,
             urgent,
-            self.path.loss == 0.0 and out[25] < heard and now - heard <= self.path.stale_after,
+            settled == 1 and readings is None and age <= self._stale_after,
+            now - pushed_at,
         )
 
-    def _replicas(self, out: Sequence[float]) -> ReplicaCounts:
-        tally = tuple(out[13:19])
-        if tally != self._tally:
-            self._tally = tally
-            wanted, ready, starting, pending, draining, failed = map(int, tally)
-            self._counts = ReplicaCounts(wanted, ready, starting, pending, draining, failed)
-        return self._counts
-
-    def _samples(self, out: Sequence[float], count: int, heard: int) -> list[Sample]:
-        self._told = max(self._told, heard)
-        seconds, loads, arrived, waiting = (out[HEAD + column : HEAD + 4 * count : 4] for column in range(4))
-        samples = list(map(Sample, map(int, seconds), loads, arrived, waiting))
-        if self.readings is not None:
-            samples = self.readings.samples(samples)
-        if self._announced:
-            return [self._less_announced(sample) for sample in samples]
-        return samples
+    def _those_that_came(
+        self, readings: LostReadings, heard: float, *, urgent: bool
+    ) -> tuple[ToldNumbers, ToldSeconds]:
+        """Where some readings are lost: each replica with its last word."""
+        first = readings.first_missing
+        told, seconds = self._tell(self._service, first, first, heard, urgent)
+        seconds = list(seconds)
+        scrape, part = told[14], told[15] - told[14]
+        readings.hear(scrape, told[24])
+        middles = {second: second + part + 0.5 for second in readings.older()}
+        older = {
+            second: self._tell(self._service, _NOTHING_OF, _NOTHING_OF, middle, False)[0]
+            for second, middle in middles.items()
+        }
+        return cast("ToldNumbers", tuple(readings.mixed(told, older))), seconds
 
     def _less_announced(self, sample: Sample) -> Sample:
         """Without what was announced of that second."""
-        announced = self._announced.pop(sample.second, None)
-        if announced is None:
-            return sample
-        held, arrivals = announced
+        held = self._announced.pop(sample.second, 0.0)
         already = min(sample.concurrency, held)
-        waiting = max(0.0, sample.waiting - already)
-        return Sample(sample.second, sample.concurrency - already, sample.rps - arrivals, waiting)
+        if already <= 0.0:
+            return sample
+        return Sample(sample.second, sample.concurrency - already, sample.rps, max(0.0, sample.waiting - already))
 
-    def _announce(self, out: Sequence[float]) -> list[Sample]:
+    def _announce(self, second: int, held: float, arrived: float) -> list[Sample]:
         """Who waits counts as if it had been held all second; what is then measured is reduced by it."""
-        second = int(out[24])
-        held, arrivals = self._announced.get(second, (0.0, 0.0))
-        extra, arrived = max(0.0, out[22] - held), out[23] - arrivals
-        self._announced[second] = held + extra, out[23]
+        already = self._announced.get(second, 0.0)
+        extra = max(0.0, held - already)
+        self._announced[second] = already + extra
         return [Sample(second, extra, arrived, extra)] if extra or arrived else []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol, cast
 
 import numpy as np
@@ -17,14 +17,13 @@ from simulations.plant.codes import (
     TELLS_CHANGES,
 )
 from simulations.plant.compile import can_compile, compiled_core, plain_core
-from simulations.plant.core.tell import HEAD
 from simulations.plant.demand import Feed, Rows
 from simulations.plant.initial import BIN_LIMIT, bin_width, initial_state
 from simulations.plant.interface import F8, Observed, Results
-from simulations.plant.observe import Observer
-from simulations.plant.records import Event, Row, World
+from simulations.plant.observe import Observer, ToldNumbers, ToldSeconds
+from simulations.plant.records import Event, Row, Told, ToldSecond, World
 from simulations.plant.service_record import Service
-from simulations.plant.storage import grown, numbers, objects
+from simulations.plant.storage import grown, objects, read_many, read_one
 from simulations.plant.summary import summary
 from simulations.plant.work_records import BatchPlace, Group, Replica, Request
 from simulations.scenario import Scenario, ScenarioError
@@ -72,8 +71,11 @@ class SimulatedPlant:
             latencies=keep_latencies,
         )
         self._feed = Feed(scenario, trace.chunks())
-        self._out = numbers(HEAD + 4 * self._ring, compiled=self._core.compiled)
-        self._observers = [Observer(s, scenario.metrics, scenario.seed) for s in range(len(scenario.services))]
+        self._read_told = cast("Callable[[], ToldNumbers]", read_one(Told, self._state.told))
+        self._read_seconds = cast("Callable[[int], ToldSeconds]", read_many(ToldSecond, self._state.told_seconds))
+        self._observers = [
+            Observer(s, scenario.metrics, scenario.seed, self._tell) for s in range(len(scenario.services))
+        ]
         self._now = 0.0
         self.found_nobody = False
         for s, service in enumerate(scenario.services):
@@ -115,21 +117,14 @@ class SimulatedPlant:
 
     def observe(self, service: int, *, urgent: bool = False) -> Observed:
         """What a controller knows of it now. What was told once is not told again."""
-        observer = self._observers[service]
-        now = self._now
-        heard = observer.last_scrape(now)
-        out, count = self._tell(service, observer.first_untold, heard)
-        if observer.readings is not None:
-            observer.readings.hear(heard, int(out[14]))
-            older = {second: self._tell(service, second, second)[0] for second in observer.readings.older()}
-            out = observer.readings.mixed(out, older)
-        return observer.observed(now, heard, out, count, urgent=urgent)
+        return self._observers[service].observed(self._now, urgent=urgent)
 
-    def _tell(self, service: int, after: int, heard: int) -> tuple[Sequence[float], int]:
-        """What `core.tell` writes, and of how many seconds."""
-        count = self._core.tell(self._state, service, after, heard, self._out)
-        end = HEAD + 4 * count
-        return (self._out[:end].tolist() if self._core.compiled else self._out[:end]), count  # type: ignore[attr-defined]
+    def _tell(
+        self, service: int, after_work: int, after_held: int, heard: float, urgent: bool
+    ) -> tuple[ToldNumbers, ToldSeconds]:
+        """What `core.tell` writes."""
+        count = self._core.tell(self._state, service, after_work, after_held, heard, urgent)
+        return self._read_told(), self._read_seconds(count)
 
     def order(self, service: int, replicas: int) -> None:
         """So many replicas are wanted from now on. Raises ScenarioError for a number that nobody can mean."""

@@ -90,14 +90,22 @@ class Link:
 
 @dataclass(slots=True)
 class Second:
-    """A whole second of one service: its areas, and what was true at its end."""
+    """What one scrape of a service's replicas told, and one push of its activators, each a second after the one before:
+    areas since then, and what was true at that moment. The n-th is the one that ends in second n + 1, or with it."""
 
     second: int = NONE
-    load: float = 0.0
-    waiting: float = 0.0
+    carried: float = 0.0  # the share of these areas that belongs to the second after `second`
+    work: float = 0.0
+    queued_area: float = 0.0
     arrived: int = 0
-    in_flight: int = 0
+    push: int = NONE
     held: int = 0
+    forwarded: int = 0
+    held_first: float = 0.0  # what belongs to second `push`, and to the one after it
+    held_second: float = 0.0
+    arrived_first: float = 0.0
+    arrived_second: float = 0.0
+    in_flight: int = 0
     queued: int = 0
     engine_running: int = 0
     engine_waiting: int = 0
@@ -109,6 +117,54 @@ class Second:
     output_tokens: int = 0
     busy_seconds: float = 0.0
     ready_seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class Told:
+    """What `core.tell` has to say of one service, first by the last scrape of its replicas, then by the last push."""
+
+    in_flight: float = 0.0
+    queued: float = 0.0
+    engine_running: float = 0.0
+    engine_waiting: float = 0.0
+    kv_cache_usage: float = 0.0
+    attempts: int = 0
+    done_attempts: int = 0
+    service_seconds: float = 0.0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    busy_seconds: float = 0.0
+    ready_seconds: float = 0.0
+    forwarded: float = 0.0
+    held: float = 0.0
+    scrape: int = 0
+    scraped_at: float = 0.0
+    pushed_at: float = 0.0
+    work_until: int = 0  # seconds before it can be told, of replicas
+    held_until: int = 0  # and of activators
+    settled: int = 0  # nothing has happened since what is told
+    urgent_second: int = 0
+    urgent_held: float = 0.0
+    urgent_arrived: float = 0.0
+    wanted: int = 0
+    ready: int = 0
+    starting: int = 0
+    pending: int = 0
+    draining: int = 0
+    backing_off: int = 0
+    in_path: int = 0
+    ever_ready: int = 0
+    expected_wake: float = 0.0
+
+
+@dataclass(slots=True)
+class ToldSecond:
+    """A whole second, as a controller makes it of what it is told (`autoscaler.signals.observation.Sample`)."""
+
+    second: int = 0
+    load: float = 0.0
+    arrived: float = 0.0
+    waiting: float = 0.0
 
 
 @dataclass(slots=True)
@@ -158,6 +214,8 @@ class State(NamedTuple):
     nodes: Sequence[Node]
     links: Sequence[Link]
     seconds: Sequence[Second]
+    told: Sequence[Told]
+    told_seconds: Sequence[ToldSecond]
     bins: Sequence[Bin]
     heap: Sequence[Event]
     rows: Sequence[Row]

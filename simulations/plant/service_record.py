@@ -29,6 +29,7 @@ class Service:
     hold_no_endpoint: float = 0.0
     hold_full: float = 0.0
     queue_requests: int = 0
+    queue_seconds: float = 0.0
     good_latency: float = INFINITE
     good_ttft: float = INFINITE
     drain_seconds: float = 0.0
@@ -74,14 +75,34 @@ class Service:
     ever_ready: int = 0
     start_number: int = 0
     direction: int = 0
-    # Areas of the second that runs, and of all time.
+    # Readings: when in a second replicas are scraped and activators push, what has come together since they last were
+    # and did, and what an activator pushed because nothing is ready.
+    scrape_at: float = 0.0
+    carried: float = 0.0
+    scraped_when_ready: int = 0  # then `scrape_at` follows from when a replica was ready
+    push_at: float = 0.0
     load_at: float = 0.0
+    due: float = 1.0  # the next of the three ends below
     second: int = 0
     second_end: float = 1.0
-    load_area: float = 0.0
-    waiting_area: float = 0.0
+    work_area: float = 0.0
+    queued_area: float = 0.0
+    arrived_there: int = 0
+    push: int = 0
+    push_end: float = 1.0
+    told_since: float = 0.0  # when activators pushed last, regularly or not
     held_area: float = 0.0
-    second_arrived: int = 0
+    held_first: float = 0.0  # of earlier pushes in this period: what belongs to second `push`, and to the one after it
+    held_second: float = 0.0
+    arrived_here: int = 0
+    pushed_at: float = UNKNOWN
+    pushed_held: int = 0
+    pushed_arrived: int = 0
+    # Areas of the bin that runs, and of all time.
+    bin: int = 0
+    bin_end: float = 1.0
+    bin_demand: float = 0.0
+    bin_held: float = 0.0
     busy_seconds: float = 0.0
     ready_seconds: float = 0.0
     replicas_at: float = 0.0

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableSequence, Sequence
+from collections.abc import Callable, Iterable, MutableSequence, Sequence
 from dataclasses import astuple, fields
+from operator import attrgetter
+from struct import Struct
 from typing import TYPE_CHECKING, TypeVar, cast
 
 import numpy as np
@@ -44,6 +46,39 @@ def objects(kind: Callable[..., RecordT], collection: Sequence[RecordT]) -> list
     if isinstance(collection, list):
         return collection
     return [kind(*row) for row in cast("np.ndarray[tuple[int]]", collection).tolist()]
+
+
+def read_one(kind: type[DataclassInstance], collection: Sequence[object]) -> Callable[[], tuple[float, ...]]:
+    """Reads the first record as a tuple of its fields, as numbers of Python's; for collections that never grow."""
+    if isinstance(collection, list):
+        fields_of = attrgetter(*_names(kind))
+        return lambda: cast("tuple[float, ...]", fields_of(collection[0]))
+    unpack, place = Struct(_layout(kind)).unpack_from, _bytes(collection)
+    return lambda: unpack(place)
+
+
+def read_many(
+    kind: type[DataclassInstance], collection: Sequence[object]
+) -> Callable[[int], Iterable[tuple[float, ...]]]:
+    """Likewise the first so many records."""
+    if isinstance(collection, list):
+        fields_of = attrgetter(*_names(kind))
+        return lambda count: map(fields_of, collection[:count])
+    layout, place = Struct(_layout(kind)), _bytes(collection)
+    unpack, size = layout.iter_unpack, layout.size
+    return lambda count: unpack(place[: count * size])
+
+
+def _names(kind: type[DataclassInstance]) -> list[str]:
+    return [field.name for field in fields(kind)]
+
+
+def _layout(kind: type[DataclassInstance]) -> str:
+    return "=" + "".join("d" if field.type == "float" else "q" for field in fields(kind))
+
+
+def _bytes(collection: Sequence[object]) -> memoryview:
+    return cast("np.ndarray[tuple[int], np.dtype[np.void]]", collection).view(np.uint8).data
 
 
 def integers(count: int, *, compiled: bool) -> MutableSequence[int]:

@@ -109,8 +109,8 @@ def _timeline(s: int, service: Service, world: World, state: State) -> Timeline:
     rows = objects(Bin, state.bins[s * world.bins : s * world.bins + used])
     seconds = np.full(used, width)
     seconds[-1] = max(world.now - (used - 1) * width, 1e-9)
-    # What is in the second that is not over yet is in no bin so far.
-    running = min(used - 1, int((service.second + 0.5) / width))
+    # What is in the bin that is not over yet is in none so far.
+    running = min(used - 1, service.bin)
     # What came or ended at the very last moment, where a bin ends there: it is in the one that would follow.
     ends = np.array([(row.arrived, row.ended, row.missed) for row in rows], dtype=np.int64)
     if used < world.bins:
@@ -118,8 +118,8 @@ def _timeline(s: int, service: Service, world: World, state: State) -> Timeline:
         ends[-1] += (after.arrived, after.ended, after.missed)
     demand = np.array([row.demand for row in rows])
     held = np.array([row.held for row in rows])
-    demand[running] += service.load_area
-    held[running] += service.held_area
+    demand[running] += service.bin_demand
+    held[running] += service.bin_held
     return Timeline(
         width=width,
         demand=demand / seconds,

@@ -38,6 +38,7 @@ class Replica:
     line: int = 0
     first_in_line: int = NONE
     last_in_line: int = NONE
+    line_at: float = INFINITE  # when it is looked whether the first in line has waited too long
     backlog: int = 0
     first_in_backlog: int = NONE
     last_in_backlog: int = NONE
@@ -71,6 +72,7 @@ class Request:
     behind: int = NONE
     first_at: float = 0.0
     sent_at: float = 0.0
+    queued_at: float = 0.0
     forwarded_at: float = 0.0
     began_at: float = 0.0
     first_token_at: float = 0.0

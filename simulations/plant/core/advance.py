@@ -10,6 +10,7 @@ from simulations.plant.codes import (
     EVENT_KINDS,
     INFINITE,
     LIFE,
+    LINE,
     MORE_ROWS,
     NO_ROOM,
     NODE_IDLE,
@@ -24,7 +25,7 @@ from simulations.plant.core.engine import engine_event
 from simulations.plant.core.heap import pop
 from simulations.plant.core.life import life_event, order
 from simulations.plant.core.nodes import count_nodes, node_idle, transfer_event
-from simulations.plant.core.requests import alarm, attempt, come, complete, pump
+from simulations.plant.core.requests import alarm, attempt, come, complete, line_event, pump
 from simulations.plant.records import State
 
 
@@ -82,6 +83,8 @@ def happen(p: State, what: int, now: float) -> None:
         node_idle(p, who, now)
     elif kind == TRANSFER:
         transfer_event(p, who, now)
+    elif kind == LINE:
+        line_event(p, who, now)
     if done != NONE:
         complete(p, done, now)
 

@@ -1,87 +1,110 @@
-"""Areas: how much was in flight, waiting, wanted, ready, integrated over time. By the second, by the bin, over all.
+"""Areas: how much was in flight, waiting, wanted, ready, integrated over time. By the reading, by the bin, over all.
 
 Each service is brought up to date only when something in it changes; an hour in which nothing does costs as much as a
-second, apart from the bins and the seconds of the ring that it fills.
+second, apart from the bins and the readings of the ring that it fills.
+
+Readings are those of the real thing. Replicas are scraped once a second and activators push once a second, each in a
+part of the second of its own; what they tell is how much came together since the time before.
 """
 
 from __future__ import annotations
 
-from simulations.plant.codes import NONE, READY
+import math
+
+from simulations.plant.codes import INFINITE, NONE, READY
 from simulations.plant.records import State
+
+# While it starts, a replica is asked four times a second, and from the first time on that it is ready once.
+_HALF_A_LOOK = 0.125
 
 
 def touch_load(p: State, s: int, now: float) -> None:
     """Bring what depends on requests up to `now`. Call before any of it changes."""
     service = p.services[s]
-    if now >= service.second_end:
-        close_seconds(p, s, now)
-    elapsed = now - service.load_at
-    if elapsed > 0.0:
-        service.load_area += (service.in_flight + service.held) * elapsed
-        service.waiting_area += (service.queued + service.held) * elapsed
-        service.held_area += service.held * elapsed
-        service.busy_seconds += service.busy * elapsed
-        service.ready_seconds += service.ready * elapsed
-        service.load_at = now
+    if now >= service.due:
+        close(p, s, now)
+    if now > service.load_at:
+        pass_time(p, s, now)
 
 
-def close_seconds(p: State, s: int, now: float) -> None:
-    """The running second is over, and perhaps many after it in which nothing happened."""
-    world, service = p.world[0], p.services[s]
-    rest = service.second_end - service.load_at
-    load, waiting, held = service.in_flight + service.held, service.queued + service.held, service.held
-    service.load_area += load * rest
-    service.waiting_area += waiting * rest
-    service.held_area += held * rest
-    service.busy_seconds += service.busy * rest
-    service.ready_seconds += service.ready * rest
-    remember(p, s, service.second, service.load_area, service.waiting_area, service.second_arrived)
-    first_bin = s * world.bins
-    bin_ = p.bins[first_bin + bin_of(world.bin_width, world.bins, service.second + 0.5)]
-    bin_.demand += service.load_area
-    bin_.held += service.held_area
-    whole = int(now)
-    silent = whole - service.second - 1
-    if silent > 0:
-        begin = service.second + 1
-        after = begin
-        while after < whole:
-            i = bin_of(world.bin_width, world.bins, after + 0.5)
-            end = whole if i == world.bins - 1 else min(whole, int((i + 1) * world.bin_width))
-            end = max(end, after + 1)
-            bin_ = p.bins[first_bin + i]
-            bin_.demand += load * (end - after)
-            bin_.held += held * (end - after)
-            after = end
-        from_second = max(begin, whole - world.ring)
-        before = float(from_second - begin)
-        service.busy_seconds += service.busy * before
-        service.ready_seconds += service.ready * before
-        for second in range(from_second, whole):
-            service.busy_seconds += service.busy
-            service.ready_seconds += service.ready
-            remember(p, s, second, float(load), float(waiting), 0)
-    service.load_area = service.waiting_area = service.held_area = 0.0
-    service.second_arrived = 0
-    service.second = whole
-    service.second_end = whole + 1.0
-    service.load_at = float(whole)
-
-
-def remember(p: State, s: int, second: int, load: float, waiting: float, arrived: int) -> None:
-    """Put a whole second into the ring."""
+def pass_time(p: State, s: int, until: float) -> None:
+    """Nothing changes up to then, and nothing is told."""
     service = p.services[s]
-    row = p.seconds[s * p.world[0].ring + second % p.world[0].ring]
-    row.second = second
-    row.load = load
-    row.waiting = waiting
-    row.arrived = arrived
+    elapsed = until - service.load_at
+    service.work_area += service.in_flight * elapsed
+    service.queued_area += service.queued * elapsed
+    held = service.held * elapsed
+    service.held_area += held
+    service.bin_held += held
+    service.bin_demand += service.in_flight * elapsed + held
+    service.busy_seconds += service.busy * elapsed
+    service.ready_seconds += service.ready * elapsed
+    service.load_at = until
+
+
+def close(p: State, s: int, now: float) -> None:
+    """Scrapes, pushes and bins that have ended by now, in which nothing has happened but in the first."""
+    service = p.services[s]
+    kept = math.floor(now) - p.world[0].ring - 1.0
+    if service.load_at < kept:
+        pass_silence(p, s, kept)
+    while service.due <= now:
+        pass_time(p, s, service.due)
+        if service.second_end <= service.due:
+            scrape(p, s)
+        if service.push_end <= service.due:
+            push_numbers(p, s)
+        if service.bin_end <= service.due:
+            next_bin(p, s)
+        service.due = min(service.second_end, service.push_end, service.bin_end)
+
+
+def pass_silence(p: State, s: int, until: float) -> None:
+    """Nothing changes up to this whole second, and what could be told up to then nobody will ask for."""
+    service = p.services[s]
+    while service.bin_end <= until:
+        pass_time(p, s, service.bin_end)
+        next_bin(p, s)
+    pass_time(p, s, until)
+    service.second = int(until) - (1 if service.scrape_at > 0.0 else 0)
+    service.carried = service.scrape_at
+    service.second_end = service.second + 1.0 + service.scrape_at
+    since = until - service.second - service.scrape_at
+    service.work_area, service.queued_area = service.in_flight * since, service.queued * since
+    service.push = int(until) - (1 if service.push_at > 0.0 else 0)
+    service.push_end = service.push + 1.0 + service.push_at
+    service.told_since = service.push + service.push_at
+    service.held_area = service.held * (until - service.told_since)
+    service.held_first = service.held_second = 0.0
+    service.arrived_there = service.arrived_here = 0
+    service.due = min(service.second_end, service.push_end, service.bin_end)
+
+
+def next_bin(p: State, s: int) -> None:
+    """The bin is over."""
+    world, service = p.world[0], p.services[s]
+    bin_ = p.bins[s * world.bins + service.bin]
+    bin_.demand += service.bin_demand
+    bin_.held += service.bin_held
+    service.bin_demand = service.bin_held = 0.0
+    service.bin += 1
+    service.bin_end = INFINITE if service.bin == world.bins - 1 else (service.bin + 1) * world.bin_width
+
+
+def scrape(p: State, s: int) -> None:
+    """Replicas are asked, and what they tell is put into the ring."""
+    service = p.services[s]
+    row = p.seconds[s * p.world[0].ring + service.second % p.world[0].ring]
+    row.second = service.second
+    row.carried = service.carried
+    row.work = service.work_area
+    row.queued_area = service.queued_area
+    row.arrived = service.arrived_there
     row.in_flight = service.in_flight
-    row.held = service.held
     row.queued = service.queued
     row.engine_running = service.engine_running
     row.engine_waiting = service.engine_waiting
-    row.kv_cache_usage = kv_cache_usage(p, s, second + 1.0) if service.batching else 0.0
+    row.kv_cache_usage = kv_cache_usage(p, s, service.second_end) if service.batching else 0.0
     row.attempts = service.attempts
     row.done_attempts = service.done_attempts
     row.service_seconds = service.service_seconds
@@ -89,6 +112,90 @@ def remember(p: State, s: int, second: int, load: float, waiting: float, arrived
     row.output_tokens = service.output_tokens
     row.busy_seconds = service.busy_seconds
     row.ready_seconds = service.ready_seconds
+    service.work_area = service.queued_area = 0.0
+    service.arrived_there = 0
+    service.second += 1
+    service.carried = service.scrape_at
+    service.second_end = service.second + 1.0 + service.scrape_at
+
+
+def push_numbers(p: State, s: int) -> None:
+    """Activators tell, and it is put into the ring."""
+    service = p.services[s]
+    row = p.seconds[s * p.world[0].ring + service.push % p.world[0].ring]
+    row.push = service.push
+    first = share_of_first(service.push + 1.0, service.told_since, service.push_end)
+    row.held = service.held
+    row.forwarded = service.in_flight if service.in_path == 1 else 0
+    row.held_first = service.held_first + service.held_area * first
+    row.held_second = service.held_second + service.held_area * (1.0 - first)
+    row.arrived_first = service.arrived_here * first
+    row.arrived_second = service.arrived_here * (1.0 - first)
+    service.held_area = service.held_first = service.held_second = 0.0
+    service.arrived_here = 0
+    service.told_since = service.push_end
+    service.push += 1
+    service.push_end = service.push + 1.0 + service.push_at
+
+
+def push_at_once(p: State, s: int, now: float) -> None:
+    """Activators tell because nothing is ready: who has come counts in the second that runs."""
+    touch_load(p, s, now)
+    service = p.services[s]
+    first = share_of_first(service.push + 1.0, service.told_since, now)
+    service.held_first += service.held_area * first
+    service.held_second += service.held_area * (1.0 - first)
+    service.held_area = 0.0
+    if math.floor(service.pushed_at) != math.floor(now):
+        count_with_others(p, s)
+    service.told_since = service.pushed_at = now
+    service.pushed_held = service.held
+    service.pushed_arrived += service.arrived_here
+    service.arrived_here = 0
+
+
+def count_with_others(p: State, s: int) -> None:
+    """Who came in a push at once that nobody has asked for counts as those do who came in a regular one."""
+    service = p.services[s]
+    second = math.floor(service.pushed_at)
+    row = p.seconds[s * p.world[0].ring + second % p.world[0].ring]
+    if row.push == second:
+        row.arrived_first += service.pushed_arrived
+    else:
+        service.arrived_here += service.pushed_arrived
+    service.pushed_arrived = 0
+
+
+def share_of_first(end: float, since: float, until: float) -> float:
+    """How much of a time belongs to the second that ends then, and not to the one after it."""
+    if until <= end:
+        return 1.0
+    return 0.0 if since >= end else (end - since) / (until - since)
+
+
+def scrape_from_now_on(p: State, s: int, now: float) -> None:
+    """The first replica is ready, which says in which part of a second replicas are scraped (`readings.scrape`): nobody
+    was before, so that there is nothing to tell of the time between."""
+    service = p.services[s]
+    if service.scraped_when_ready == 0 or service.in_flight > 0:
+        return
+    at = now + _HALF_A_LOOK
+    service.scrape_at = at - math.floor(at)
+    running = math.floor(now - service.scrape_at)
+    if running > service.second:
+        service.second_end = now
+        scrape(p, s)
+        service.carried = service.scrape_at
+    elif running < service.second and running >= 0:
+        row = p.seconds[s * p.world[0].ring + running % p.world[0].ring]
+        service.work_area += row.work
+        service.queued_area += row.queued_area
+        service.arrived_there += row.arrived
+        row.second = NONE
+        service.second = running
+        service.carried = 1.0  # what is done now is done in the second that runs
+    service.second_end = service.second + 1.0 + service.scrape_at
+    service.due = min(service.second_end, service.push_end, service.bin_end)
 
 
 def kv_cache_usage(p: State, s: int, at: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from simulations.plant.codes import ALARM, HELD, INFINITE, NONE, TELLS_CHANGES
+from simulations.plant.core.areas import push_at_once
 from simulations.plant.core.heap import push
 from simulations.plant.records import State
 
@@ -20,16 +21,18 @@ def hold(p: State, i: int) -> None:
         p.requests[service.last_held].behind = i
     service.last_held = i
     service.held += 1
+    service.arrived_here += 1
     if service.ready == 0:
         request.cold = 1
-        announce(p, request.service)
+        announce(p, request.service, request.sent_at)
 
 
-def announce(p: State, s: int) -> None:
+def announce(p: State, s: int, now: float) -> None:
     """With the first who waits for an endpoint, and each time that there are twice as many."""
     service = p.services[s]
     if service.held >= service.announce_at:
         service.announce_at = 2 * service.held
+        push_at_once(p, s, now)
         if service.tells:
             p.world[0].told = s
             p.world[0].found_nobody = 1
@@ -49,6 +52,7 @@ def unhold(p: State, s: int) -> int:
     i = service.first_held
     service.first_held = p.requests[i].behind
     service.held -= 1
+    service.arrived_here -= 1
     if service.held == 0:
         service.last_held = NONE
         service.announce_at = 1
@@ -94,5 +98,5 @@ def regime_changed(p: State, s: int, now: float) -> None:
             while i != NONE:
                 p.requests[i].cold = 1
                 i = p.requests[i].behind
-            announce(p, s)
+            announce(p, s, now)
         set_alarm(p, s)

@@ -111,6 +111,7 @@ def begin_replica(p: State, s: int, now: float) -> None:
     replica.number = service.start_number
     service.start_number += 1
     replica.failures = 0
+    replica.line_at = INFINITE
     replica.node = NONE
     replica.previous, replica.next = NONE, service.first_replica
     if service.first_replica != NONE:

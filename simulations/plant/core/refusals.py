@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from simulations.plant.codes import STARTS_KEPT, UNKNOWN
+from simulations.plant.codes import NONE, STARTS_KEPT, UNKNOWN
 from simulations.plant.records import State
 
 _WITHOUT_EXPERIENCE = 10.0
@@ -21,9 +21,11 @@ def retry_after(p: State, i: int, now: float) -> float:
     request = p.requests[i]
     service = p.services[request.service]
     came_now = request.sent_at == now
-    if service.ready > 0 and service.in_path == 0 and came_now:
+    in_line = request.replica != NONE
+    if in_line or (service.ready > 0 and service.in_path == 0 and came_now):
         mean = service.service_seconds / service.done_attempts if service.done_attempts > 0 else 1.0
-        return min(_LONGEST_OF_A_QUEUE, max(1.0, math.ceil((service.queue_requests + 1) * mean / service.limit)))
+        waiting = p.replicas[request.replica].line if in_line else service.queue_requests
+        return min(_LONGEST_OF_A_QUEUE, max(1.0, math.ceil((waiting + 1) * mean / service.limit)))
     oldest = request.sent_at
     if service.held > 0:
         oldest = min(oldest, p.requests[service.first_held].sent_at)

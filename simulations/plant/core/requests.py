@@ -13,6 +13,7 @@ from simulations.plant.codes import (
     HELD,
     INFINITE,
     LIFE,
+    LINE,
     NONE,
     QUEUED,
     READY,
@@ -64,7 +65,6 @@ def attempt(p: State, i: int, now: float) -> None:
     service = p.services[s]
     touch_load(p, s, now)
     service.attempts += 1
-    service.second_arrived += 1
     if service.tells == TELLS_ARRIVALS:
         p.world[0].told = s
     changed(p, s, now)
@@ -84,6 +84,7 @@ def attempt(p: State, i: int, now: float) -> None:
         replica = p.replicas[r]
         full = service.limit > 0 and replica.in_flight - replica.line >= service.limit
         if full and 0 < service.queue_requests <= replica.line:
+            service.arrived_there += 1
             end_attempt(p, i, REFUSED_FULL, now)
             return
     elif service.held == 0:
@@ -91,6 +92,7 @@ def attempt(p: State, i: int, now: float) -> None:
     if r != NONE:
         deliver(p, i, r, now)
     elif service.held >= service.hold_requests:
+        service.arrived_here += 1
         end_attempt(p, i, REFUSED_FULL if service.ready > 0 else REFUSED_NO_ENDPOINT, now)
         return
     else:
@@ -132,12 +134,14 @@ def deliver(p: State, i: int, r: int, now: float) -> None:
     service = p.services[s]
     request.replica = r
     service.in_flight += 1
+    service.arrived_there += 1
     replica.in_flight += 1
     if replica.in_flight == 1:
         service.busy += 1
     one_more(p, s, r)
     if service.limit > 0 and replica.in_flight - replica.line > service.limit:
         request.state = QUEUED
+        request.queued_at = now
         request.behind = NONE
         if replica.line == 0:
             replica.first_in_line = i
@@ -146,6 +150,7 @@ def deliver(p: State, i: int, r: int, now: float) -> None:
         replica.last_in_line = i
         replica.line += 1
         service.queued += 1
+        look_at_line(p, r)
     else:
         enter_engine(p, i, r, now)
 
@@ -201,6 +206,29 @@ def admit(p: State, r: int, now: float) -> None:
         begin(p, i, r, now)
 
 
+def look_at_line(p: State, r: int) -> None:
+    """See to it that an event is there when the first in line has waited too long."""
+    replica = p.replicas[r]
+    allowed = p.services[replica.service].queue_seconds
+    if allowed > 0.0 and replica.line > 0 and replica.line_at == INFINITE:
+        replica.line_at = p.requests[replica.first_in_line].queued_at + allowed
+        push(p, replica.line_at, LINE, r)
+
+
+def line_event(p: State, r: int, now: float) -> None:
+    """Who has waited too long in the line of a queue proxy is refused."""
+    replica = p.replicas[r]
+    if now != replica.line_at:
+        return
+    replica.line_at = INFINITE
+    allowed = p.services[replica.service].queue_seconds
+    while replica.line > 0 and p.requests[replica.first_in_line].queued_at + allowed <= now:
+        i = replica.first_in_line
+        release(p, i, now)
+        end_attempt(p, i, REFUSED_FULL, now)
+    look_at_line(p, r)
+
+
 def without(p: State, i: int, first: int, last: int) -> tuple[int, int]:
     """A line without i: its new first and last. Nearly always i is the first, since the oldest gives up first."""
     after = p.requests[i].behind
@@ -247,6 +275,7 @@ def alarm(p: State, s: int, now: float) -> None:
         end_attempt(p, i, TIMED_OUT, now)
     while service.held > 0 and held_until(p, s, service.first_held) <= now:
         i = unhold(p, s)
+        service.arrived_here += 1  # it leaves as one that was refused
         changed(p, s, now)
         end_attempt(p, i, REFUSED_FULL if service.ready > 0 else REFUSED_NO_ENDPOINT, now)
     set_alarm(p, s)

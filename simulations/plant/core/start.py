@@ -21,7 +21,7 @@ from simulations.plant.codes import (
     UNPLACED,
     WARMING,
 )
-from simulations.plant.core.areas import touch_load
+from simulations.plant.core.areas import scrape_from_now_on, touch_load
 from simulations.plant.core.heap import lifetime, phase_seconds, push
 from simulations.plant.core.hold import changed, regime_changed
 from simulations.plant.core.nodes import begin_transfer, place
@@ -165,6 +165,7 @@ def be_ready(p: State, r: int, now: float) -> None:
         wake_at(p, r, now, now + lifetime(p, s, replica.number))
     join(p, s, r)
     if service.ready == 1:
+        scrape_from_now_on(p, s, now)
         regime_changed(p, s, now)
     p.world[0].pump = s
 

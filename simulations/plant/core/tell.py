@@ -2,48 +2,116 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableSequence
+import math
 
 from simulations.plant.codes import NONE, WARMING
-from simulations.plant.core.areas import touch_load, touch_replicas
+from simulations.plant.core.areas import count_with_others, touch_load, touch_replicas
 from simulations.plant.core.life import begin_replica
 from simulations.plant.core.nodes import place
 from simulations.plant.core.refusals import expect_wake
 from simulations.plant.core.start import be_ready
 from simulations.plant.records import State
 
-# How many numbers come before the samples, of which each has four.
-HEAD = 26
 
-
-def tell(p: State, s: int, after: int, heard: int, out: MutableSequence[float]) -> int:
-    """Write what is known of the service from the scrape at second `heard`, the cluster's view of now, and the seconds
-    from `after` up to below `heard` that are still kept. Returns how many seconds that are."""
-    world, service = p.world[0], p.services[s]
+def tell(p: State, s: int, after_work: int, after_held: int, heard: float, urgent: int) -> int:
+    """Write into `told` what is known of the service from scrapes and pushes up to the moment `heard`, and the
+    cluster's view of now; and into `told_seconds` the seconds of which something is told that was not before, replicas'
+    from `after_work` on and activators' from `after_held` on. Returns how many seconds that are."""
+    world, service, told = p.world[0], p.services[s], p.told[0]
     touch_load(p, s, world.now)
     touch_replicas(p, s, world.now)
-    base = s * world.ring
-    row = p.seconds[base + (heard - 1) % world.ring]
-    if heard > 0 and row.second == heard - 1:
-        out[0], out[1], out[2] = row.in_flight, row.held, row.queued
-        out[3], out[4], out[5] = row.engine_running, row.engine_waiting, row.kv_cache_usage
-        out[6], out[7], out[8] = row.attempts, row.done_attempts, row.service_seconds
-        out[9], out[10] = row.input_tokens, row.output_tokens
-        out[11], out[12] = row.busy_seconds, row.ready_seconds
-    else:
-        for k in range(13):
-            out[k] = 0.0
-    out[13], out[14], out[15] = service.wanted, service.ready, service.starting
-    out[16], out[17], out[18] = service.pending, service.draining, service.backing_off
-    out[19], out[20], out[21] = service.in_path, service.ever_ready, service.expected_wake
-    out[22], out[23], out[24], out[25] = service.held, service.second_arrived, service.second, service.changed_at
-    count = 0
-    for second in range(max(after, heard - world.ring), heard):
+    scrapes = min(service.second, math.floor(heard - service.scrape_at))
+    pushes = min(service.push, math.floor(heard - service.push_at))
+    tell_scrape(p, s, scrapes)
+    tell_push(p, s, pushes, heard, urgent)
+    tell_replicas(p, s)
+    # What is told is still so, and what will be told of seconds that have begun will be the same.
+    unchanged_since = min(
+        scrapes + service.scrape_at - (1.0 if service.scrape_at > 0.0 else 0.0),
+        pushes + service.push_at - (1.0 if service.push_at > 0.0 else 0.0),
+    )
+    told.settled = 1 if service.changed_at < unchanged_since else 0
+    # A second is told of once all have told of it (`autoscaler.signals.collector`).
+    told.work_until = min(scrapes, pushes)
+    told.held_until = told.work_until if service.ready + service.in_flight > 0 else pushes
+    return tell_seconds(p, s, after_work, after_held)
+
+
+def tell_scrape(p: State, s: int, scrapes: int) -> None:
+    """What was true of the replicas at the scrape before which there were so many."""
+    world, service, told = p.world[0], p.services[s], p.told[0]
+    told.scrape = scrapes
+    told.scraped_at = max(0.0, scrapes + service.scrape_at) if scrapes > 0 else 0.0
+    row = p.seconds[s * world.ring + (scrapes - 1) % world.ring]
+    if scrapes > 0 and row.second == scrapes - 1:
+        told.in_flight, told.queued = row.in_flight * 1.0, row.queued * 1.0
+        told.engine_running, told.engine_waiting = row.engine_running * 1.0, row.engine_waiting * 1.0
+        told.kv_cache_usage = row.kv_cache_usage
+        told.attempts, told.done_attempts = row.attempts, row.done_attempts
+        told.service_seconds = row.service_seconds
+        told.input_tokens, told.output_tokens = row.input_tokens, row.output_tokens
+        told.busy_seconds, told.ready_seconds = row.busy_seconds, row.ready_seconds
+        return
+    told.in_flight = told.queued = told.engine_running = told.engine_waiting = 0.0
+    told.kv_cache_usage = told.service_seconds = told.busy_seconds = told.ready_seconds = 0.0
+    told.attempts = told.done_attempts = told.input_tokens = told.output_tokens = 0
+
+
+def tell_push(p: State, s: int, pushes: int, heard: float, urgent: int) -> None:
+    """What activators told last; and when somebody waits for the first replica they tell at once, however old the rest
+    is by now."""
+    world, service, told = p.world[0], p.services[s], p.told[0]
+    told.pushed_at = max(0.0, pushes + service.push_at) if pushes > 0 else 0.0
+    told.held = told.forwarded = 0.0
+    row = p.seconds[s * world.ring + (pushes - 1) % world.ring]
+    if pushes > 0 and row.push == pushes - 1:
+        told.held, told.forwarded = row.held * 1.0, row.forwarded * 1.0
+    told.urgent_second = NONE
+    if urgent == 1 and service.ready == 0:
+        told.urgent_second = math.floor(service.pushed_at)
+        told.urgent_held, told.urgent_arrived = service.pushed_held * 1.0, service.pushed_arrived * 1.0
+        service.pushed_arrived = 0
+    elif service.pushed_arrived != 0:
+        count_with_others(p, s)
+    if service.pushed_at > told.pushed_at and (service.pushed_at <= heard or told.urgent_second != NONE):
+        told.held, told.pushed_at = service.pushed_held * 1.0, service.pushed_at
+
+
+def tell_replicas(p: State, s: int) -> None:
+    """The cluster's view of now."""
+    service, told = p.services[s], p.told[0]
+    told.wanted, told.ready, told.starting = service.wanted, service.ready, service.starting
+    told.pending, told.draining, told.backing_off = service.pending, service.draining, service.backing_off
+    told.in_path, told.ever_ready, told.expected_wake = service.in_path, service.ever_ready, service.expected_wake
+
+
+def tell_seconds(p: State, s: int, after_work: int, after_held: int) -> int:
+    """Whole seconds: what came together between two scrapes, or pushes, is shared out evenly over the time between."""
+    world, told = p.world[0], p.told[0]
+    base, count = s * world.ring, 0
+    end = max(told.work_until, told.held_until)
+    for second in range(max(min(after_work, after_held), end - world.ring + 1), end):
         row = p.seconds[base + second % world.ring]
-        if row.second == second:
-            k = HEAD + 4 * count
-            out[k], out[k + 1], out[k + 2], out[k + 3] = second, row.load, row.arrived, row.waiting
-            count += 1
+        before = p.seconds[base + (second - 1) % world.ring]
+        out = p.told_seconds[count]
+        work = queued = held = arrived = 0.0
+        if after_work <= second and second < told.work_until:
+            if row.second == second:
+                part = 1.0 - row.carried
+                work, queued, arrived = row.work * part, row.queued_area * part, row.arrived * part
+            if before.second == second - 1 and before.carried > 0.0:
+                work += before.work * before.carried
+                queued += before.queued_area * before.carried
+                arrived += before.arrived * before.carried
+        if after_held <= second and second < told.held_until:
+            if row.push == second:
+                held = row.held_first
+                arrived += row.arrived_first
+            if before.push == second - 1:
+                held += before.held_second
+                arrived += before.arrived_second
+        out.second, out.load, out.arrived, out.waiting = second, work + held, arrived, queued + held
+        count += 1
     return count
 
 

@@ -49,10 +49,10 @@ def test_requests_take_as_long_as_they_really_did(real: RealRun, runs: list[Meas
 
 @pytest.mark.slow
 def test_replicas_cost_what_they_really_did(real: RealRun, runs: list[Measured]) -> None:
-    """At the edge of a step one of both takes the second replica and the other does not, for seconds of a run that has
-    few; the 10 % are the benchmark's to judge."""
+    """A step that one of both takes a turn later costs two seconds of up to two replicas, of a run that has few; the
+    10 % are the benchmark's to judge."""
     ours = statistics.mean(run.replica_seconds for run in runs)
-    assert ours == pytest.approx(real.measured.replica_seconds, rel=0.35)
+    assert ours == pytest.approx(real.measured.replica_seconds, rel=0.15)
 
 
 @pytest.mark.slow

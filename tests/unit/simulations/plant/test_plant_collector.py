@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from autoscaler.signals.collector import Collector
+from autoscaler.signals.observation import Sample
 from queue_proxy.messages import Stats
 from simulations.plant.plant import SimulatedPlant
 from simulations.scenario import MetricsPath, Scenario
@@ -60,3 +61,52 @@ def test_samples_are_those_of_the_collector() -> None:
     seconds = range(2, 399)
     assert [theirs[second] for second in seconds] == pytest.approx([ours[second] for second in seconds], abs=5)
     assert their_arrivals == pytest.approx(our_arrivals, abs=2)
+
+
+# Everything happens at odd multiples of a 128th of a second: never at a reading, and between two of them nothing does.
+_GRID = 128
+
+
+@pytest.mark.parametrize(("scrape_at", "push_at"), [(0.25, 0.75), (0.75, 0.25), (0.0, 0.5), (0.5, 0.0)])
+def test_what_is_told_in_parts_of_a_second_is_what_the_collector_makes_of_it(scrape_at: float, push_at: float) -> None:
+    random = np.random.default_rng(7)
+    at = np.sort(2 * random.integers(6 * _GRID, 30 * _GRID, 90) + 1) / _GRID
+    trace = Arrivals(at, 2 * random.integers(1, _GRID, 90) / _GRID, span=80.0)  # type: ignore[arg-type]
+    path = MetricsPath(0.0, scrape_at=scrape_at, push_at=push_at)
+    plant = SimulatedPlant(Scenario((service(limit=2, initial=1),), metrics=path), trace, compiled=False)
+    plant.order(0, 1)
+    collector = Collector(stale_after_seconds=5.0)
+    busy = waited = 0.0
+    compared = 0
+    for tick in range(1, 70 * _GRID):
+        now = tick / _GRID
+        before = plant.services()[0]
+        running, held = before.in_flight, before.held
+        plant.advance(now)
+        busy += running / _GRID
+        waited += held / _GRID
+        there = plant.services()[0]
+        forwarded = there.in_flight + there.done_attempts
+        if now % 1.0 == scrape_at:
+            stats = Stats(
+                "r", "1", now, busy, arrived=forwarded, completed=there.done_attempts, running=there.in_flight
+            )
+            collector.receive(stats, now)
+        if now % 1.0 == push_at:
+            activator = Stats("activator/a", "1", now, 0.0, waited, waiting=there.held, running=there.in_flight)
+            collector.receive(activator, now)
+        if now % 2.0 == 1.875:
+            observed = plant.observe(0)
+            collected = collector.collect(now, ready=["r"], present=["r"])
+            if now > 4.0:  # the first reading of a source has no past
+                ours = [each for sample in observed.samples for each in _numbers(sample)]
+                theirs = [each for sample in collected.samples for each in _numbers(sample)]
+                assert ours == pytest.approx(theirs)
+                assert observed.observation().in_flight == collected.in_flight
+                assert observed.observation().held == collected.held
+                compared += sum(sample.waiting > 0.0 for sample in observed.samples)
+    assert compared > 20
+
+
+def _numbers(sample: Sample) -> tuple[float, ...]:
+    return sample.second, sample.concurrency, sample.rps, sample.waiting

@@ -62,6 +62,7 @@ def specs(draw: st.DrawFn, name: str) -> ServiceSpec:
         clients=clients,
         hold=bounds,
         queue_requests=draw(st.sampled_from([0, 2])),
+        queue_seconds=draw(st.sampled_from([0.0, 2.0])),
         abort_on_disconnect=draw(st.booleans()),
         objective=Objective(latency=5.0),
         drain_seconds=draw(st.sampled_from([0.0, 4.0])),
@@ -84,7 +85,12 @@ def worlds(draw: st.DrawFn) -> tuple[Scenario, Arrivals, list[int]]:
             ]
         )
     )
-    metrics = MetricsPath(draw(st.sampled_from([0.0, 0.5, 7.0])), draw(st.sampled_from([0.0, 0.3])))
+    metrics = MetricsPath(
+        draw(st.sampled_from([0.0, 0.5, 7.0])),
+        draw(st.sampled_from([0.0, 0.3])),
+        scrape_at=draw(st.sampled_from([0.0, 0.3, None])),
+        push_at=draw(st.sampled_from([0.0, 0.7])),
+    )
     services = tuple(draw(specs(f"s{i}")) for i in range(count))
     random = np.random.default_rng(draw(st.integers(0, 10_000)))
     requests = draw(st.integers(0, 250))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import fields
 
 import pytest
 
@@ -12,11 +13,14 @@ from autoscaler.signals.reading import Known, Reading, Stale
 from queue_proxy.messages import Stats
 from simulations.plant.lost_readings import LostReadings
 from simulations.plant.plant import SimulatedPlant
+from simulations.plant.records import Told
 from simulations.scenario import MetricsPath, Scenario
 from tests.unit.simulations.plant.plant_worlds import Arrivals, service
 
 _REPLICAS = 4
 _RUNNING = 3
+_NUMBERS = [field.name for field in fields(Told)]
+_IN_FLIGHT, _HELD = _NUMBERS.index("in_flight"), _NUMBERS.index("held")
 
 
 @pytest.mark.parametrize("loss", [0.2, 0.7])
@@ -52,13 +56,21 @@ def test_what_is_in_flight_is_each_replicas_last_word() -> None:
         readings.hear(now, 2)
         if len(readings.older()) == 1 and readings.oldest == now - 1:
             break
-    now_head, before_head = [0.0] * 26, [0.0] * 26
-    now_head[0], before_head[0] = 8.0, 4.0
-    now_head[1], before_head[1] = 5.0, 1.0
+    now_head, before_head = [0.0] * len(_NUMBERS), [0.0] * len(_NUMBERS)
+    now_head[_IN_FLIGHT], before_head[_IN_FLIGHT] = 8.0, 4.0
+    now_head[_HELD], before_head[_HELD] = 5.0, 1.0
     mixed = readings.mixed(now_head, {now - 1: before_head})
-    assert (mixed[0], mixed[1]) == (6.0, 5.0)  # what activators hold is not lost
-    now_head[19] = 1.0  # an activator in the path knows what it has forwarded
-    assert readings.mixed(now_head, {now - 1: before_head})[0] == 8.0
+    assert (mixed[_IN_FLIGHT], mixed[_HELD]) == (6.0, 5.0)  # what activators hold is not lost
+
+
+def test_an_activator_in_the_path_knows_what_it_has_forwarded() -> None:
+    trace = Arrivals([0.5 * number for number in range(100)], [30.0] * 100, span=60.0)
+    spec = Scenario((service(initial=2),), metrics=MetricsPath(0.0, 0.5))
+    plant = SimulatedPlant(spec, trace, compiled=False)
+    plant.order(0, 2)
+    for now in range(1, 28):
+        plant.advance(float(now))
+        assert plant.observe(0).in_flight == pytest.approx(2.0 * now, abs=1.0)
 
 
 @pytest.mark.parametrize("replicas", [1, 3])

@@ -60,11 +60,21 @@ REQUESTS = st.lists(
 )
 
 
+PATHS = [
+    MetricsPath(0.0),
+    MetricsPath(0.5),
+    MetricsPath(3.0),
+    MetricsPath(0.5, loss=0.3),
+    MetricsPath(0.0, scrape_at=0.3, push_at=0.7),
+    MetricsPath(0.0, scrape_at=None, push_at=0.2),
+]
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     REQUESTS,
     st.sampled_from(POLICIES),
-    st.sampled_from([MetricsPath(0.0), MetricsPath(0.5), MetricsPath(3.0), MetricsPath(0.5, loss=0.3)]),
+    st.sampled_from(PATHS),
     st.sampled_from([0.0, 15.0, 150.0]),
     st.sampled_from([Clients(), Clients(timeout=20.0, retries=1)]),
     st.sampled_from([0.0, 20.0]),

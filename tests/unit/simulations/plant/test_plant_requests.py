@@ -200,6 +200,15 @@ def test_a_queue_proxy_with_a_bound_refuses() -> None:
     assert ended(dict(results.outcomes)) == {Outcome.COMPLETED: 5, Outcome.REFUSED_FULL: 5}
 
 
+def test_who_waits_in_a_queue_proxy_for_too_long_is_refused() -> None:
+    policy = Script(in_path=False)
+    results, _ = run(Arrivals([1.5] * 4, [20.0] * 4), policy, limit=1, initial=1, queue_seconds=25.0)
+    # The second begins at 21.5; the others are refused at 26.5, when the line has been empty since.
+    assert ended(dict(results.outcomes)) == {Outcome.COMPLETED: 2, Outcome.REFUSED_FULL: 2}
+    at = {seen.at: (seen.in_flight, seen.queued) for seen in policy.seen}
+    assert (at[26.0], at[28.0]) == ((3, 2), (1, 0))
+
+
 def test_a_constant_time_is_that_of_every_request_of_a_chunk() -> None:
     constant = DrawnSeconds(0.25, Shape.CONSTANT)
     results, _ = run(Arrivals([1.0, 2.0, 3.0]), Script((0.0, 1)), model=constant, initial=1)
