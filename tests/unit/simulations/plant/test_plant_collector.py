@@ -53,7 +53,7 @@ def test_samples_are_those_of_the_collector() -> None:
         for sample in collected.samples:
             theirs[sample.second] += round(sample.concurrency * 1e6)
             their_arrivals += sample.rps
-        known.append((collected.completed, observed.completed))
+        known.append((collected.completed or 0.0, observed.completed))
         known.append((getattr(collected.held, "value", -1.0), held))
         known.append((getattr(collected.in_flight, "value", -1.0), running))
     assert all(said == was for said, was in known)
