@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from pilotlight.controller_api import Body, Controller, parse, services_of
 from pilotlight.terminal import cut, terminal_size, write_data
 
@@ -18,7 +20,10 @@ def run_status(controller: Controller, *, as_json: bool) -> int:
         write_data(answer.decode(errors="replace"))
         return 0
     size = terminal_size()
-    print("\n".join(status_lines(parse(answer).objects("services"), None if size is None else size[0])))
+    services = parse(answer).objects("services")
+    print("\n".join(status_lines(services, None if size is None else size[0])))
+    if not services:
+        print("there is no service: no InferenceService has the annotation pilotlight.dev/scaling", file=sys.stderr)
     return 0
 
 
@@ -48,7 +53,7 @@ def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
 
 def state_of(service: Body) -> str:
     """The phase, or why there is none; marked where replicas are only watched."""
-    phase = service.text("phase") or "unknown"
+    phase = service.text("phase") or ("not scaled" if service.objects("refused") else "unknown")
     mode = service.text("mode")
     if service.text("error"):
         return f"{phase}, error"

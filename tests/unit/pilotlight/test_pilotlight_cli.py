@@ -290,6 +290,14 @@ def test_status_prints_one_line_a_service_and_unknown_is_a_question_mark(
     assert json.loads(capsys.readouterr().out) == {"services": [service]}
 
 
+def test_status_says_why_there_is_nothing_to_see(api: str, capsys: pytest.CaptureFixture[str]) -> None:
+    FakeController.answers = {"/services": (200, b'{"services": []}')}
+    assert main(["status", "--api", api]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.startswith("SERVICE")
+    assert "pilotlight.dev/scaling" in printed.err
+
+
 def test_status_says_first_what_keeps_a_replica_from_being_ready(api: str, capsys: pytest.CaptureFixture[str]) -> None:
     trouble = "chat-a is failed: the model ended: exit code 3"
     service = {"service": "default/chat", "phase": "waking", "explanation": "Stays at 1.", "trouble": trouble}

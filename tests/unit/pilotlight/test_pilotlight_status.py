@@ -27,5 +27,10 @@ def test_gpus_have_a_column_where_something_is_known_of_one() -> None:
     assert [line[at:].split()[0] for line in (known, unknown, idle)] == ["93%", "?", "0%"]
 
 
+def test_what_may_not_be_scaled_is_not_said_to_be_unknown() -> None:
+    refused = service("default/a", phase=None, refused=[{"code": "Stopped", "message": "it was stopped"}])
+    assert "not scaled" in status_lines((refused,))[1]
+
+
 def test_a_table_without_services_is_its_headings() -> None:
     assert len(status_lines(())) == 1
