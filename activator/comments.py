@@ -20,6 +20,11 @@ from activator.timers import Alarm, Timers
 WAIT_HEADER = b"pilotlight-wait"
 WANTS_COMMENTS = b"comments"
 
+# Whoever comes when so many get them waits in silence.
+_MOST = 10_000
+# In one turn of the loop, so that ten thousand waiters do not stop the traffic.
+_AT_ONCE = 200
+
 
 class Waiting(Protocol):
     """A waiting request that asked for comments."""
@@ -30,20 +35,12 @@ class Waiting(Protocol):
 
 
 class WaitComments:
-    """Everybody who gets comments, in the order in which the next one is due.
+    """Everybody who gets comments, in the order in which the next one is due: one each `every` seconds, 0 for none."""
 
-    `most` bounds how many get them at a time: whoever comes later waits in silence. `batch` bounds how many are sent
-    in one turn of the loop, so that ten thousand waiters do not stop the traffic.
-    """
-
-    def __init__(
-        self, timers: Timers, clock: Callable[[], float], every: float, *, most: int = 10_000, batch: int = 200
-    ) -> None:
+    def __init__(self, timers: Timers, clock: Callable[[], float], every: float) -> None:
         self._alarm = Alarm(timers, clock, self._send_due)
         self._clock = clock
         self._every = every
-        self._most = most
-        self._batch = batch
         self._due: OrderedDict[Waiting, float] = OrderedDict()
 
     def __len__(self) -> int:
@@ -51,7 +48,7 @@ class WaitComments:
 
     def add(self, waiting: Waiting) -> None:
         """Send comments to `waiting` until it is discarded."""
-        if self._every > 0 and len(self._due) < self._most:
+        if self._every > 0 and len(self._due) < _MOST:
             self._due[waiting] = self._clock() + self._every
             self._set_alarm()
 
@@ -61,7 +58,7 @@ class WaitComments:
 
     def _send_due(self) -> None:
         now = self._clock()
-        for _ in range(min(self._batch, len(self._due))):
+        for _ in range(min(_AT_ONCE, len(self._due))):
             waiting, due = next(iter(self._due.items()))
             if due > now:
                 break

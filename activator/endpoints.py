@@ -34,10 +34,10 @@ _Address = tuple[str, str, int, int]
 
 
 class Endpoints:
-    """All endpoints of one service. `capacity` is what one of them takes at a time; 0 means no limit."""
+    """All endpoints of one service."""
 
-    def __init__(self, capacity: int = 0) -> None:
-        self._capacity = capacity
+    def __init__(self) -> None:
+        self._capacity = 0
         self._listed: dict[_Address, EndpointLoad] = {}
         self._gone_with_work: dict[_Address, EndpointLoad] = {}
         # Ready endpoints that nobody shares, by what they have in flight.
@@ -65,8 +65,11 @@ class Endpoints:
         return [load for load in self._listed.values() if load.standing in waiting and not load.proven]
 
     def update(self, table: Iterable[Endpoint], capacity: int) -> TableChange:
-        """Take over the controller's list. What is in flight stays counted, also on an endpoint that leaves and
-        comes back: its requests have not gone away with its name."""
+        """Take over the controller's list. `capacity` is what one endpoint takes at a time; 0 means no limit.
+
+        What is in flight stays counted, also on an endpoint that leaves and comes back: its requests have not gone away
+        with its name.
+        """
         self._capacity = capacity
         wanted = {_address(endpoint): endpoint for endpoint in table}
         removed = tuple(self._remove(address) for address in [a for a in self._listed if a not in wanted])

@@ -68,11 +68,11 @@ class Fields:
             return value
         raise FieldError(f"{self.at(name)} must be a whole number, not {_kind(value)}")
 
-    def flag(self, name: str, default: bool = False) -> bool:
-        """The boolean under `name`."""
+    def flag(self, name: str) -> bool:
+        """The boolean under `name`, false where there is none."""
         value = self._body.get(name)
         if value is None:
-            return default
+            return False
         if isinstance(value, bool):
             return value
         raise FieldError(f"{self.at(name)} must be true or false, not {_kind(value)}")

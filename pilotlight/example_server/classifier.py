@@ -16,6 +16,7 @@ CLASSES = ("low", "medium", "high")
 _WEIGHTS = ((-0.5, -0.25, -0.75, -1.0), (0.125, 0.25, 0.0625, 0.125), (0.5, 0.25, 0.75, 1.0))
 _BIASES = (1.0, 0.5, -1.0)
 _LARGEST = 3.4028234663852886e38  # FP32
+_MOST_ROWS = 4096
 
 
 class InvalidTensorError(ValueError):
@@ -42,7 +43,7 @@ def classify(rows: Sequence[Sequence[float]]) -> Classified:
     return Classified(scores=scores, labels=tuple(max(range(len(CLASSES)), key=row.__getitem__) for row in scores))
 
 
-def read_rows(tensor: object, most_rows: int = 4096) -> list[list[float]]:
+def read_rows(tensor: object) -> list[list[float]]:
     """The rows of an OIP input tensor (`shape` [n, FEATURES], FP32, `data` flat or nested).
 
     Raises InvalidTensorError naming the field.
@@ -53,18 +54,18 @@ def read_rows(tensor: object, most_rows: int = 4096) -> list[list[float]]:
         raise InvalidTensorError("an input needs a `name`")
     if tensor.get("datatype") != "FP32":
         raise InvalidTensorError(f"input `datatype` must be FP32, not {tensor.get('datatype')!r:.40}")
-    count = _count_of_rows(tensor.get("shape"), most_rows)
+    count = _count_of_rows(tensor.get("shape"))
     flat = _flat(tensor.get("data"))
     if len(flat) != count * FEATURES:
         raise InvalidTensorError(f"input `data` has {len(flat)} numbers where shape [{count}, {FEATURES}] has others")
     return [flat[start : start + FEATURES] for start in range(0, len(flat), FEATURES)]
 
 
-def _count_of_rows(shape: object, most_rows: int) -> int:
+def _count_of_rows(shape: object) -> int:
     if not isinstance(shape, list) or any(isinstance(size, bool) or not isinstance(size, int) for size in shape):
         raise InvalidTensorError("input `shape` must be a list of whole numbers")
-    if len(shape) != 2 or shape[1] != FEATURES or not 1 <= shape[0] <= most_rows:
-        raise InvalidTensorError(f"input `shape` must be [1..{most_rows}, {FEATURES}], not {shape!r:.80}")
+    if len(shape) != 2 or shape[1] != FEATURES or not 1 <= shape[0] <= _MOST_ROWS:
+        raise InvalidTensorError(f"input `shape` must be [1..{_MOST_ROWS}, {FEATURES}], not {shape!r:.80}")
     return int(shape[0])
 
 

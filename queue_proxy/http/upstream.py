@@ -16,6 +16,9 @@ from typing import Protocol
 
 from queue_proxy.http.upstream_connection import Sender, UpstreamConnection
 
+CONNECT_SECONDS = 5.0
+"""How long a connection attempt may take."""
+
 _TRUSTED_SECONDS = 0.05
 """A connection idle for longer is asked whether it was closed before it is used again."""
 
@@ -51,10 +54,9 @@ class UpstreamProtocol(Enum):
 class Upstream:
     """One endpoint with its pool of connections.
 
-    connect_seconds  how long a connection attempt may take
-    idle_seconds     after how long an idle connection is retired
-    protocol         what it speaks
-    name             as it appears in logs; its address unless somebody knows better
+    idle_seconds  after how long an idle connection is retired
+    protocol      what it speaks
+    name          as it appears in logs; its address unless somebody knows better
     """
 
     def __init__(
@@ -62,8 +64,6 @@ class Upstream:
         host: str,
         port: int,
         *,
-        connect_seconds: float = 5.0,
-        idle_seconds: float = 3.0,
         clock: Callable[[], float] = time.monotonic,
         protocol: UpstreamProtocol = UpstreamProtocol.H2C,
     ) -> None:
@@ -71,8 +71,7 @@ class Upstream:
         self.host = host
         self.port = port
         self.name = f"{host}:{port}"
-        self.connect_seconds = connect_seconds
-        self.idle_seconds = idle_seconds
+        self.idle_seconds = 3.0
         self.clock = clock
         self.connects_total = 0
         self._idle: deque[UpstreamConnection] = deque()
@@ -132,10 +131,10 @@ class Upstream:
     async def _dial(self, attempt: Attempt) -> None:
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(self.connect_seconds):
+            async with asyncio.timeout(CONNECT_SECONDS):
                 _, connection = await loop.create_connection(UpstreamConnection, self.host, self.port)
         except TimeoutError:
-            self.settle(attempt, f"no connection within {self.connect_seconds:g} s")
+            self.settle(attempt, f"no connection within {CONNECT_SECONDS:g} s")
         except OSError as error:
             self.settle(attempt, error.strerror or str(error))
         except (ValueError, OverflowError) as error:

@@ -60,10 +60,10 @@ class ControlFrames(Sending[Owner], Generic[Owner]):
             frames.window_update_frame(0, CONNECTION_WINDOW - frames.DEFAULT_WINDOW),
         ]
 
-    def go_away(self, last_stream: int, code: ErrorCode = ErrorCode.NO_ERROR, why: str = "") -> None:
+    def go_away(self, last_stream: int) -> None:
         """Tell the peer that streams above `last_stream` will not be served."""
         self.going_away_at = last_stream
-        self.put(frames.goaway_frame(last_stream, code, why))
+        self.put(frames.goaway_frame(last_stream, ErrorCode.NO_ERROR))
 
     def ping(self, payload: bytes) -> None:
         """Ask for an answer with the same eight bytes; `ponged` tells of it."""

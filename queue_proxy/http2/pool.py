@@ -12,7 +12,7 @@ import select
 from typing import Final
 
 from queue_proxy.http.transports import spare_congestion_control
-from queue_proxy.http.upstream import Upstream
+from queue_proxy.http.upstream import CONNECT_SECONDS, Upstream
 from queue_proxy.http2.frames import ErrorCode, Http2Error, StreamError
 from queue_proxy.http2.heads import Malformed, Response, Trailers, read_response
 from queue_proxy.http2.hpack import HeaderList
@@ -219,12 +219,12 @@ class StreamPool:
         upstream = self.upstream
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(upstream.connect_seconds):
+            async with asyncio.timeout(CONNECT_SECONDS):
                 _, connection = await loop.create_connection(
                     lambda: UpstreamConnection(self), upstream.host, upstream.port
                 )
         except TimeoutError:
-            self._fail(f"no connection within {upstream.connect_seconds:g} s")
+            self._fail(f"no connection within {CONNECT_SECONDS:g} s")
         except OSError as error:
             self._fail(error.strerror or str(error))
         else:

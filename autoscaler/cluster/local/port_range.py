@@ -67,12 +67,12 @@ def ephemeral_ports() -> tuple[int, int]:
     return int(first), int(last)
 
 
-def listen_on_loopback(port: int = 0) -> socket.socket:
+def listen_on_loopback() -> socket.socket:
     """A listening socket; connections made to it wait in the kernel until a process that inherits it accepts them."""
     listener = socket.socket()
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", port))
+        listener.bind(("127.0.0.1", 0))
         listener.listen(1024)
     except OSError:
         listener.close()

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 RUN_VARIABLE = "PILOTLIGHT_RUN"
 REPLICA_VARIABLE = "PILOTLIGHT_REPLICA"
 
+_KILL_SECONDS = 10.0
+
 
 @dataclass(frozen=True)
 class ProcessEntry:
@@ -96,12 +98,12 @@ def _descendants(table: dict[int, ProcessEntry], roots: Collection[int]) -> Iter
                 yield child
 
 
-def kill_members(find: Callable[[], list[ProcessEntry]], seconds: float = 10.0) -> list[ProcessEntry]:
+def kill_members(find: Callable[[], list[ProcessEntry]]) -> list[ProcessEntry]:
     """SIGKILL what `find` finds, again and again until it finds nothing, since a process may fork while it is killed.
 
-    Returns those that are still there after `seconds`: a process inside of a driver call cannot be killed.
+    Returns those that are still there after ten seconds: a process inside of a driver call cannot be killed.
     """
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + _KILL_SECONDS
     pause = 0.001
     while members := find():
         for entry in members:

@@ -39,9 +39,9 @@ _WORDS = (
 class DecisionHistory:
     """The last decisions of one service."""
 
-    def __init__(self, decisions: int, changes: int = KEPT_CHANGES) -> None:
+    def __init__(self, decisions: int) -> None:
         self._decisions: deque[Decision] = deque(maxlen=decisions)
-        self._changes: deque[bytes] = deque(maxlen=changes)
+        self._changes: deque[bytes] = deque(maxlen=KEPT_CHANGES)
 
     def add(self, decision: Decision) -> bool:
         """Keep one more; True when it differs from the one before in result, reason, phase or panic."""
