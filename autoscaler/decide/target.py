@@ -13,8 +13,8 @@ MOST_REPLICAS = 2**31 - 1
 
 def total_target(policy: ScalingPolicy) -> float:
     """C: what one replica can take. For concurrency never more than its hard limit; for rps that does not matter."""
-    if policy.metric is Metric.CONCURRENCY and policy.container_concurrency > 0:
-        return min(policy.target, float(policy.container_concurrency))
+    if 0 < policy.container_concurrency < policy.target and policy.metric is Metric.CONCURRENCY:
+        return float(policy.container_concurrency)
     return policy.target
 
 

@@ -48,7 +48,9 @@ class Span:
             yield last, self.load, self.waiting, self.arrived
             return
         for second in range(first, last + 1):
-            share = (min(self.end, second + 1) - max(self.start, second)) / length
+            begin = self.start if second == first else second
+            end = self.end if second == last else second + 1
+            share = (end - begin) / length
             if share > 0.0:
                 yield second, self.load * share, self.waiting * share, self.arrived * share
 
@@ -132,9 +134,13 @@ class Source:
 
 
 def _bounded(request_seconds: float, length: float) -> float:
+    if 0.0 <= request_seconds <= _MOST_AT_ONCE:  # as it nearly always is
+        return request_seconds
     return min(max(0.0, request_seconds), _MOST_AT_ONCE * max(1.0, length))
 
 
 def _bounded_either_way(count: float, length: float) -> float:
+    if -_MOST_AT_ONCE <= count <= _MOST_AT_ONCE:
+        return float(count)
     most = _MOST_AT_ONCE * max(1.0, length)
     return min(max(-most, float(count)), most)
