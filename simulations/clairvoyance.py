@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from simulations.bounds.no_waiting import Demand, clairvoyant
-from simulations.bounds.of_trace import Terms, demands, works
+from simulations.bounds.no_waiting import CheapestPlan, Demand
+from simulations.bounds.of_trace import Terms, steps, works
 from simulations.bounds.service_seconds import service_seconds
 from simulations.bounds.waiting import BoundError, WaitingBound, Work, frontier
 from simulations.scenario import DrawnSeconds, ServiceSpec
@@ -78,26 +78,12 @@ def _alone(trace: Trace, at: int, spec: ServiceSpec) -> float:
     """GPU-seconds of the cheapest plan of one service."""
     own = transforms.select(trace, [trace.services[at]]) if len(trace.services) > 1 else trace
     known: Trace = _Unrecorded(own) if isinstance(spec.model, DrawnSeconds) else own
-    demand = within(demands(known, service_seconds(spec.model), [slots(spec)])[0], trace.span)
-    start = start_seconds(spec)
-    bound = clairvoyant(demand, start)
-    return (bound.replica_seconds - demand.peak * start) * spec.gpus
-
-
-def within(demand: Demand, span: float) -> Demand:
-    """The demand up to `span`, with as many replicas there at the beginning as are ever needed, for no time at all: so
-    that the first start of each is one that may be spared by keeping it."""
-    kept = demand.at < span
-    at, replicas = demand.at[kept], demand.replicas[kept]
-    peak = int(replicas.max(initial=0))
-    if peak == 0:
-        return Demand(np.empty(0), np.empty(0, np.int64))
-    first = 0 if at[0] > 0.0 else int(replicas[0])
-    later = at > 0.0
-    return Demand(
-        np.concatenate(([0.0, 0.0], at[later], [span])),
-        np.concatenate(([peak, first], replicas[later], [0])),
-    )
+    # As many replicas as are ever needed are there at the beginning, and may be kept for their first use.
+    plan = CheapestPlan(start_seconds(spec), there_from=0.0)
+    for _, piece in steps(known, service_seconds(spec.model), [slots(spec)]):
+        inside = piece.at < trace.span
+        plan.take(Demand(piece.at[inside], piece.replicas[inside]))
+    return plan.bound(until=trace.span).replica_seconds * spec.gpus
 
 
 def _curve(trace: Trace, setup: Setup) -> tuple[tuple[tuple[float, float], ...], str]:

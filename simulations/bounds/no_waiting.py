@@ -88,21 +88,51 @@ def demand_of_requests(arrival: Floats, seconds: Floats, slots: int = 1) -> Dema
     return _stepwise(times[last], -(-running[last] // slots))
 
 
+class CheapestPlan:
+    """The optimum, found while demand is told of piece by piece: what it takes to know is when each level last changed,
+    so memory is that of the levels and not of the time."""
+
+    def __init__(self, start_seconds: float, start_price: float = 0.0, *, there_from: float = math.nan) -> None:
+        """`start_price` is in replica-seconds. `there_from`: since when as many replicas as are ever needed stand ready
+        that nobody had to start; NaN: there is none."""
+        self._start, self._price, self._there_from = start_seconds, start_price, there_from
+        self._changed = np.empty(0)  # when each level last rose or fell
+        self._replicas, self._starts = 0, 0
+        self._needed, self._idle = 0.0, 0.0
+
+    def take(self, piece: Demand) -> None:
+        """The next steps of demand, which are later than all before them. O(N log N) in the changes of all levels."""
+        if not len(piece.at):
+            return
+        level, at, rises = _changes(piece, self._replicas)
+        order = np.lexsort((at, level))
+        level, at, rises = level[order], at[order], rises[order]
+        new = int(level[-1]) + 1 - len(self._changed)
+        if new > 0:
+            self._changed = np.concatenate((self._changed, np.full(new, self._there_from)))
+        # Each level's changes are rise, fall, rise, fall, …; the first of a piece follows the last of those before it.
+        first = np.append(True, level[1:] != level[:-1])
+        lasted = at - np.where(first, self._changed[level], np.roll(at, 1))
+        gaps = lasted[rises]
+        stays = gaps < self._start + self._price
+        self._needed += float(lasted[~rises].sum())
+        self._idle += float(gaps[stays].sum())
+        self._starts += int(np.sum(~stays))
+        last = np.append(first[1:], True)
+        self._changed[level[last]] = at[last]
+        self._replicas = int(piece.replicas[-1])
+
+    def bound(self, until: float = math.nan) -> Bound:
+        """What it costs; `until`: where what is still needed then ends."""
+        needed = self._needed + (float((until - self._changed[: self._replicas]).sum()) if self._replicas else 0.0)
+        return Bound(needed, self._idle, self._starts * self._start, self._starts, self._starts * self._price)
+
+
 def clairvoyant(demand: Demand, start_seconds: float, start_price: float = 0.0) -> Bound:
-    """The optimum for this demand. `start_price` is in replica-seconds. O(N log N) in the changes of all levels."""
-    if demand.peak == 0:
-        return NOTHING
-    level, at, rises = _changes(demand)
-    order = np.lexsort((at, level))
-    level, at, rises = level[order], at[order], rises[order]
-    # Each level's changes are rise, fall, rise, fall, …
-    needed = float(np.sum(at[~rises]) - np.sum(at[rises]))
-    again = rises[1:] & (level[1:] == level[:-1])
-    gaps = (at[1:] - at[:-1])[again]
-    restart = start_seconds + start_price
-    stays = gaps < restart
-    starts = demand.peak + int(np.sum(~stays))
-    return Bound(needed, float(gaps[stays].sum()), starts * start_seconds, starts, starts * start_price)
+    """The optimum for the whole of a demand."""
+    plan = CheapestPlan(start_seconds, start_price)
+    plan.take(demand)
+    return plan.bound()
 
 
 def always_on(demand: Demand, span: float) -> float:
@@ -135,9 +165,9 @@ def _stepwise(at: Floats, replicas: Counts) -> Demand:
     return Demand(at[changed], replicas[changed])
 
 
-def _changes(demand: Demand) -> tuple[Counts, Floats, NDArray[np.bool_]]:
-    """Every change of every level: which level, when, and whether it rises."""
-    before = np.concatenate((np.zeros(1, np.int64), demand.replicas[:-1]))
+def _changes(demand: Demand, first: int = 0) -> tuple[Counts, Floats, NDArray[np.bool_]]:
+    """Every change of every level: which level, when, and whether it rises. `first`: replicas before all of it."""
+    before = np.concatenate((np.array([first], np.int64), demand.replicas[:-1]))
     size = np.abs(demand.replicas - before)
     which = np.repeat(np.arange(len(size)), size)
     within = np.arange(len(which)) - np.repeat(np.cumsum(size) - size, size)

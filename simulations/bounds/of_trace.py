@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from simulations.bounds.no_waiting import Demand
 from simulations.bounds.service_seconds import ServiceSeconds
@@ -33,8 +32,9 @@ class Terms:
     gpus: int = 1
 
 
-def demands(trace: Trace, seconds: ServiceSeconds, slots: Sequence[int]) -> tuple[Demand, ...]:
-    """Replicas that each service needs if nobody waits; the same as demand_of_requests. Raises TraceError."""
+def steps(trace: Trace, seconds: ServiceSeconds, slots: Sequence[int]) -> Iterator[tuple[int, Demand]]:
+    """Replicas that each service needs if nobody waits, piece by piece: the service, and the next steps of its demand;
+    those of one service together are what demand_of_requests gives. Raises TraceError."""
     running = [_Running(each) for each in slots]
     for rows in trace.chunks():
         took = seconds.of(rows)
@@ -42,8 +42,20 @@ def demands(trace: Trace, seconds: ServiceSeconds, slots: Sequence[int]) -> tupl
         settled = float(rows.arrival[-1])
         for service in np.unique(rows.service).tolist():
             own = rows.service == service
-            running[service].take(rows.arrival[own], took[own], settled)
-    return tuple(each.finish() for each in running)
+            yield service, running[service].take(rows.arrival[own], took[own], settled)
+    for service, each in enumerate(running):
+        yield service, each.finish()
+
+
+def demands(trace: Trace, seconds: ServiceSeconds, slots: Sequence[int]) -> tuple[Demand, ...]:
+    """All steps of each service, in memory. Raises TraceError."""
+    pieces: list[list[Demand]] = [[] for _ in slots]
+    for service, piece in steps(trace, seconds, slots):
+        pieces[service].append(piece)
+    return tuple(
+        Demand(np.concatenate([each.at for each in own]), np.concatenate([each.replicas for each in own]))
+        for own in pieces
+    )
 
 
 def works(trace: Trace, terms: Sequence[Terms], seconds: ServiceSeconds, width: float) -> tuple[Work, ...]:
@@ -83,35 +95,30 @@ def works(trace: Trace, terms: Sequence[Terms], seconds: ServiceSeconds, width: 
 
 
 class _Running:
-    """One service's changes of demand, kept once nothing can come before them any more."""
+    """One service's changes of demand, kept until nothing can come before them any more."""
 
     def __init__(self, slots: int) -> None:
         self._slots = slots
         self._times, self._changes = np.empty(0), np.empty(0, np.int64)
         self._running, self._replicas = 0, 0
-        self._at: list[Floats] = []
-        self._needed: list[NDArray[np.int64]] = []
 
-    def take(self, arrival: Floats, seconds: Floats, settled: float) -> None:
-        """Requests that came before `settled` or at it."""
+    def take(self, arrival: Floats, seconds: Floats, settled: float) -> Demand:
+        """Requests that came before `settled` or at it. Returns the steps up to then."""
         one = np.ones(len(arrival), np.int64)
         self._times = np.concatenate((self._times, arrival, arrival + seconds))
         self._changes = np.concatenate((self._changes, one, -one))
-        self._settle(settled)
+        return self._settle(settled)
 
     def finish(self) -> Demand:
-        """Everything."""
-        self._settle(math.inf)
-        if not self._at:
-            return Demand(np.empty(0), np.empty(0, np.int64))
-        return Demand(np.concatenate(self._at), np.concatenate(self._needed))
+        """The last steps."""
+        return self._settle(math.inf)
 
-    def _settle(self, until: float) -> None:
+    def _settle(self, until: float) -> Demand:
         ready = self._times < until
         times, changes = self._times[ready], self._changes[ready]
         self._times, self._changes = self._times[~ready], self._changes[~ready]
         if not len(times):
-            return
+            return Demand(np.empty(0), np.empty(0, np.int64))
         order = np.argsort(times, kind="stable")
         times, running = times[order], self._running + np.cumsum(changes[order])
         last = np.append(times[1:] != times[:-1], True)
@@ -119,6 +126,4 @@ class _Running:
         self._running = int(running[-1])
         changed = np.diff(needed, prepend=self._replicas) != 0
         self._replicas = int(needed[-1])
-        if bool(changed.any()):
-            self._at.append(times[changed])
-            self._needed.append(needed[changed])
+        return Demand(times[changed], needed[changed])

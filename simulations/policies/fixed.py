@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from simulations.bounds.of_trace import demands
+from simulations.bounds.of_trace import steps
 from simulations.bounds.service_seconds import ServiceSeconds, service_seconds
 from simulations.plant.interface import Observed
 from simulations.policies.interface import Order
@@ -60,8 +60,10 @@ class PeakReplicas:
         took, slots = service_seconds(service.model, batch=service.model.slots / 2.0), room(service)
         if (took, slots) not in self._peaks:
             names = self._trace.services
-            needed = demands(self._trace, took, [slots] * len(names))
-            self._peaks[took, slots] = {name: demand.peak for name, demand in zip(names, needed, strict=True)}
+            peaks = dict.fromkeys(names, 0)
+            for at, piece in steps(self._trace, took, [slots] * len(names)):
+                peaks[names[at]] = max(peaks[names[at]], piece.peak)
+            self._peaks[took, slots] = peaks
         return math.ceil(self._peaks[took, slots].get(service.name, 0) * self._share)
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 from simulations.bounds.no_waiting import (
+    CheapestPlan,
     Demand,
     clairvoyant,
     demand_of_requests,
@@ -33,9 +34,10 @@ def of_seconds(replicas: list[int]) -> Demand:
     return Demand(np.arange(len(steps), dtype=np.float64)[changed], steps[changed])
 
 
-def best_of_all_plans(demand: list[int], start: float) -> float:
-    """min Σ n_t + L·Σ (n_t − n_{t−1})⁺ with n_t ≥ D_t, by dynamic programming over every n_t up to the peak."""
-    cost = {0: 0.0}
+def best_of_all_plans(demand: list[int], start: float, there: int = 0) -> float:
+    """min Σ n_t + L·Σ (n_t − n_{t−1})⁺ with n_t ≥ D_t, by dynamic programming over every n_t up to the peak; `there`
+    stand ready beforehand."""
+    cost = {there: 0.0}
     for needed in demand:
         cost = {
             n: n + min(before + start * max(0, n - m) for m, before in cost.items())
@@ -49,6 +51,30 @@ def test_the_clairvoyant_plan_is_the_best_of_all_plans(demand: list[int], start:
     bound = clairvoyant(of_seconds(demand), start)
     assert bound.replica_seconds == pytest.approx(best_of_all_plans(demand, start))
     assert bound.needed == sum(demand)
+
+
+@given(DEMANDS, st.floats(0, 6), st.integers(1, 12))
+def test_told_piece_by_piece_it_is_the_same_plan(demand: list[int], start: float, length: int) -> None:
+    whole, plan = of_seconds(demand), CheapestPlan(start)
+    for begin in range(0, len(whole.at), length):
+        plan.take(Demand(whole.at[begin : begin + length], whole.replicas[begin : begin + length]))
+    told, wanted = plan.bound(), clairvoyant(whole, start)
+    assert told.starts == wanted.starts
+    assert told.replica_seconds == pytest.approx(wanted.replica_seconds)
+
+
+@given(DEMANDS, st.floats(0, 6), st.integers(1, 12))
+def test_replicas_that_are_there_are_kept_for_their_first_use_where_that_is_cheaper(
+    demand: list[int], start: float, length: int
+) -> None:
+    # Cut off in the middle of the last second's demand, as a trace is that ends under load.
+    whole, plan = of_seconds(demand), CheapestPlan(start, there_from=0.0)
+    inside = whole.at < len(demand)
+    whole = Demand(whole.at[inside], whole.replicas[inside])
+    for begin in range(0, len(whole.at), length):
+        plan.take(Demand(whole.at[begin : begin + length], whole.replicas[begin : begin + length]))
+    found = plan.bound(until=float(len(demand)))
+    assert found.replica_seconds == pytest.approx(best_of_all_plans(demand, start, there=max(demand)))
 
 
 @given(DEMANDS, st.floats(0, 6), st.floats(0, 6))
