@@ -17,6 +17,7 @@ from autoscaler.controller.clock import Clock
 from autoscaler.controller.metrics import Metrics
 from autoscaler.controller.recorder import Recorder
 from autoscaler.controller.service.actor import Actor, Order, PathOrder
+from autoscaler.controller.service.bell import Bell
 from autoscaler.controller.service.control import Evaluation, ServiceControl
 from autoscaler.controller.service.events import of_order
 from autoscaler.controller.service.faults import FaultKind
@@ -52,8 +53,8 @@ class ServiceTasks:
         self._around = around
         self._actor: Actor[Order] = Actor(around.cluster, self._placed, self._failed)
         self._path: Actor[PathOrder] = Actor(around.cluster, self._path_placed, self._path_failed)
-        self._urgent = asyncio.Event()
-        self._news = asyncio.Event()
+        self._urgent = Bell()
+        self._news = Bell()
         service = control.view.service
         self._tasks = (
             asyncio.create_task(self._decide_for_ever(), name=f"decide {service}"),
@@ -69,8 +70,8 @@ class ServiceTasks:
     def heard(self, *, urgent: bool = False) -> None:
         """A source has told of it; `urgent`: somebody waits, and it sleeps."""
         if urgent:
-            self._urgent.set()
-        self._news.set()
+            self._urgent.ring()
+        self._news.ring()
 
     def lead_connections(self) -> None:
         """Have connections led as the control says now."""
@@ -102,19 +103,19 @@ class ServiceTasks:
     async def _decide_for_ever(self) -> None:
         clock = asyncio.get_running_loop().time
         while not self._warm():
-            self._news.clear()
-            await _within(self._news, _WARM_UP_LOOK)
+            self._news.hush()
+            await self._news.rung_within(_WARM_UP_LOOK)
         period = self._around.cadence.evaluation
         self._evaluate()
         # Services that begin together are spread over the period, so that they do not all want the processor at once.
         due = clock() + period * (0.5 + 0.5 * zlib.crc32(self.control.view.service.encode()) / 2**32)
         again = clock()  # when the next urgent push may be evaluated
         while True:
-            urgent = await _within(self._urgent, due - clock())
+            urgent = await self._urgent.rung_within(due - clock())
             if urgent:
                 # What has come since the last one is worth an evaluation, but not one for each request.
                 await asyncio.sleep(max(0.0, min(again, due) - clock()))
-                self._urgent.clear()
+                self._urgent.hush()
                 again = clock() + self._around.cadence.urgent_gap
             if clock() >= due - _TIMERS_ARE_EARLY:
                 # Periods that were missed, because the machine slept, are not made up for.
@@ -159,13 +160,3 @@ class ServiceTasks:
                 faults.clear(FaultKind.RECORDING)
             else:  # a log that nobody reads is not enough: who asked for a recording counts on having it
                 faults.add(FaultKind.RECORDING, recorder.problem, clock())
-
-
-async def _within(event: asyncio.Event, seconds: float) -> bool:
-    """True when the event is set within so many seconds."""
-    try:
-        async with asyncio.timeout(max(0.0, seconds)):
-            await event.wait()
-    except TimeoutError:
-        return False
-    return True
