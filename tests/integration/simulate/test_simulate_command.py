@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import gzip
 import json
+import os
+import pty
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -43,9 +47,34 @@ def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
         assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()
 
 
-def test_json_alone_on_stdout_says_what_the_result_depends_on() -> None:
-    finished = simulate(TRACE, *FEW, "--json", "-")
-    assert finished.returncode == 0, finished.stderr
+def with_a_terminal(*arguments: str) -> tuple[subprocess.CompletedProcess[str], str]:
+    """The command with a terminal for its stderr, and what was drawn there."""
+    ours, theirs = pty.openpty()
+    drawn: list[bytes] = []
+
+    def read() -> None:
+        with contextlib.suppress(OSError):  # what a terminal says that nobody has open any more
+            while data := os.read(ours, 65_536):
+                drawn.append(data)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    finished = subprocess.run(
+        [sys.executable, "-m", "pilotlight.entry", "simulate", *arguments], env={**os.environ, "TERM": "xterm"},
+        cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=theirs, text=True, timeout=280, check=False,
+    )  # fmt: skip
+    os.close(theirs)
+    reader.join(60)
+    os.close(ours)
+    return finished, b"".join(drawn).decode(errors="replace")
+
+
+def test_json_alone_on_stdout_says_what_the_result_depends_on_and_a_terminal_shows_how_far_it_is() -> None:
+    finished, drawn = with_a_terminal(TRACE, *FEW, "--json", "-")
+    assert finished.returncode == 0, drawn
+    assert "simulating" in drawn
+    assert "0/4" in drawn
+    assert "4/4" in drawn
     body = json.loads(finished.stdout)
     assert body["seeds"] == [1, 2]
     assert body["traces"][0]["reference"] == "pilotlight"

@@ -4,6 +4,7 @@ came before."""
 from __future__ import annotations
 
 import math
+import tracemalloc
 from dataclasses import replace
 
 import pytest
@@ -15,6 +16,7 @@ from simulations.experiment import plan, run_cell
 from simulations.export import study_csv, study_json
 from simulations.figures import FIGURES
 from simulations.own_policy import default_policy
+from simulations.policies.fixed import PeakReplicas
 from simulations.policies.settings import PolicyError
 from simulations.report.page import page
 from simulations.sweep import SweepError, parse_sweep
@@ -88,6 +90,20 @@ def test_no_policy_that_serves_all_at_once_costs_less_than_the_clairvoyant() -> 
     attainments = [attainment for attainment, _ in bound.curve]
     assert attainments == sorted(attainments)
     assert bound.curve[-1][1] <= bound.usd
+
+
+def test_bounds_and_peaks_take_no_more_memory_of_a_longer_trace() -> None:
+    def most(span: str) -> int:
+        world = setup(f"poisson:rate=300,span={span}")
+        tracemalloc.start()
+        try:
+            assert clairvoyance(world, curve=False) is not None
+            assert PeakReplicas(world.trace, 1.0).of(world.scenario.services[0]) > 30
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    assert most("20m") < 1.2 * most("5m")
 
 
 def test_the_limits_of_the_service_bind_every_autoscaler() -> None:
