@@ -4,68 +4,15 @@ from __future__ import annotations
 
 import json
 import socket
-import subprocess
-import sys
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from pilotlight.arguments import host_and_port
 from pilotlight.cli import main
 from pilotlight.command_line import command_line
-
-GOOD = """\
-apiVersion: serving.kserve.io/v1beta1
-kind: InferenceService
-metadata: {name: good, namespace: default}
-spec:
-  predictor:
-    containers:
-      - name: kserve-container
-        image: example.com/model:1
-        command: ["pilotlight", "example-server"]
-        args: [--port=8080]
-"""
-
-
-@pytest.fixture
-def manifest(tmp_path: Path) -> Path:
-    path = tmp_path / "isvc.yaml"
-    path.write_text(GOOD)
-    return path
-
-
-def errors_of(capsys: pytest.CaptureFixture[str]) -> list[str]:
-    lines = capsys.readouterr().err.splitlines()
-    assert lines
-    assert all(line.startswith("pilotlight: error: ") for line in lines), lines
-    return lines
-
-
-class FakeController(BaseHTTPRequestHandler):
-    """Answers as the controller's API does, with whatever the test put into `answers`."""
-
-    answers: dict[str, tuple[int, bytes]] = {}  # noqa: RUF012 - replaced by each test
-
-    def do_GET(self) -> None:
-        status, body = self.answers.get(self.path, (404, b'{"error": "there is no service default/nobody"}'))
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name that it overrides
-        """Quiet."""
-
-
-@pytest.fixture
-def api() -> Iterator[str]:
-    with HTTPServer(("127.0.0.1", 0), FakeController) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"127.0.0.1:{server.server_port}"
-        server.shutdown()
+from tests.unit.pilotlight.command_world import GOOD, FakeController, errors_of
 
 
 @pytest.mark.parametrize(
@@ -84,6 +31,7 @@ def api() -> Iterator[str]:
         ["headroom", "poisson", "--startup=--"],
         ["status", "--api", "nowhere"],
         ["status", "--api", "127.0.0.1:0"],
+        ["status", "--api", "127.0.0.1:65536"],
         ["example-server", "--fail-start", "3"],
     ],
 )
@@ -91,7 +39,9 @@ def test_a_wrong_command_line_ends_with_status_2(wrong: list[str], capsys: pytes
     with pytest.raises(SystemExit) as ended:
         main(wrong)
     assert ended.value.code == 2
-    assert "error" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "error" in said
+    assert "invalid parse value" not in said, "argparse says this of what a type did not expect"
 
 
 @pytest.mark.parametrize("command", ["up", "status", "explain", "check", "replay", "demo", "example-server"])
@@ -151,12 +101,6 @@ def test_profiles_can_be_checked_without_a_service(tmp_path: Path, capsys: pytes
     path.write_text(PROFILES.replace("0s", "never"))
     assert main(["check", "-f", str(path)]) == 1
     assert "scale-to-zero-retention" in errors_of(capsys)[0]
-
-
-def test_a_pipe_is_read_once_and_stdin_is_a_dash(manifest: Path) -> None:
-    with manifest.open() as file:
-        checked = _pilotlight("check", "-f", "-", stdin=file.fileno(), stdout=subprocess.PIPE)
-    assert checked.stdout.startswith("default/good: good (stdin:1)"), checked.stderr
 
 
 def test_check_names_every_mistake_with_its_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -334,46 +278,6 @@ def test_each_example_is_good(name: str, capsys: pytest.CaptureFixture[str]) -> 
     assert "remark" not in out
 
 
-def _pilotlight(*arguments: str, stdout: int, stdin: int | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-P", "-c", "import sys; from pilotlight.cli import main; sys.exit(main())", *arguments]
-    return subprocess.run(
-        command, stdin=stdin, stdout=stdout, stderr=subprocess.PIPE, text=True, check=False, timeout=60
-    )
-
-
-@pytest.mark.parametrize("command", ["check", "--version"])
-def test_output_that_cannot_be_written_is_an_error_and_no_traceback(command: str, manifest: Path) -> None:
-    arguments = ["check", "-f", str(manifest)] if command == "check" else [command]
-    with Path("/dev/full").open("w") as full:
-        ended = _pilotlight(*arguments, stdout=full.fileno())
-    assert ended.returncode == 1
-    assert ended.stderr == "pilotlight: error: No space left on device\n"
-
-
-def test_what_a_terminals_encoding_lacks_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
-    good = tmp_path / "modèle.yaml"
-    good.write_text(GOOD)
-    checked = _pilotlight("check", "-f", str(good), stdout=subprocess.PIPE)
-    assert (checked.returncode, checked.stderr) == (0, "")
-    assert "mod?le.yaml" in checked.stdout
-
-
-def test_json_is_utf_8_in_any_terminal(api: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
-    FakeController.answers = {"/services": (200, '{"services": [{"explanation": "0 → 1"}]}'.encode())}
-    printed = _pilotlight("status", "--json", "--api", api, stdout=subprocess.PIPE)
-    assert json.loads(printed.stdout)["services"][0]["explanation"] == "0 → 1"
-
-
-@pytest.mark.parametrize("closed", [">&-", "<&-", "<&- >&-"])
-def test_closed_standard_streams_do_no_harm(manifest: Path, closed: str) -> None:
-    program = "import sys; from pilotlight.cli import main; sys.exit(main())"
-    command = ["bash", "-c", f'"$0" -P -c "$1" check -f "$2" {closed}', sys.executable, program, str(manifest)]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    assert (ended.returncode, ended.stderr) == (0, "")
-
-
 def test_what_cannot_run_here_is_a_remark_that_names_its_service_once(
     manifest: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -391,3 +295,33 @@ def test_who_asks_for_an_unknown_service_is_told_which_there_are(api: str, capsy
     assert errors_of(capsys) == [
         "pilotlight: error: there is no service default/chat; there are: team-a/chat, team-b/chat"
     ]
+
+
+def test_what_comes_from_this_machine_is_not_saved_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recording = tmp_path / "run.jsonl"
+    recording.write_text("")
+    assert main(["replay", str(recording), "--save", str(tmp_path / "copy.jsonl")]) == 1
+    assert errors_of(capsys)[0].startswith("pilotlight: error: --save is for a recording that comes from a cluster")
+
+
+def test_only_what_an_extra_brings_is_said_to_be_missing_for_want_of_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def lacks(name: str) -> Callable[[object], None]:
+        def fill(parser: object) -> None:
+            raise ModuleNotFoundError(f"no {name}", name=name)
+
+        return fill
+
+    monkeypatch.setattr("pilotlight.command_line._simulate", lacks("numpy"))
+    with pytest.raises(SystemExit):
+        main(["simulate", "x"])
+    assert "needs numpy: install pilotlight[simulate]" in capsys.readouterr().err
+    monkeypatch.setattr("pilotlight.command_line._simulate", lacks("something of ours"))
+    with pytest.raises(ModuleNotFoundError, match="something of ours"):
+        command_line().parse_args(["simulate", "x"])
+
+
+def test_an_address_is_taken_apart_without_its_brackets() -> None:
+    assert host_and_port("[::1]:7330") == ("::1", 7330)
+    assert host_and_port("127.0.0.1:80") == ("127.0.0.1", 80)

@@ -66,6 +66,17 @@ def test_commands_that_handle_it_themselves_find_pythons_own_handler() -> None:
     assert ended_by_ctrl_c(code) == (0, "")
 
 
+@pytest.mark.parametrize(("command", "usual"), [("status", True), ("simulate", False)])
+def test_ctrl_c_is_pythons_own_again_where_a_command_does_not_see_to_it_itself(command: str, usual: bool) -> None:
+    code = f"""
+from pilotlight import cli
+interrupts.end_at_once()
+cli._run = lambda *_: signal.getsignal(2) is signal.default_int_handler
+sys.exit(0 if cli.main(["{command}", "poisson"][:{1 if usual else 2}]) == {usual} else 1)
+"""
+    assert ended_by_ctrl_c(code) == (0, "")
+
+
 def test_ctrl_c_that_a_compiler_turned_into_another_error_is_ctrl_c() -> None:
     code = """
 from pilotlight import cli
