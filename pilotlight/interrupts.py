@@ -16,6 +16,8 @@ _INTERRUPTED = 130
 # So long the exception is given to come through. Unwinding takes milliseconds.
 _PATIENCE = 2.0
 
+_came = False
+
 
 def end_at_once() -> None:
     """While there is nothing to be undone, as during imports, Ctrl-C ends the process on the spot."""
@@ -30,6 +32,8 @@ def unwind() -> None:
 
 def heard() -> int:
     """Ctrl-C has come through, and all is undone: returns the exit status."""
+    global _came
+    _came = False
     signal.setitimer(signal.ITIMER_REAL, 0.0)
     end_at_once()
     return _INTERRUPTED
@@ -37,7 +41,7 @@ def heard() -> int:
 
 def came() -> bool:
     """Whether Ctrl-C was pressed since `unwind`: what is raised now may be what somebody made of it."""
-    return signal.getitimer(signal.ITIMER_REAL)[0] > 0.0
+    return _came
 
 
 def as_usual() -> None:
@@ -57,5 +61,7 @@ def _end(number: int, frame: FrameType | None) -> None:
 
 
 def _raise_or_end(number: int, frame: FrameType | None) -> None:
+    global _came
+    _came = True
     signal.setitimer(signal.ITIMER_REAL, _PATIENCE)
     raise KeyboardInterrupt

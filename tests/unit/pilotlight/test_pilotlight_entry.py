@@ -77,6 +77,19 @@ sys.exit(0 if cli.main(["{command}", "poisson"][:{1 if usual else 2}]) == {usual
     assert ended_by_ctrl_c(code) == (0, "")
 
 
+def test_an_error_is_not_taken_for_ctrl_c_because_somebody_has_set_an_alarm() -> None:
+    code = """
+from pilotlight import cli
+def run(*_): raise RuntimeError("broken")
+cli._run = run
+signal.setitimer(signal.ITIMER_REAL, 60.0)
+sys.exit(cli.main(["status"]))
+"""
+    status, said = ended_by_ctrl_c(code)
+    assert status == 1
+    assert "RuntimeError: broken" in said
+
+
 def test_ctrl_c_that_a_compiler_turned_into_another_error_is_ctrl_c() -> None:
     code = """
 from pilotlight import cli
