@@ -86,7 +86,7 @@ class CompiledCore:
         self._address = self._table.ctypes.data
 
     def advance(self, p: State, until: float) -> int:
-        return int(self._advance(self._at(p), until))
+        return self._advance(self._at(p), until)
 
     def order(self, p: State, s: int, wanted: int) -> None:
         self._entries["order_at"](self._at(p), s, wanted)
@@ -98,7 +98,7 @@ class CompiledCore:
         self._entries["look_at_all"](self._at(p))
 
     def tell(self, p: State, s: int, after_work: int, after_held: int, heard: float, urgent: int) -> int:
-        return int(self._tell(self._at(p), s, after_work, after_held, heard, urgent))
+        return self._tell(self._at(p), s, after_work, after_held, heard, urgent)
 
     def _at(self, p: State) -> int:
         """Where compiled code finds the collections. They are kept alive by the State that is remembered."""
@@ -124,7 +124,7 @@ def compiled_core() -> Core:
 
 
 @lru_cache(maxsize=1)
-def _compiled_entries() -> dict[str, Callable[..., float]]:
+def _compiled_entries() -> dict[str, Callable[..., int]]:
     numba = importlib.import_module("numba")
     config = vars(importlib.import_module("numba.core.config"))
     modules = [importlib.import_module(f"simulations.plant.core.{name}") for name in _MODULES]
@@ -138,7 +138,7 @@ def _compiled_entries() -> dict[str, Callable[..., float]]:
     finally:
         config["CACHE_DIR"] = before
     entry_names = ("advance", "order_at", "have_ready", "look_at_all", "tell")
-    return {name: cast("Callable[..., float]", names[f"{name}_at_address"]) for name in entry_names}
+    return {name: cast("Callable[..., int]", names[f"{name}_at_address"]) for name in entry_names}
 
 
 def _compiled_names(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import MutableSequence, Sequence
+from collections.abc import Callable, MutableSequence, Sequence
 from typing import cast
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from simulations.plant.codes import BUCKETS, HISTOGRAMS, INFINITE, NONE, STARTS_KEPT
 from simulations.plant.records import Bin, Event, Link, Node, Row, Second, State, Told, ToldSecond, World
 from simulations.plant.service_record import Service
-from simulations.plant.storage import dtype_of, integers, numbers, records
+from simulations.plant.storage import RecordT, chain, dtype_of, integers, numbers, records
 from simulations.plant.work_records import BatchPlace, Group, Replica, Request
 from simulations.scenario import PHASE_FIELDS, ClusterSpec, ContinuousBatching, MetricsPath, Scenario, ServiceSpec
 
@@ -61,15 +61,9 @@ def initial_state(
     return State(
         world=_stored([world], compiled=compiled),
         services=_stored([_service(service, scenario.metrics, width) for service in services], compiled=compiled),
-        replicas=_stored(
-            [Replica(next=i + 1 if i + 1 < _FIRST_REPLICAS else NONE) for i in range(_FIRST_REPLICAS)],
-            compiled=compiled,
-        ),
-        requests=_stored(
-            [Request(behind=i + 1 if i + 1 < _FIRST_REQUESTS else NONE) for i in range(_FIRST_REQUESTS)],
-            compiled=compiled,
-        ),
-        groups=_stored([Group(higher=i + 1 if i + 1 < groups else NONE) for i in range(groups)], compiled=compiled),
+        replicas=_chained(Replica, "next", _FIRST_REPLICAS, compiled=compiled),
+        requests=_chained(Request, "behind", _FIRST_REQUESTS, compiled=compiled),
+        groups=_chained(Group, "higher", groups, compiled=compiled),
         batches=records(BatchPlace, max(1, _FIRST_REPLICAS * batch), compiled=compiled),
         nodes=_stored(_nodes(cluster, nodes), compiled=compiled),
         links=_stored([Link(cluster.image_streams), Link(cluster.weight_streams)], compiled=compiled),
@@ -169,6 +163,13 @@ def _lifetimes(reclaims: float) -> np.ndarray:
         return np.array([INFINITE])
     middles = (np.arange(_LIFETIMES) + 0.5) / _LIFETIMES
     return np.asarray(-np.log1p(-middles) * (3600.0 / reclaims))
+
+
+def _chained(kind: Callable[[], RecordT], name: str, count: int, *, compiled: bool) -> Sequence[RecordT]:
+    """Free records, each with the next one in its field `name`."""
+    collection = records(kind, count, compiled=compiled)
+    chain(collection, name, 0, count, NONE)
+    return collection
 
 
 def _stored(objects: list, *, compiled: bool) -> Sequence:  # type: ignore[type-arg]

@@ -62,7 +62,7 @@ class Observer:
         self._service_seconds = 0.0
         self._busy = self._ready = 0.0
         self._announced: dict[int, float] = {}  # by second, how many were announced to be held
-        self._tally: list[int] = []
+        self._tally: tuple[int, ...] = ()
         self._counts = ReplicaCounts(0, 0)
 
     def observed(self, now: float, *, urgent: bool) -> Observed:
@@ -76,9 +76,10 @@ class Observer:
         (
             in_flight, queued, engine_running, engine_waiting, kv_cache_usage, attempts, completed, service_seconds,
             input_tokens, output_tokens, busy, ready, forwarded, held, scrape, scraped_at, pushed_at,
-            work_until, held_until, settled, urgent_second, urgent_held, urgent_arrived, *tally, in_path, ever_ready,
-            expected_wake,
+            work_until, held_until, settled, urgent_second, urgent_held, urgent_arrived,
+            _, _, _, _, _, _, in_path, ever_ready, expected_wake,
         ) = told  # fmt: skip
+        tally = told[23:29]
         if tally != self._tally:
             self._tally = tally
             self._counts = ReplicaCounts(*tally)
@@ -86,12 +87,12 @@ class Observer:
             self._work_told = work_until
         if held_until > self._held_told:
             self._held_told = held_until
-        samples = list(starmap(Sample, seconds))
+        samples = tuple(starmap(Sample, seconds))
         if readings is not None:
-            samples = readings.samples(samples)
+            samples = tuple(readings.samples(samples))
             scraped_at -= scrape - readings.oldest
         if self._announced:
-            samples = [self._less_announced(sample) for sample in samples]
+            samples = tuple(map(self._less_announced, samples))
         if urgent_second != NONE:
             samples += self._announce(urgent_second, urgent_held, urgent_arrived)
         if completed > self._completed:
@@ -108,7 +109,7 @@ class Observer:
         return Observed(
             self._service,
             now,
-            tuple(samples),
+            samples,
             age,
             forwarded if in_path and forwarded > in_flight else in_flight,
             held,
@@ -156,9 +157,9 @@ class Observer:
             return sample
         return Sample(sample.second, sample.concurrency - already, sample.rps, max(0.0, sample.waiting - already))
 
-    def _announce(self, second: int, held: float, arrived: float) -> list[Sample]:
+    def _announce(self, second: int, held: float, arrived: float) -> tuple[Sample, ...]:
         """Who waits counts as if it had been held all second; what is then measured is reduced by it."""
         already = self._announced.get(second, 0.0)
         extra = max(0.0, held - already)
         self._announced[second] = already + extra
-        return [Sample(second, extra, arrived, extra)] if extra or arrived else []
+        return (Sample(second, extra, arrived, extra),) if extra or arrived else ()

@@ -23,7 +23,7 @@ from simulations.plant.interface import F8, Observed, Results
 from simulations.plant.observe import Observer, ToldNumbers, ToldSeconds
 from simulations.plant.records import Event, Row, Told, ToldSecond, World
 from simulations.plant.service_record import Service
-from simulations.plant.storage import grown, objects, read_many, read_one
+from simulations.plant.storage import chain, grown, objects, read_many, read_one
 from simulations.plant.summary import summary
 from simulations.plant.work_records import BatchPlace, Group, Replica, Request
 from simulations.scenario import Scenario, ScenarioError
@@ -210,7 +210,7 @@ class SimulatedPlant:
         if world.requests_used >= before:
             after = 2 * before
             requests = grown(Request, state.requests, after)
-            self._link(requests, "behind", before, after, world.free_request)
+            chain(requests, "behind", before, after, world.free_request)
             self._set_world("free_request", before)
             self._set_world("request_room", after)
             self._state = state._replace(requests=requests)
@@ -230,9 +230,9 @@ class SimulatedPlant:
             state = self._state
             all_replicas = grown(Replica, state.replicas, after)
             groups = grown(Group, state.groups, after + world.services + 2)
-            self._link(all_replicas, "next", before, after, world.free_replica)
+            chain(all_replicas, "next", before, after, world.free_replica)
             first_group = before + world.services + 2
-            self._link(groups, "higher", first_group, after + world.services + 2, world.free_group)
+            chain(groups, "higher", first_group, after + world.services + 2, world.free_group)
             self._set_world("free_replica", before)
             self._set_world("free_group", first_group)
             self._set_world("replica_room", after)
@@ -242,15 +242,6 @@ class SimulatedPlant:
                 batches=grown(BatchPlace, state.batches, max(1, after * world.batch)),
             )
         self._grow_events(world.events + 2 * (world.requests_used + needed) + 128)
-
-    def _link(self, collection: Sequence[object], name: str, first: int, end: int, then: int) -> None:
-        """Chain the records from `first` up to below `end`, and after them `then`."""
-        after = [*range(first + 1, end), then]
-        if self._core.compiled:
-            cast("np.ndarray[tuple[int]]", collection)[name][first:end] = after
-        else:
-            for i, next_one in zip(range(first, end), after, strict=True):
-                setattr(collection[i], name, next_one)
 
     def services(self) -> list[Service]:
         """The services' records, for tests of laws."""

@@ -48,6 +48,17 @@ def objects(kind: Callable[..., RecordT], collection: Sequence[RecordT]) -> list
     return [kind(*row) for row in cast("np.ndarray[tuple[int]]", collection).tolist()]
 
 
+def chain(collection: Sequence[object], name: str, first: int, end: int, then: int) -> None:
+    """Let each record from `first` up to below `end` name the next one in this field, and the last one `then`."""
+    if isinstance(collection, list):
+        for i, after in zip(range(first, end), [*range(first + 1, end), then], strict=True):
+            setattr(collection[i], name, after)
+        return
+    links = cast("np.ndarray[tuple[int], np.dtype[np.void]]", collection)[name]
+    links[first:end] = np.arange(first + 1, end + 1)
+    links[end - 1] = then
+
+
 def read_one(kind: type[DataclassInstance], collection: Sequence[object]) -> Callable[[], tuple[float, ...]]:
     """Reads the first record as a tuple of its fields, as numbers of Python's; for collections that never grow."""
     if isinstance(collection, list):
