@@ -55,15 +55,15 @@ class Backlog:
 
 @value_type
 class Throughput:
-    """What replicas complete while all of them are full: see `throughput`.
+    """What replicas complete, and completed while all of them were full: see `throughput`.
 
-    ready      how many are full now, 0 while not all of them are
-    since      when the span that is measured began; by then `completed` requests had been completed, and `in_flight`
-               were in replicas
+    ready      how many replicas there are in the span that is measured, 0 without one; `full` says whether they are
+    since      when the span began; by then `completed` requests had been completed, and `in_flight` were in replicas
     measured   the end of each span, and what one replica can complete in a second by it; newest last
     """
 
     ready: int = 0
+    full: bool = False
     since: float = 0.0
     completed: float = 0.0
     in_flight: float = 0.0

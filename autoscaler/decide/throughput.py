@@ -14,6 +14,8 @@ the rate at which a full replica completes requests: fewer than λ/μ replicas f
     μ           (completed + growth of what is in replicas) / seconds / ready: what has just come cannot be completed
                 yet, and while requests become more the completed ones are those of a lower rate. The median of the
                 last fifteen spans, none of which is older than 20 minutes
+    disproved   all of that is forgotten when replicas that are not full complete 2.5·μ in such a span: a full one
+                completes no less, so requests are others now, and shorter
     λ           what arrived over the stable window
     floor       ceil(λ/μ − 1/2): half a replica is less than any of this is known to
 
@@ -42,6 +44,7 @@ _SPAN_COMPLETIONS = 10.0
 _SPANS_KEPT = 15
 _KEPT_SECONDS = 1200.0
 _SLACK = 0.5
+_DISPROVED = 2.5
 
 
 def measures_throughput(policy: ScalingPolicy) -> bool:
@@ -52,24 +55,28 @@ def measures_throughput(policy: ScalingPolicy) -> bool:
 def track_throughput(policy: ScalingPolicy, throughput: Throughput, observation: Observation, now: float) -> Throughput:
     """What has been measured as of this observation."""
     in_flight, completed, replicas = observation.in_flight, observation.completed, observation.replicas
-    ready = replicas.ready
+    measured, ready = throughput.measured, replicas.ready
     if (
         completed is None
         or ready == 0
         or replicas.draining
         or not isinstance(in_flight, Known)
-        or in_flight.value < ready * full_load(policy)
         or not measures_throughput(policy)
     ):
-        return Throughput(measured=throughput.measured) if throughput.ready else throughput
-    measured = throughput.measured
-    if ready == throughput.ready and completed >= throughput.completed:
+        return Throughput(measured=measured) if throughput.ready else throughput
+    full = in_flight.value >= ready * full_load(policy)
+    if not full and not measured:
+        return Throughput() if throughput.ready else throughput
+    if ready == throughput.ready and full is throughput.full and completed >= throughput.completed:
         if now < span_ends(throughput, completed):
             return throughput
-        rate = _taken(throughput, completed, in_flight.value) / (now - throughput.since) / ready
-        kept = (each for each in measured[1 - _SPANS_KEPT :] if each[0] > now - _KEPT_SECONDS)
-        measured = (*kept, (now, rate))
-    return Throughput(ready, now, completed, in_flight.value, measured)
+        replica_seconds = (now - throughput.since) * ready
+        if full:
+            rate = _taken(throughput, completed, in_flight.value) / replica_seconds
+            measured = (*_remembered(measured, now)[1 - _SPANS_KEPT :], (now, rate))
+        elif _disproved(_remembered(measured, now), (completed - throughput.completed) / replica_seconds):
+            measured = ()
+    return Throughput(ready, full, now, completed, in_flight.value, measured)
 
 
 def span_ends(throughput: Throughput, completed: float) -> float:
@@ -83,15 +90,26 @@ def full_load(policy: ScalingPolicy) -> float:
     return (utilized_target(policy) + total_target(policy)) / 2.0
 
 
+def _remembered(measured: tuple[tuple[float, float], ...], now: float) -> tuple[tuple[float, float], ...]:
+    return tuple(each for each in measured if each[0] > now - _KEPT_SECONDS)
+
+
+def _median(measured: tuple[tuple[float, float], ...]) -> float:
+    return median(rate for _, rate in measured)
+
+
+def _disproved(measured: tuple[tuple[float, float], ...], rate: float) -> bool:
+    return not measured or rate > _DISPROVED * _median(measured)
+
+
 def _taken(throughput: Throughput, completed: float, in_flight: float) -> float:
     return completed - throughput.completed + max(0.0, in_flight - throughput.in_flight)
 
 
 def completed_by_one(readings: Readings) -> float | None:
     """μ: requests per second that a full replica completes; None where that has not been measured lately."""
-    oldest = readings.observation.at - _KEPT_SECONDS
-    rates = [rate for at, rate in readings.throughput.measured if at > oldest]
-    return median(rates) if rates else None
+    remembered = _remembered(readings.throughput.measured, readings.observation.at)
+    return _median(remembered) if remembered else None
 
 
 def throughput_floor(readings: Readings) -> int:

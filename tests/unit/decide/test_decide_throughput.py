@@ -138,6 +138,14 @@ def test_what_has_just_come_cannot_be_completed_yet() -> None:
     assert measured([full(0, 0, Known(27.0)), full(20, 30, Known(17.0))]) == [0.75]
 
 
+@pytest.mark.parametrize(("completed", "kept"), [(74, [1.0]), (76, [])])
+def test_what_replicas_that_are_not_full_complete_can_disprove_what_full_ones_did(
+    completed: float, kept: list[float]
+) -> None:
+    idle = Known(3.0)
+    assert measured([full(0, 0), full(15, 30), full(20, 40, idle), full(35, 40 + completed, idle)]) == kept
+
+
 def test_an_engine_that_hangs_measures_nothing() -> None:
     assert measured([full(2.0 * step, 0.0) for step in range(1000)]) == []
 
