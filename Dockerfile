@@ -5,11 +5,15 @@ ARG BASE=python:3.13-slim
 FROM ${BASE} AS build
 RUN python3 -m venv /opt/tools && python3 -m venv --without-pip /opt/pilotlight
 # Where the build context has wheels/, no index is asked; a build may have no way to one. The hashes hold either way.
+# Of Kubernetes' client only connections and credentials are used. Its kinds, 115 MB of them, are loaded when they are
+# asked for, which nobody here does.
 COPY requirements-image.lock wheels* /build/
 RUN cd /build && if ls *.whl >/dev/null 2>&1; then offline="--no-index --find-links ."; fi \
  && /opt/tools/bin/pip --python /opt/pilotlight/bin/python install --no-cache-dir --no-compile --disable-pip-version-check \
       --require-hashes ${offline:-} --requirement requirements-image.lock \
- && find /opt/pilotlight/lib -depth -type d \( -name tests -o -name test \) -path '*/site-packages/*' -exec rm -rf {} +
+ && find /opt/pilotlight/lib -depth -type d \( -name tests -o -name test \) -path '*/site-packages/*' -exec rm -rf {} + \
+ && find /opt/pilotlight/lib -path '*/kubernetes/*client/*' \( -path '*/models/*.py' -o -path '*/api/*.py' \) \
+      ! -name __init__.py -delete
 # Compiled now, as nothing can be written later; a sidecar that compiles at its start would make each wake longer.
 # Unchecked: the sources cannot change either, and a layer may change their times.
 RUN /opt/pilotlight/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/pilotlight/lib

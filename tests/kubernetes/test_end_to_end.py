@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import tarfile
+from pathlib import Path
 
 import aiohttp
 
 from tests.cluster.cluster import Cluster
+from tests.cluster.product_image import product_image
 from tests.kubernetes.installation import CONTROLLER, NAMESPACE, Installation
 from tests.kubernetes.managed_service import ManagedService, inference_service
 from tests.kubernetes.requests_sent import Outcome, burst, lost, took
 
+REPOSITORY = Path(__file__).parents[2]
 BURST = 500
 KUBE_PROXY_SECONDS = 1.5
 """Until each has followed; before that nobody comes directly."""
@@ -60,6 +65,18 @@ async def test_nothing_is_compiled_when_a_component_starts(inside: Cluster, inst
         "exec", f"--namespace={NAMESPACE}", f"deployment/{CONTROLLER}", "--", "python", "-c", _WITHOUT_COMPILED_FILE
     )
     assert json.loads(sources) == []
+
+
+def test_the_image_adds_to_its_base_no_more_than_it_is_said_to(installed: Installation) -> None:
+    with tarfile.open(product_image()) as archive:
+        written = archive.extractfile("manifest.json")
+        assert written is not None
+        _, *ours = json.load(written)[0]["Layers"]
+        megabytes = sum(archive.getmember(layer).size for layer in ours) / 1e6
+    said = re.search(r"adds (\d+) MB to its base", (REPOSITORY / "docs/kubernetes.md").read_text())
+    assert said is not None
+    print(f"\nthe image adds {megabytes:.0f} MB to its base")
+    assert megabytes < int(said[1]) * 1.1
 
 
 async def most_waiting(pod: str, meanwhile: asyncio.Task[list[Outcome]]) -> int:
