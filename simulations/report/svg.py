@@ -52,13 +52,15 @@ def chart(width: float, height: float, content: str, label: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """From values to places, linear or logarithmic. A range of nothing is made a little one."""
+    """From values to places, linear or logarithmic. A range of nothing is made a little one. `whole`: there is nothing
+    between 2 and 3, as of GPUs."""
 
     least: float
     most: float
     begin: float
     end: float
     logarithmic: bool = False
+    whole: bool = False
 
     def __call__(self, value: float) -> float:
         """The place of a value; beyond the ends at the ends."""
@@ -74,7 +76,8 @@ class Scale:
             return _log_ticks(self.least, self.most)
         if not self.most > self.least:
             return [self.least]
-        step = _round_step((self.most - self.least) / count)
+        step = _round_step((self.most - self.least) / count, (1.0, 2.0, 5.0, 10.0) if self.whole else _ROUND)
+        step = max(1.0, step) if self.whole else step
         first = math.ceil(self.least / step - 1e-9)
         last = math.floor(self.most / step + 1e-9)
         return [round(at * step, 10) for at in range(first, last + 1)]
@@ -90,7 +93,11 @@ def axes(x: Scale, y: Scale, x_text: Callable[[float], str], y_text: Callable[[f
     for value in x.ticks(x_ticks):
         at = x(value)
         parts.append(element("line", x1=at, x2=at, y1=y.begin, y2=y.begin + 4, cls="base"))
-        parts.append(text(at, y.begin + 17, x_text(value), anchor="middle"))
+        # A label below the right end would be cut off where the drawing ends.
+        near_end = x.end - at < 20.0
+        parts.append(
+            text(x.end + 8 if near_end else at, y.begin + 17, x_text(value), "", "end" if near_end else "middle")
+        )
     parts.append(element("line", x1=x.begin, x2=x.end, y1=y.begin, y2=y.begin, cls="base"))
     return "".join(parts)
 
@@ -175,9 +182,12 @@ _TIME_STEPS = (
 )  # fmt: skip
 
 
-def _round_step(step: float) -> float:
+_ROUND = (1.0, 2.0, 2.5, 5.0, 10.0)
+
+
+def _round_step(step: float, rounds: Sequence[float] = _ROUND) -> float:
     power = 10.0 ** math.floor(math.log10(step))
-    return next(each * power for each in (1.0, 2.0, 2.5, 5.0, 10.0) if each * power >= step * (1 - 1e-9))
+    return next(each * power for each in rounds if each * power >= step * (1 - 1e-9))
 
 
 def _log_ticks(least: float, most: float) -> list[float]:

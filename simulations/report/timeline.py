@@ -40,7 +40,7 @@ def timeline(counted: Counted, warm_up: float, most_requests: float, most_gpus: 
     span = len(shown.demand) * shown.width
     x = time_scale(span, _LEFT, _RIGHT)
     requests = Scale(0.0, max(most_requests, 1e-9), 118.0, 12.0)
-    gpus = Scale(0.0, max(most_gpus, 1.0), 268.0, 146.0)
+    gpus = Scale(0.0, max(most_gpus, 1.0), 268.0, 146.0, whole=True)
     parts = [
         _misses(shown, x, 12.0, 268.0),
         _warm_up(warm_up, x, 12.0, 268.0),

@@ -174,6 +174,9 @@ def test_scales_stay_within_their_ends_and_have_round_ticks() -> None:
     scale = Scale(0.0, 7.0, 100.0, 200.0)
     assert (scale(-1.0), scale(3.5), scale(99.0)) == (100.0, 150.0, 200.0)
     assert scale.ticks() == [0.0, 2.0, 4.0, 6.0]
+    assert Scale(0.0, 11.0, 0.0, 1.0).ticks() == [0.0, 2.5, 5.0, 7.5, 10.0]
+    assert Scale(0.0, 11.0, 0.0, 1.0, whole=True).ticks() == [0.0, 5.0, 10.0]
+    assert Scale(0.0, 1.0, 0.0, 1.0, whole=True).ticks() == [0.0, 1.0]
     assert Scale(0.05, 300.0, 0.0, 1.0, logarithmic=True).ticks() == [0.1, 1.0, 10.0, 100.0]
     assert TimeScale(0.0, 3600.0, 0.0, 1.0).ticks() == [600.0 * at for at in range(7)]
 
