@@ -16,7 +16,7 @@ from autoscaler.decide.decision import Decision
 from autoscaler.decide.delay import needed_at_first
 from autoscaler.decide.repeats import repeated, repeats_until
 from autoscaler.decide.state import Backlog, Readings, State, Throughput, initial_state
-from autoscaler.decide.throughput import full_load, measures_throughput, track_throughput
+from autoscaler.decide.throughput import full_load, track_throughput
 from autoscaler.policy.scaling_policy import Improvements, Metric, ScalingPolicy
 from autoscaler.signals.observation import Observation
 from autoscaler.signals.reading import Known, Missing, Reading
@@ -42,7 +42,7 @@ class Decider:
         self._state: State | None = None
         self._last_busy: float | None = None
         self._told = -1  # the newest second that there was a sample of
-        self._arriving: Window | None = None  # arrivals over the stable window, where throughput is measured
+        self._arriving: Window | None = None  # arrivals over the stable window, where a throughput was measured
         self._measures(policy)
 
     @property
@@ -59,6 +59,10 @@ class Decider:
         second = math.floor(now)
         backlog = track_backlog(policy, state.backlog, observation, state.at, now)
         throughput = track_throughput(policy, state.throughput, observation, now)
+        if not throughput.measured:
+            self._arriving = None
+        elif self._arriving is None:  # most services are never full, and need none
+            self._arriving = LinearWindow(_stable_seconds(policy))
         self._backlog_load.forget(second - self._stable.seconds)
         self._record(observation, backlog)
         if not self._backlog_load.settled:
@@ -74,9 +78,7 @@ class Decider:
             last_busy=self._last_busy,
             backlog=backlog,
             throughput=throughput,
-            arriving=max(0.0, self._arriving.average(second))
-            if self._arriving is not None and throughput.measured
-            else 0.0,
+            arriving=0.0 if self._arriving is None else max(0.0, self._arriving.average(second)),
         )
         decision, self._state = decide(policy, readings, state, now, self.service)
         return decision
@@ -108,16 +110,14 @@ class Decider:
         self._stable.resize(_stable_seconds(policy), how)
         self._panic.resize(_panic_seconds(policy), how)
         self._arrivals.resize(_arrivals_seconds(policy), how)
-        if self._arriving is not None and measures_throughput(policy):
+        if self._arriving is not None:
             self._arriving.resize(_stable_seconds(policy), how)
-        else:
-            self._arriving = _arriving_window(policy)
 
     def _measures(self, policy: ScalingPolicy) -> None:
         self._stable: Window = make_window(_stable_seconds(policy), policy.aggregation)
         self._panic: Window = make_window(_panic_seconds(policy), policy.aggregation)
         self._arrivals: Window = LinearWindow(_arrivals_seconds(policy))
-        self._arriving = _arriving_window(policy)
+        self._arriving = None
         self._backlog_load = BacklogLoad()
 
     def _record(self, observation: Observation, backlog: Backlog) -> None:
@@ -185,10 +185,6 @@ class Decider:
 def _resizes_as_knative(improvements: Improvements) -> bool:
     """The throughput floor is not asked: it was not recorded before there was one."""
     return not (improvements.starting_replicas_count or improvements.backlog_sizing or improvements.one_before_zero)
-
-
-def _arriving_window(policy: ScalingPolicy) -> Window | None:
-    return LinearWindow(_stable_seconds(policy)) if measures_throughput(policy) else None
 
 
 def _stable_seconds(policy: ScalingPolicy) -> int:
