@@ -32,9 +32,10 @@ from queue_proxy.observability import Observability
 
 log = logging.getLogger(__name__)
 
-# A client that is moved over keeps an idle connection for as long: who sends more often than that is told by an answer,
-# and never meets a connection that we are just closing.
-_MOVE_PATIENCE_SECONDS = 5.0
+# A client that is moved over keeps an idle connection for as long: who uses it sooner is told by an answer, and never
+# meets a connection that we are just closing. Pools take the connection that has waited longest, so after a burst each
+# of hundreds has its turn many seconds later.
+_MOVE_PATIENCE_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)

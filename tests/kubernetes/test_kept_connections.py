@@ -101,7 +101,7 @@ async def follow(service: ManagedService, clients: KeptConnections, how: str) ->
             arrived = await _arrived(service)
             return arrived == before and clients.answered > answered
 
-        await service.until(quiet, "all clients to have left the activators", 30)
+        await service.until(quiet, "all clients to have left the activators", 60)
         moved = time.monotonic() - began - out - _QUIET_SECONDS
         enough.set()
         await sending
