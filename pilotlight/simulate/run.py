@@ -172,7 +172,7 @@ def _contenders(given: argparse.Namespace, each: World) -> tuple[Contender, ...]
 
 
 def _usual(given: argparse.Namespace, each: World) -> Sequence[str]:
-    """Without --policy: ours, what many run today, and a peak by hand; of a recording ours where anything was changed."""
+    """Without --policy: ours, what many run, and a peak by hand; of a recording ours where anything was changed."""
     if each.recorded is None:
         return _USUAL
     return (OWN,) if given.settings or given.files else ()
