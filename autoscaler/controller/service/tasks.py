@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import zlib
 from dataclasses import dataclass
 from time import perf_counter
@@ -30,6 +31,10 @@ _log = logging.getLogger(__name__)
 _WARM_UP_LOOK = 0.1
 # By as much at most, as the event loop counts in milliseconds. Who then waited for the rest would spin.
 _TIMERS_ARE_EARLY = 0.001
+# Of a thousand services, fifty have their turn together: alone, between readings of replicas, each would find the
+# processor's caches cold and take half as long again. Fifty hold up what else comes by some milliseconds, all of them
+# would by a tenth of a second.
+_TURNS_A_PERIOD = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +112,7 @@ class ServiceTasks:
             await self._news.rung_within(_WARM_UP_LOOK)
         period = self._around.cadence.evaluation
         self._evaluate()
-        # Services that begin together are spread over the period, so that they do not all want the processor at once.
-        due = clock() + period * (0.5 + 0.5 * zlib.crc32(self.control.view.service.encode()) / 2**32)
+        due = next_turn(self.control.view.service, period, clock())
         again = clock()  # when the next urgent push may be evaluated
         while True:
             urgent = await self._urgent.rung_within(due - clock())
@@ -119,7 +123,7 @@ class ServiceTasks:
                 again = clock() + self._around.cadence.urgent_gap
             if clock() >= due - _TIMERS_ARE_EARLY:
                 # Periods that were missed, because the machine slept, are not made up for.
-                due += period * (1 + max(0.0, clock() - due) // period)
+                due = next_turn(self.control.view.service, period, clock() + _TIMERS_ARE_EARLY)
             if urgent or not self.control.quiescence.lasts(self._around.clock()):
                 self._evaluate()
 
@@ -160,3 +164,12 @@ class ServiceTasks:
                 faults.clear(FaultKind.RECORDING)
             else:  # a log that nobody reads is not enough: who asked for a recording counts on having it
                 faults.add(FaultKind.RECORDING, recorder.problem, clock())
+
+
+def next_turn(service: str, period: float, after: float) -> float:
+    """When a service is decided on next: the first of its turns, one each `period`, that is later than `after`.
+
+    Services are spread over the period, in groups: each by its name has one of a few turns that all have in common.
+    """
+    turn = zlib.crc32(service.encode()) % _TURNS_A_PERIOD / _TURNS_A_PERIOD
+    return period * (math.floor(after / period - turn) + 1 + turn)
