@@ -25,7 +25,8 @@ from queue_proxy.http.fields import (
 from queue_proxy.http.lines import TOKEN, HeadError, lines_without, name_of, value_of
 
 REQUEST_FIELDS: FieldTable[RequestHead] = FieldTable(
-    noted=frozenset({b"host", b"content-length", b"transfer-encoding", b"user-agent"}),
+    # Expect is noted for nobody to read: only what is noted is held to its rule, which refuses all but 100-continue.
+    noted=frozenset({b"host", b"content-length", b"transfer-encoding", b"expect", b"user-agent"}),
     dropped=OF_ONE_CONNECTION | {b"te", b"proxy-authorization", b"http2-settings"},
     hidden=b"pilotlight-",
     # Servers that hand headers on as environment variables cannot tell these from the names with a dash.

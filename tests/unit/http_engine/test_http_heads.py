@@ -218,6 +218,13 @@ def test_an_error_never_quotes_a_value() -> None:
     assert "Authorization" in caught.value.why
 
 
+def test_what_nobody_here_can_promise_is_not_passed_on() -> None:
+    assert b"Expect: 100-Continue" in request(b"Host: m", b"Expect: 100-Continue").to_bytes()
+    with pytest.raises(HeadError) as caught:
+        request(b"Host: m", b"Expect: miracles")
+    assert caught.value.status == 417
+
+
 def test_an_answer_is_read() -> None:
     head = parse_response(b"HTTP/1.1 200 OK\r\nContent-Type: a/b\r\nContent-Length: 5", 100)
     assert (head.status, head.content_length, head.closes, head.untouched) == (200, 5, False, True)
