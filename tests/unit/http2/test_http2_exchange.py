@@ -1,19 +1,15 @@
-"""Exchanges of streams: what each side is told when the other does something, and that a lease is released once."""
+"""Exchanges of streams: what each side is told when the other does something."""
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from queue_proxy.http import HttpLimits, Outcome, Timeouts, error_answer
+from queue_proxy.http import Outcome, error_answer
 from queue_proxy.http2 import frames
-from queue_proxy.http2.frames import ErrorCode, frame
+from queue_proxy.http2.frames import ErrorCode
 from queue_proxy.http2.hpack import encode
-from tests.unit.http2.http2_core import GET, data, request
-from tests.unit.http2.http2_world import FINE, GRPC, Peer, World, answer, of_kind, world
+from tests.unit.http2.http2_core import data, request
+from tests.unit.http2.http2_world import FINE, GRPC, answer, of_kind, world
 
 
 async def test_a_call_arrives_with_its_whole_body_and_the_size_is_known() -> None:
@@ -178,35 +174,6 @@ async def test_a_slow_client_stops_the_upstream_and_a_slow_upstream_the_client()
         assert of_kind(await at.client.heard(), frames.DATA)[0][3] == bytes(1)
 
 
-async def test_timeouts_answer_or_end_what_has_begun() -> None:
-    with world(timeouts=Timeouts(total=10, response_start=2, idle=5)) as at:
-        at.client.say(request(1, pairs=GRPC) + request(3))
-        at.forward()
-        at.forward()
-        model = at.model()
-        model.say(answer(3))
-        await at.client.heard()
-        at.later(2.2)
-        got = await at.client.heard()
-        assert at.client.read(got[0][3])[b"grpc-status"] == b"4"
-        at.later(3.2)
-        assert [one[2] for one in of_kind(await at.client.heard(), frames.RST_STREAM)] == [3]
-        assert at.outcomes == [[Outcome.FAILED]] * 2
-
-
-async def test_the_end_of_an_answer_that_nobody_reads_is_dropped_after_a_while() -> None:
-    with world(HttpLimits(idle_seconds=30)) as at:
-        at.client.say(frames.settings_frame({frames.INITIAL_WINDOW_SIZE: 0}) + request(1, pairs=GRPC))
-        at.forward()
-        at.model().say(answer(1) + data(1, b"rest", ended=True))
-        await at.client.heard()
-        assert at.outcomes == [[Outcome.COMPLETED]]
-        assert len(at.connection.streams) == 1
-        at.later(31)
-        assert of_kind(await at.client.heard(), frames.RST_STREAM) != []
-        assert at.connection.streams == {}
-
-
 async def test_refusals_are_json_or_trailers_of_grpc() -> None:
     with world() as at:
         at.client.say(request(1) + request(3, pairs=GRPC))
@@ -245,57 +212,6 @@ async def test_a_waiting_client_may_have_comments_and_then_the_events() -> None:
         assert b"404" in got[1][3]
 
 
-async def test_a_drain_warns_first_and_names_the_last_stream_when_the_client_has_seen_it() -> None:
-    with world() as at:
-        at.client.say(request(1, pairs=GRPC))
-        at.forward()
-        model = at.model()
-        await at.client.heard()
-        at.server.begin_drain()
-        got = await at.client.heard()
-        assert [kind for kind, *_ in got] == [frames.GOAWAY, frames.PING]
-        assert int.from_bytes(got[0][3][:4], "big") == 2**31 - 1
-        at.client.say(request(3, pairs=GRPC))
-        assert len(at.dispatcher.arrived) == 2
-        at.client.say(frame(frames.PING, frames.ACK, 0, got[1][3]) + request(5, pairs=GRPC))
-        last = await at.client.heard()
-        assert int.from_bytes(last[0][3][:4], "big") == 3
-        assert len(at.dispatcher.arrived) == 2
-        at.forward()
-        model.say(answer(1, ended=True) + answer(3, ended=True))
-        got = await at.client.heard()
-        assert len(of_kind(got, frames.HEADERS)) == 2
-        assert at.client.transport.closing
-
-
-async def test_a_client_that_does_not_answer_the_last_call_is_not_waited_for() -> None:
-    with world() as at:
-        at.server.begin_drain()
-        await at.client.heard()
-        at.later(1.2)
-        at.later(0.2)
-        assert of_kind(await at.client.heard(), frames.GOAWAY) != []
-        assert at.client.transport.closing
-
-
-@pytest.mark.parametrize(
-    "said",
-    [
-        pytest.param(b"", id="silence behind the greeting"),
-        pytest.param(frame(frames.HEADERS, 0, 1, b"\x82"), id="a block without end"),
-    ],
-)
-async def test_slow_heads_and_idle_connections_end(said: bytes) -> None:
-    with world(HttpLimits(head_seconds=2, idle_seconds=30)) as at:
-        at.client.say(said)
-        at.later(2.2)
-        assert bool(at.server.slow_heads_total) == bool(said)
-        for _ in range(4):
-            at.later(31)
-            await at.client.heard()
-        assert at.client.transport.closing
-
-
 async def test_an_answer_that_is_malformed_is_a_502() -> None:
     with world() as at:
         at.client.say(request(1))
@@ -317,81 +233,3 @@ async def test_a_model_that_does_not_speak_http2_is_named_as_such() -> None:
         model.say(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")
         got = await at.client.heard()
         assert b"does not speak HTTP/2" in of_kind(got, frames.DATA)[0][3]
-
-
-CLIENT = st.sampled_from(["open", "open and end", "data", "end", "reset", "leave", "window", "garbage"])
-MODEL = st.sampled_from(["head", "data", "end", "reset", "refuse", "die", "goaway", "window", "trailers"])
-OTHER = st.sampled_from(["forward", "forward", "connect", "no connection", "answer", "time", "drain", "turn"])
-
-
-@given(st.lists(st.tuples(st.one_of(CLIENT, OTHER, MODEL, OTHER), st.integers(0, 3)), max_size=60))
-def test_whatever_happens_each_lease_is_released_once(steps: list[tuple[str, int]]) -> None:
-    asyncio.run(_run(steps))
-
-
-async def _run(steps: list[tuple[str, int]]) -> None:
-    at = World(timeouts=Timeouts(total=5))
-    models: list[Peer] = []
-    opened = 0
-    for step, which in steps:
-        stream = max(1, 2 * (opened - which) - 1)
-        model = models[-1] if models else None
-        match step:
-            case "open" | "open and end":
-                opened += 1
-                pairs = GRPC if which % 2 else GET
-                at.client.say(request(2 * opened - 1, ended=step != "open", pairs=pairs))
-            case "data" if opened:
-                at.client.say(data(stream, bytes(which * 5_000)))
-            case "end" if opened:
-                at.client.say(data(stream, b"x", ended=True))
-            case "reset" if opened:
-                at.client.say(frames.reset_frame(stream, ErrorCode.CANCEL))
-            case "window":
-                at.client.say(frames.window_update_frame(0, 1 + which))
-            case "leave" if which == 0:
-                at.client.transport.lose()
-            case "garbage" if which == 0:
-                at.client.say(frame(frames.PUSH_PROMISE, 4, 1, bytes(4)))
-            case "forward" if at.dispatcher.waiting:
-                at.forward()
-            case "connect" if at.upstream.pool.dials:
-                models.append(at.model())
-            case "no connection" if at.upstream.pool.dials:
-                at.upstream.pool.refuse()
-            case "answer" if at.dispatcher.waiting:
-                at.dispatcher.waiting.pop(0).answer(error_answer(503, "no"))
-            case "time":
-                at.later(which * 2.0)
-            case "drain" if which == 3:
-                at.server.begin_drain()
-            case "turn":
-                await asyncio_turn()
-            case "head" if model:
-                model.say(answer(2 * which + 1))
-            case "data" | "end" if model:
-                model.say(data(2 * which + 1, b"y", ended=step == "end"))
-            case "trailers" if model:
-                model.say(answer(2 * which + 1, FINE, ended=True))
-            case "refuse" if model:
-                model.say(frames.reset_frame(2 * which + 1, ErrorCode.REFUSED_STREAM))
-            case "die" if model:
-                model.transport.lose()
-            case "goaway" if model:
-                model.say(frames.goaway_frame(2 * which - 1 if which else 0, ErrorCode.NO_ERROR))
-    await asyncio_turn()
-    at.client.transport.lose()
-    if at.upstream.pool.dials:
-        at.upstream.pool.refuse()
-    at.upstream.close()
-    assert at.dispatcher.waiting == []
-    assert all(len(lease.outcomes) == 1 for lease in at.leases), at.outcomes
-    assert at.connection.streams == {}
-    assert at.server.connections == 0
-    for connection in at.upstream.pool.connections:
-        assert not connection.streams
-
-
-async def asyncio_turn() -> None:
-    for _ in range(3):
-        await asyncio.sleep(0)
