@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from autoscaler.cluster.interface import ClusterError, Replica, ReplicaPhase, ServiceEvent, ServiceView
 from autoscaler.controller.loop import Controller
 from autoscaler.controller.recorder import Recorder
+from autoscaler.controller.service.control import ServiceControl
 from autoscaler.controller.settings import Cadence
 from queue_proxy.messages import SecondStats, Stats
 
@@ -146,3 +147,16 @@ async def running(cluster: MemoryCluster, recorder: Recorder | None = None) -> A
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+def control_of(shown: ServiceView, now: float = 1_000.0) -> ServiceControl:
+    control = ServiceControl(shown, Cadence(), now)
+    control.viewed(shown, now)
+    return control
+
+
+def woken(now: float = 1_000.0) -> ServiceControl:
+    """Asleep, and somebody waits."""
+    control = control_of(view(), now)
+    assert control.pushed("main", stats("activator/main", 5.0, waiting=1), now, urgent=True)
+    return control
