@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Generator, Iterator
 
-from autoscaler.cluster.kubernetes.facts import InferenceServiceFacts, ScalerFacts
+from autoscaler.cluster.kubernetes.facts import InferenceServiceFacts, ScalerFacts, Workload
 from autoscaler.cluster.kubernetes.json_object import JsonObject, inner
 from autoscaler.cluster.kubernetes.ownership import in_the_way, refusals
 from autoscaler.cluster.kubernetes.reduction import (
@@ -92,9 +92,9 @@ def _scalers(looked: Looked) -> Iterator[ScalerFacts]:
 def _refused(facts: InferenceServiceFacts, known: _Objects) -> Iterator[Finding]:
     key = (facts.namespace, facts.predictor)
     deployment, service = known.deployments.get(key), known.services.get(key)
-    given = (facts, deployment, service, known.scalers.get(key, ()), known.kserve)
-    refused = refusals(*given)
-    for refusal in in_the_way(*given):
+    workload = Workload(facts, deployment, service, tuple(known.scalers.get(key, ())), known.kserve)
+    refused = refusals(workload)
+    for refusal in in_the_way(workload):
         if refusal.code in _SAID_ELSEWHERE:
             continue
         name, said, fix = f"refused-{refusal.code}", refusal.message, _fix(refusal.code, facts)

@@ -24,6 +24,7 @@ from autoscaler.cluster.kubernetes.facts import (
     PodFacts,
     ScalerFacts,
     ServiceFacts,
+    Workload,
 )
 from autoscaler.cluster.kubernetes.profiles_copy import ProfilesCopy
 from autoscaler.cluster.kubernetes.reduction import (
@@ -57,15 +58,10 @@ class _Told:
 
 
 @dataclass(frozen=True, slots=True)
-class Objects:
-    """The objects of one service that are there."""
+class Objects(Workload):
+    """The objects of one service that are there: its workload and the pods of that."""
 
-    inference_service: InferenceServiceFacts
-    deployment: DeploymentFacts | None
-    service: ServiceFacts | None
     pods: tuple[PodFacts, ...]
-    scalers: tuple[ScalerFacts, ...]
-    kserve: tuple[KServeFacts, ...]
 
 
 class Copies:

@@ -164,3 +164,15 @@ class KServeFacts:
     """KServe's own controller. `version` as its image says, None where that says none."""
 
     version: tuple[int, int, int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """An InferenceService, what KServe has made of it so far, what else scales that Deployment, and the KServe
+    controllers that were found."""
+
+    inference_service: InferenceServiceFacts
+    deployment: DeploymentFacts | None
+    service: ServiceFacts | None
+    scalers: tuple[ScalerFacts, ...]
+    kserve: tuple[KServeFacts, ...]

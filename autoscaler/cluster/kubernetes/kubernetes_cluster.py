@@ -13,7 +13,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 
-from autoscaler.cluster.interface import ClusterError, Refusal, ReplicaPhase, ServiceEvent, ServiceView
+from autoscaler.cluster.interface import ClusterError, ReplicaPhase, ServiceEvent, ServiceView
 from autoscaler.cluster.kubernetes.activation import Activation
 from autoscaler.cluster.kubernetes.copies import Copies, Objects
 from autoscaler.cluster.kubernetes.events import EventRecorder
@@ -140,7 +140,7 @@ class KubernetesCluster:
         self._uids[service] = facts.uid
         objects = self._copies.of(facts)
         path, profiles = self._paths.path(service), self._copies.profiles
-        view = view_of(facts, objects.deployment, objects.pods, path, _refused(objects), profiles)
+        view = view_of(facts, objects.deployment, objects.pods, path, refusals(objects), profiles)
         self._paths.service(service, _subject(objects, view))
         if self._watching:
             self._clear_costs(service, objects)
@@ -159,7 +159,7 @@ class KubernetesCluster:
     async def scale(self, service: str, replicas: int, go_first: Sequence[str]) -> None:
         """See Cluster.scale. Raises ClusterError."""
         objects = self._objects(service)
-        refused = _refused(objects)
+        refused = refusals(objects)
         if refused:
             raise ClusterError(f"{service} may not be scaled: {refused[0].message}")
         if not objects.inference_service.managed:
@@ -230,10 +230,6 @@ class KubernetesCluster:
             await clearing
         finally:
             del self._clearing[service]
-
-
-def _refused(objects: Objects) -> tuple[Refusal, ...]:
-    return refusals(objects.inference_service, objects.deployment, objects.service, objects.scalers, objects.kserve)
 
 
 def _subject(objects: Objects, view: ServiceView) -> Subject:

@@ -10,15 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from autoscaler.cluster.interface import Refusal
-from autoscaler.cluster.kubernetes.facts import (
-    DEPLOYMENT_MODE,
-    STOP,
-    DeploymentFacts,
-    InferenceServiceFacts,
-    KServeFacts,
-    ScalerFacts,
-    ServiceFacts,
-)
+from autoscaler.cluster.kubernetes.facts import DEPLOYMENT_MODE, STOP, InferenceServiceFacts, KServeFacts, Workload
 from autoscaler.cluster.kubernetes.slices import target_of
 from autoscaler.policy.errors import PolicyErrors
 from autoscaler.policy.names import AUTOSCALER_CLASS, PROXY_CONTAINER, SCALING
@@ -33,36 +25,21 @@ _STANDARD = ("", "Standard", "RawDeployment")
 _NOTHING_TO_SEE = frozenset({"NotAskedFor", "Stopped", "DeploymentModeNotStandard", "MultiNode", "NoQueueProxy"})
 
 
-def refusals(
-    inference_service: InferenceServiceFacts,
-    deployment: DeploymentFacts | None,
-    service: ServiceFacts | None,
-    scalers: Iterable[ScalerFacts],
-    kserve: Iterable[KServeFacts],
-) -> tuple[Refusal, ...]:
-    """Every reason not to decide on this service, and unless it is in shadow not to scale it; none when all is well.
-
-    `scalers` are those whose target is its Deployment, `kserve` the KServe controllers that were found.
-    """
-    found = in_the_way(inference_service, deployment, service, scalers, kserve)
-    if inference_service.scaling != "shadow":
+def refusals(workload: Workload) -> tuple[Refusal, ...]:
+    """Every reason not to decide on this service, and unless it is in shadow not to scale it; none when all is well."""
+    found = in_the_way(workload)
+    if workload.inference_service.scaling != "shadow":
         return found
     return tuple(refusal for refusal in found if refusal.code in _NOTHING_TO_SEE)
 
 
-def in_the_way(
-    inference_service: InferenceServiceFacts,
-    deployment: DeploymentFacts | None,
-    service: ServiceFacts | None,
-    scalers: Iterable[ScalerFacts],
-    kserve: Iterable[KServeFacts],
-) -> tuple[Refusal, ...]:
+def in_the_way(workload: Workload) -> tuple[Refusal, ...]:
     """Every reason not to scale this service, were it asked for."""
     return (
-        *_wrong_kind(inference_service),
-        *_other_owners(inference_service, deployment, scalers),
-        *_old_kserve(kserve),
-        *_no_way_in(inference_service, deployment, service),
+        *_wrong_kind(workload.inference_service),
+        *_other_owners(workload),
+        *_old_kserve(workload.kserve),
+        *_no_way_in(workload),
     )
 
 
@@ -92,17 +69,16 @@ def _wrong_kind(inference_service: InferenceServiceFacts) -> Iterator[Refusal]:
         )
 
 
-def _other_owners(
-    inference_service: InferenceServiceFacts, deployment: DeploymentFacts | None, scalers: Iterable[ScalerFacts]
-) -> Iterator[Refusal]:
-    named = inference_service.autoscaler_class or ("" if deployment is None else deployment.autoscaler_class)
+def _other_owners(workload: Workload) -> Iterator[Refusal]:
+    deployment = workload.deployment
+    named = workload.inference_service.autoscaler_class or ("" if deployment is None else deployment.autoscaler_class)
     if named != "external":
         what = f"is {named}" if named else "is not set, which means hpa"
         yield Refusal(
             "AutoscalerClassNotExternal",
             f'{AUTOSCALER_CLASS} {what}, so KServe gives replicas an owner of its own; set it to "external"',
         )
-    for scaler in scalers:
+    for scaler in workload.scalers:
         yield Refusal(
             "OwnedByAnother",
             f"{scaler.kind} {scaler.name} scales the same Deployment; delete it:"
@@ -123,9 +99,8 @@ def _old_kserve(kserve: Iterable[KServeFacts]) -> Iterator[Refusal]:
         )
 
 
-def _no_way_in(
-    inference_service: InferenceServiceFacts, deployment: DeploymentFacts | None, service: ServiceFacts | None
-) -> Iterator[Refusal]:
+def _no_way_in(workload: Workload) -> Iterator[Refusal]:
+    deployment, service = workload.deployment, workload.service
     problem = "" if service is None else target_of(service).problem
     if service is not None and problem:
         yield Refusal("HeadlessService" if service.headless else "ServiceUnusable", problem)
@@ -133,7 +108,7 @@ def _no_way_in(
         yield Refusal(
             "NoQueueProxy",
             f"its pods have no queue proxy ({PROXY_CONTAINER} with --listen and --admin), so nobody can tell when they"
-            f" are idle; add it with: pilotlight inject -f FILE, for {inference_service.name}",
+            f" are idle; add it with: pilotlight inject -f FILE, for {workload.inference_service.name}",
         )
 
 

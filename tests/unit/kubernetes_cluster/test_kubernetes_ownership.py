@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from autoscaler.cluster.kubernetes.facts import Workload
 from autoscaler.cluster.kubernetes.ownership import refusals
 from autoscaler.cluster.kubernetes.reduction import (
     deployment_facts,
@@ -27,14 +28,14 @@ def refused(
 ) -> dict[str, str]:
     inference_service = inference_service_facts(given.inference_service(**(isvc or {})))
     assert inference_service is not None
-    codes = refusals(
+    workload = Workload(
         inference_service,
         deployment_facts(deployment or given.deployment()),
         service_facts(service or given.service()),
-        [facts for scaler in scalers if (facts := scaler_facts(scaler)) is not None],
-        [found for image in kserve if (found := kserve_facts(given.kserve_controller(image))) is not None],
+        tuple(facts for scaler in scalers if (facts := scaler_facts(scaler)) is not None),
+        tuple(found for image in kserve if (found := kserve_facts(given.kserve_controller(image))) is not None),
     )
-    return {refusal.code: refusal.message for refusal in codes}
+    return {refusal.code: refusal.message for refusal in refusals(workload)}
 
 
 def annotated(**changed: str | None) -> dict[str, Any]:
