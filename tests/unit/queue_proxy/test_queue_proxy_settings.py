@@ -25,6 +25,7 @@ def test_what_is_not_said_has_a_sensible_value() -> None:
     assert (config.listen, config.admin) == (Address("0.0.0.0", 1), Address(fd=7))
     assert (config.limit, config.queue_requests, config.queue_seconds) == (None, 1000, 300.0)
     assert config.queue_bytes == 64 * 2**20
+    assert config.drain_seconds == 30.0
     assert config.probe.probe == TcpProbe("127.0.0.1", 8080)
     assert config.engine_metrics is None
 
