@@ -21,6 +21,8 @@ from autoscaler.cluster.kubernetes.connection import open_connection
 
 _log = logging.getLogger(__name__)
 
+# For so long after SIGTERM new connections are still taken: kube-proxies learn last that we end.
+_NOTICE_SECONDS = 5.0
 _CLOSE_SECONDS = 5.0
 
 
@@ -32,7 +34,6 @@ class WebhookOptions:
     image      that is put in; "": the one of `pod`, which is our own
     namespace  ours
     name       of Service, Secret and both webhook configurations
-    notice     seconds for which new connections are still taken after SIGTERM
     """
 
     host: str
@@ -42,7 +43,6 @@ class WebhookOptions:
     cluster: str
     namespace: str
     name: str
-    notice: float = 5.0
 
 
 def run_webhook(options: WebhookOptions) -> int:
@@ -74,7 +74,7 @@ async def _run(options: WebhookOptions) -> None:
         await web.TCPSite(runner, options.host, options.port, ssl_context=keeper.context).start()
         _log.info("serving reviews on %s:%d as %s; image %s", options.host, options.port, _names(options)[0], image)
         await stopped.wait()
-        await asyncio.sleep(options.notice)
+        await asyncio.sleep(_NOTICE_SECONDS)
 
 
 def _names(options: WebhookOptions) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ from autoscaler.cluster.kubernetes.json_object import inner, objects, text, text
 from autoscaler.cluster.kubernetes.kubernetes_cluster import KubernetesCluster
 from autoscaler.cluster.kubernetes.ports import PortRange
 from autoscaler.cluster.kubernetes.scaling import Scaling
-from autoscaler.cluster.kubernetes.slice_store import ActivatorPods, SliceStore
+from autoscaler.cluster.kubernetes.slice_store import SliceStore
 from tests.cluster.audit import service_account
 from tests.cluster.cluster import Cluster
 from tests.cluster.product_image import IMAGE
@@ -122,7 +122,7 @@ async def leading(cluster: Cluster, namespace: str) -> AsyncIterator[Shown]:
     """A KubernetesCluster that leads, with the ports that these activators have."""
     kubeconfig = await asyncio.to_thread(cluster.credentials, "default", ACCOUNT)
     async with open_connection(str(kubeconfig)) as connection:
-        store = SliceStore(connection, connection, ActivatorPods(namespace))
+        store = SliceStore(connection, connection, namespace)
         settings = ActivationSettings(ports=PORTS)
         async with KubernetesCluster(
             make_copies=lambda touched: Copies(connection, touched),

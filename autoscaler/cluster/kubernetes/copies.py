@@ -38,8 +38,6 @@ from autoscaler.cluster.kubernetes.reduction import (
 from autoscaler.cluster.kubernetes.reflector import Patience, Reflector, Resource
 from autoscaler.policy.profiles import NAMESPACE, Profiles
 
-_PATIENCE = Patience()
-
 INFERENCE_SERVICES = Resource("/apis/serving.kserve.io/v1beta1/inferenceservices")
 DEPLOYMENTS = Resource("/apis/apps/v1/deployments", label_selector=PREDICTOR_SELECTOR)
 SERVICES = Resource("/api/v1/services", label_selector=PREDICTOR_SELECTOR)
@@ -67,13 +65,7 @@ class Objects(Workload):
 class Copies:
     """`touched(service)` is called for each `namespace/name` of which an object changed."""
 
-    def __init__(
-        self,
-        connection: Connection,
-        touched: Callable[[str], None],
-        namespace: str = NAMESPACE,
-        patience: Patience = _PATIENCE,
-    ) -> None:
+    def __init__(self, connection: Connection, touched: Callable[[str], None], namespace: str = NAMESPACE) -> None:
         """`namespace` is our own, where profiles are."""
         self._touched = touched
         self._pods: dict[str, dict[str, PodFacts]] = {}
@@ -81,25 +73,23 @@ class Copies:
         self._scalers: dict[str, dict[tuple[str, str], ScalerFacts]] = {}
 
         self._inference_services: Reflector[InferenceServiceFacts] = Reflector(
-            connection, INFERENCE_SERVICES, inference_service_facts, self._inference_service_changed, patience
+            connection, INFERENCE_SERVICES, inference_service_facts, self._inference_service_changed
         )
         self._deployments: Reflector[DeploymentFacts] = Reflector(
-            connection, DEPLOYMENTS, deployment_facts, self._deployment_changed, patience
+            connection, DEPLOYMENTS, deployment_facts, self._deployment_changed
         )
-        self._services: Reflector[ServiceFacts] = Reflector(
-            connection, SERVICES, service_facts, self._service_changed, patience
-        )
-        self._pod_copies: Reflector[PodFacts] = Reflector(connection, PODS, pod_facts, self._pod_changed, patience)
+        self._services: Reflector[ServiceFacts] = Reflector(connection, SERVICES, service_facts, self._service_changed)
+        self._pod_copies: Reflector[PodFacts] = Reflector(connection, PODS, pod_facts, self._pod_changed)
         self._autoscalers: Reflector[ScalerFacts] = Reflector(
-            connection, AUTOSCALERS, scaler_facts, self._scaler_changed, patience
+            connection, AUTOSCALERS, scaler_facts, self._scaler_changed
         )
         self._scaled_objects: Reflector[ScalerFacts] = Reflector(
-            connection, SCALED_OBJECTS, scaler_facts, self._scaler_changed, patience
+            connection, SCALED_OBJECTS, scaler_facts, self._scaler_changed
         )
         self._kserve: Reflector[KServeFacts] = Reflector(
-            connection, KSERVE_CONTROLLERS, kserve_facts, self._kserve_changed, patience
+            connection, KSERVE_CONTROLLERS, kserve_facts, self._kserve_changed
         )
-        self._profiles = ProfilesCopy(connection, namespace, self._profiles_changed, patience)
+        self._profiles = ProfilesCopy(connection, namespace, self._profiles_changed, Patience())
         self._reflectors = (
             self._inference_services,
             self._deployments,

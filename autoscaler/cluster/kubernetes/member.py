@@ -6,7 +6,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from autoscaler.cluster.kubernetes.connection import Requests, open_connection
 from autoscaler.cluster.kubernetes.kubernetes_cluster import KubernetesCluster
@@ -34,7 +34,6 @@ class Candidature:
     identity: str
     address: str
     ports: Mapping[str, int]
-    settings: LeaseSettings = field(default_factory=LeaseSettings)
 
 
 class Member:
@@ -75,7 +74,7 @@ async def open_member(target: str, candidature: Candidature | None, activators: 
         announcement = None
         if candidature is not None:
             identity = f"{candidature.identity or own_name()}_{secrets.token_hex(4)}"
-            candidate = Elector(connection, candidature.namespace, candidature.name, identity, candidature.settings)
+            candidate = Elector(connection, candidature.namespace, candidature.name, identity, LeaseSettings())
             writes, elector = Fence(connection, lambda: candidate.acts_for), candidate
             if candidature.address:
                 announcement = Announcement(

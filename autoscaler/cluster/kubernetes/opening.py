@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable
 
 from autoscaler.cluster.kubernetes.activation import Activation
 from autoscaler.cluster.kubernetes.connection import Connection, Requests
@@ -13,7 +12,7 @@ from autoscaler.cluster.kubernetes.copies import Copies
 from autoscaler.cluster.kubernetes.events import EventRecorder
 from autoscaler.cluster.kubernetes.kubernetes_cluster import KubernetesCluster
 from autoscaler.cluster.kubernetes.scaling import Scaling
-from autoscaler.cluster.kubernetes.slice_store import ActivatorPods, SliceStore
+from autoscaler.cluster.kubernetes.slice_store import SliceStore
 
 DEFAULT_NAMESPACE = "pilotlight-system"
 
@@ -28,14 +27,12 @@ def own_name() -> str:
     return os.environ.get("POD_NAME") or socket.gethostname()
 
 
-def kubernetes_cluster(
-    reads: Connection, writes: Requests, namespace: str, instance: str, clock: Callable[[], float] = time.time
-) -> KubernetesCluster:
+def kubernetes_cluster(reads: Connection, writes: Requests, namespace: str, instance: str) -> KubernetesCluster:
     """A cluster behind two ways to the same API server. `writes` may refuse, when this controller does not lead."""
-    store = SliceStore(reads, writes, ActivatorPods(namespace=namespace))
+    store = SliceStore(reads, writes, namespace)
     return KubernetesCluster(
         make_copies=lambda touched: Copies(reads, touched, namespace),
         make_paths=lambda hand_back, changed: Activation(store, hand_back, changed),
         scaling=Scaling(writes),
-        events=EventRecorder(writes, instance, clock),
+        events=EventRecorder(writes, instance, time.time),
     )

@@ -24,7 +24,7 @@ from autoscaler.policy.profiles import CONFIG_MAP, NO_PROFILES, Profiles, follow
 
 _log = logging.getLogger(__name__)
 
-# A slow API server lists one object within that, too; somebody may be waiting for a wake meanwhile.
+# Then it goes on without. A slow API server lists one object within that, too; somebody may wait for a wake meanwhile.
 _WAIT_SECONDS = 5.0
 
 
@@ -32,20 +32,11 @@ class ProfilesCopy:
     """`in_force` is what services go by; `changed` is called after it became another. `settled` is set once the first
     list was read, or has been waited for long enough."""
 
-    def __init__(
-        self,
-        connection: Connection,
-        namespace: str,
-        changed: Callable[[], None],
-        patience: Patience,
-        wait: float = _WAIT_SECONDS,
-    ) -> None:
-        """`wait`: the seconds after which it goes on without."""
+    def __init__(self, connection: Connection, namespace: str, changed: Callable[[], None], patience: Patience) -> None:
         self.in_force = Profiles(unread="the API server has not told of them yet")
         self.settled = asyncio.Event()
         self._where = f"ConfigMap {namespace}/{CONFIG_MAP}"
         self._changed = changed
-        self._wait = wait
         self._named: Counter[str] = Counter()
         self._latest: JsonObject | None = None
         self._news = asyncio.Event()
@@ -87,7 +78,7 @@ class ProfilesCopy:
     async def _read(self) -> None:
         """Read what is written, one after the other and the latest last; what was overtaken meanwhile is not read."""
         try:
-            async with asyncio.timeout(self._wait):
+            async with asyncio.timeout(_WAIT_SECONDS):
                 await self._reflector.synced.wait()
         except TimeoutError:
             self._go_on_without()
@@ -116,7 +107,7 @@ class ProfilesCopy:
         _log.info("%s: %d profiles in force", self._where, len(self.in_force.by_name))
 
     def _go_on_without(self) -> None:
-        why = self._reflector.in_trouble or f"{self._where} was not listed within {self._wait:g} s"
+        why = self._reflector.in_trouble or f"{self._where} was not listed within {_WAIT_SECONDS:g} s"
         unread = f"{why}; if that stays so, apply the manifests of this version, whose Role lets the controller read it"
         _log.warning("going on without profiles, services that name one are left alone: %s", unread)
         self._put(Profiles(unread=unread))

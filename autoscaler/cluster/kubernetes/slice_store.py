@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 from autoscaler.cluster.kubernetes.activator_liveness import ActivatorLiveness
@@ -25,16 +24,9 @@ _WRITE_SECONDS = 3.0
 _STILL_OPEN_SECONDS = 15.0
 # One that dials again at once is no reason to write the slices of all services.
 _SILENT_AFTER_SECONDS = 1.0
+_ACTIVATORS = "app.kubernetes.io/name=pilotlight-activator"
 _CONFLICT = 409
 _NOT_FOUND = 404
-
-
-@dataclass(frozen=True, slots=True)
-class ActivatorPods:
-    """Which pods are activators."""
-
-    namespace: str = "pilotlight-system"
-    selector: str = "app.kubernetes.io/name=pilotlight-activator"
 
 
 class Store(Protocol):
@@ -72,11 +64,11 @@ class SliceStore:
         self,
         reads: Connection,
         writes: Requests,
-        activators: ActivatorPods,
+        namespace: str,
         still_open: float = _STILL_OPEN_SECONDS,
         silent_after: float = _SILENT_AFTER_SECONDS,
     ) -> None:
-        """`still_open`, `silent_after`: see ActivatorLiveness."""
+        """`namespace` is our own, where activators are. `still_open`, `silent_after`: see ActivatorLiveness."""
         self.slice_changed: Callable[[SliceFacts | None, SliceFacts | None], None] = lambda before, after: None
         self.activators_changed: Callable[[Activators], None] = lambda activators: None
         self.synced = asyncio.Event()
@@ -89,7 +81,7 @@ class SliceStore:
         )
         self._pods: Reflector[ActivatorPod] = Reflector(
             reads,
-            Resource(f"/api/v1/namespaces/{activators.namespace}/pods", label_selector=activators.selector),
+            Resource(f"/api/v1/namespaces/{namespace}/pods", label_selector=_ACTIVATORS),
             activator_pod_of,
             lambda _, before, after: self._pod_changed(before, after),
         )

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from autoscaler.cluster.kubernetes.activator_pods import Activators
-from autoscaler.cluster.kubernetes.slice_store import ActivatorPods, SliceStore
+from autoscaler.cluster.kubernetes.slice_store import SliceStore
 from tests.unit.kubernetes_cluster.memory_api import ACTIVATORS, MemoryApi
 
 STILL_OPEN = 0.2
@@ -51,7 +51,7 @@ async def api() -> MemoryApi:
 
 @pytest.fixture
 async def store(api: MemoryApi) -> SliceStore:
-    return SliceStore(api, api, ActivatorPods(), STILL_OPEN, SILENT_AFTER)
+    return SliceStore(api, api, "pilotlight-system", STILL_OPEN, SILENT_AFTER)
 
 
 @pytest.fixture
