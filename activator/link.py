@@ -23,7 +23,6 @@ from activator.messages import Routes, StatsPush
 from activator.push_writer import PushWriter
 from activator.table_reader import TableReader
 from queue_proxy.lost_machine import OF_THE_CONTROL_LINK, end_when_lost
-from queue_proxy.measurement import HISTORY_SECONDS
 from queue_proxy.messages import MessageError, Stats
 from queue_proxy.token_file import TokenError, TokenFile
 
@@ -41,7 +40,7 @@ _DIAL_SECONDS = 5.0
 _CONNECT_SECONDS = 1.0
 # Whether the controller's machine is there is for the kernel to say: what we send (a push each second) must be
 # acknowledged in time. A machine that is, with a process that says nothing, has half as long again as this, because it
-# may only be busy; who comes back has to tell it ten minutes of history.
+# may only be busy; who comes back has to tell it minutes of history.
 _HEARTBEAT_SECONDS = 3.0
 # A ping behind a push, whose answer says that the controller has read so far. Nothing more is sent to one that has not:
 # what lay there unread would delay the answers by which it is known to live, and be old when it is read.
@@ -60,8 +59,12 @@ class Services(Protocol):
         """Every service that this activator knows."""
         ...
 
-    def stats(self, service: str, seconds: int) -> Stats | None:
-        """Its numbers with that many seconds of history; None when it is gone."""
+    def stats(self, service: str) -> Stats | None:
+        """Its numbers; None when it is gone."""
+        ...
+
+    def stats_with_history(self, service: str) -> Stats | None:
+        """Its numbers, and its last minutes; None when it is gone."""
         ...
 
     def wakes(self, service: str) -> bool:
@@ -207,7 +210,8 @@ class Link:
                     await self._ask_whether_read(connection)
             due, wait = self._urgent_now(now)
             if due:
-                await self._push(connection, self._writer.part(self._read(due), urgent=True))
+                told = _those_there(due, self._services.stats)
+                await self._push(connection, self._writer.part(told, urgent=True))
             else:
                 await self._sleep(min(wait, next_push - now))
 
@@ -241,7 +245,8 @@ class Link:
         for first in range(0, len(names), _SERVICES_IN_ONE_PUSH_OF_HISTORY):
             part = names[first : first + _SERVICES_IN_ONE_PUSH_OF_HISTORY]
             urgent = any(self._services.wakes(name) for name in part)
-            await self._push(connection, self._writer.part(self._read(part, HISTORY_SECONDS), urgent=urgent))
+            told = _those_there(part, self._services.stats_with_history)
+            await self._push(connection, self._writer.part(told, urgent=urgent))
             await self._ask_whether_read(connection)
             await self._all_read.wait()
 
@@ -250,12 +255,8 @@ class Link:
         self._all_read.clear()
         await connection.ping(_READ)
 
-    def _read(self, names: Sequence[str], seconds: int = 0) -> Mapping[str, Stats]:
-        read = ((name, self._services.stats(name, seconds)) for name in names)
-        return {name: stats for name, stats in read if stats is not None}
-
     def _everything(self) -> StatsPush:
-        services = self._read(self._services.names())
+        services = _those_there(self._services.names(), self._services.stats)
         return self._writer.whole(services, self._clock(), accepts_still=self._accepts_still)
 
     async def _push(self, connection: aiohttp.ClientWebSocketResponse, push: StatsPush) -> None:
@@ -292,3 +293,7 @@ class Link:
             return
         self._table = (routes.epoch, routes.version)
         self._services.apply(routes)
+
+
+def _those_there(names: Sequence[str], read: Callable[[str], Stats | None]) -> Mapping[str, Stats]:
+    return {name: stats for name in names if (stats := read(name)) is not None}

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import Enum
 
+from queue_proxy.measurement import HISTORY_SECONDS
 from queue_proxy.messages import MessageError, Stats, parse_stats
 
 HEADER_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -93,6 +94,7 @@ class Route:
     expected_wake_seconds  what a wake has taken here, None while none was measured
     in_path           new connections are led here. False: the replicas take them themselves, so clients that are still
                       connected here are moved over; whoever comes all the same is served
+    history_seconds   how much of the past a controller that begins can use of this service
     """
 
     service: str
@@ -104,6 +106,7 @@ class Route:
     expected_wake_seconds: float | None
     precedence: Precedence = Precedence()
     in_path: bool = True
+    history_seconds: int = HISTORY_SECONDS
 
     def to_json(self) -> dict[str, object]:
         """The object `parse_route` reads back."""
@@ -204,6 +207,7 @@ def _route(fields: Mapping[str, object]) -> Route:
         # A controller of an older version does not send it.
         precedence=_precedence(_object(fields.get("precedence", {}), "precedence")),
         in_path=_flag(fields, "in_path", default=True),
+        history_seconds=_count(fields, "history_seconds") if "history_seconds" in fields else HISTORY_SECONDS,
     )
 
 

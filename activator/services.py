@@ -26,7 +26,7 @@ from activator.surroundings import Surroundings
 from activator.tickets import Regime
 from queue_proxy.http import HttpLimits, HttpServer, ReadAhead, Timeouts, most_body_bytes
 from queue_proxy.http2.server_connection import ServerConnection
-from queue_proxy.measurement import Measurement
+from queue_proxy.measurement import HISTORY_SECONDS, Measurement
 from queue_proxy.messages import Stats
 from queue_proxy.observability import Observability
 
@@ -94,9 +94,15 @@ class ServiceTable:
         """Every service that is known, with its name."""
         return list(self._services.items())
 
-    def stats(self, service: str, seconds: int) -> Stats | None:
-        """Its numbers with that many seconds of history; None when it is not known."""
+    def stats(self, service: str) -> Stats | None:
+        """Its numbers; None when it is not known."""
         known = self._services.get(service)
+        return None if known is None else known.dispatcher.stats()
+
+    def stats_with_history(self, service: str) -> Stats | None:
+        """Likewise, with as much of the past as a controller can use."""
+        known, route = self._services.get(service), self._followed.get(service)
+        seconds = HISTORY_SECONDS if route is None else route.history_seconds
         return None if known is None else known.dispatcher.stats(seconds)
 
     def wakes(self, service: str) -> bool:

@@ -186,17 +186,22 @@ class Measurement:
 
     def _remember(self, run: _Run) -> None:
         history = self._history
+        if history and history[-1][2:] == run[2:]:  # seconds follow each other without a gap
+            run = run._replace(length=history.pop().length + run.length)
         history.append(run)
         oldest = run.end - self.history_seconds
         while history and history[0].end <= oldest:
             history.popleft()
 
     def _last(self, seconds: int) -> tuple[SecondStats, ...]:
-        """The last whole seconds, oldest first."""
+        """The last whole seconds, oldest first; of a silence only the first and the last one."""
         wanted = min(seconds, self.history_seconds)
         rows: list[SecondStats] = []
         for run in reversed(self._history):
-            for back in range(min(run.length, wanted - len(rows))):
+            length = min(run.length, wanted)
+            silent = not (run.busy or run.waited or run.arrived)
+            for back in range(0, length, max(1, length - 1) if silent else 1):
                 rows.append(SecondStats(self._now - (run.end - back), run.busy, run.waited, run.arrived))
+            wanted -= length
         rows.reverse()
         return tuple(rows)

@@ -68,7 +68,8 @@ class Stats:
     ready_at       when the model first answered its readiness probe (source's clock), None before
     first_request_at  when the first request was forwarded to the model, None before
     engine         the engine's own numbers, None when it exposes none or they could not be read
-    seconds        history, oldest first; empty unless asked for
+    seconds        history, oldest first; empty unless asked for. Between two rows nothing happened in the seconds that
+                   have none
     """
 
     source: str

@@ -29,6 +29,7 @@ from autoscaler.controller.service.tasks import ServiceTasks, Surroundings
 from autoscaler.controller.service.warmup import ActivatorsHeard
 from autoscaler.controller.service_samples import service_samples
 from autoscaler.controller.settings import Cadence
+from autoscaler.decide.decider import seconds_remembered
 from queue_proxy.messages import Stats
 
 _log = logging.getLogger(__name__)
@@ -149,7 +150,6 @@ class Controller:
             tasks = self._begin(view)
         elif (before := tasks.control.view) is view or before == view:
             return  # of many services few change at a time, and those that do not are the same objects
-        self._scraper.follow(view.service, view.replicas)
         with tasks.control.faults.contained(self._clock, FaultKind.VIEW):
             policy = tasks.control.policy
             measured = tasks.control.viewed(view, now)
@@ -160,6 +160,7 @@ class Controller:
             self._metrics.measured(view.service, measured.starts, measured.wakes)
             self._table.put(tasks.control.route())
             tasks.lead_connections()
+        self._scraper.follow(view.service, view.replicas, seconds_remembered(tasks.control.policy.to_serve_by))
 
     def _publish(self) -> None:
         """Tell the activators what is new. An empty table is told too, but none before the cluster was seen: it
@@ -176,7 +177,7 @@ class Controller:
 
     def _end(self, name: str) -> None:
         self._services.pop(name).end()
-        self._scraper.follow(name, ())
+        self._scraper.follow(name, (), 0)
 
     # Replicas' numbers
 

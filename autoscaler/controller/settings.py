@@ -72,7 +72,6 @@ class Cadence:
     scrape             between two scrapes of a replica
     scrape_timeout     bound of one scrape; below `scrape`, so that a stuck replica never has two under way
     first_scrape_timeout  bound of the scrape that asks for history
-    history            seconds of history asked for in the first scrape
     activator_connect  after a start, how long to wait for an activator to connect before the first decision
     activator_push     how long to wait for the first push of one that has connected
     activator_rest     how long after it to wait for what it tells of other services
@@ -87,7 +86,6 @@ class Cadence:
     scrape: float = 1.0
     scrape_timeout: float = 0.8
     first_scrape_timeout: float = 2.0
-    history: int = 600
     activator_connect: float = 2.5
     activator_push: float = 2.0
     activator_rest: float = 0.5

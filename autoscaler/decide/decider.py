@@ -29,6 +29,8 @@ from autoscaler.signals.windows import (
     panic_window_seconds,
 )
 
+_LONGEST_START = 3_600
+_SECONDS_LATE = 3  # samples are of whole seconds, and come up to two seconds late
 _NO_ARRIVALS = Missing("no arrivals were counted in the window")
 
 
@@ -180,6 +182,14 @@ class Decider:
         if self._policy.target_burst_capacity == -1.0 and quiet:
             return Known(0.0)  # every request passes the activator, so nothing counted is nothing there
         return Missing(f"nothing was measured in the last {self._stable.seconds} s")
+
+
+def seconds_remembered(policy: ScalingPolicy) -> int:
+    """How far back anything reaches that a decision looks at: what is older need not be told to one that begins."""
+    if policy.asleep_at_first:  # who came while the first replica starts is asked for, however long that takes
+        return _LONGEST_START
+    windows = max(_stable_seconds(policy), _panic_seconds(policy), _arrivals_seconds(policy))
+    return windows + _SECONDS_LATE
 
 
 def _resizes_as_knative(improvements: Improvements) -> bool:

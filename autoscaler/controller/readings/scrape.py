@@ -65,8 +65,9 @@ class Scraper:
         self._tasks: dict[_Target, asyncio.Task[None]] = {}
         self._phases: dict[_Target, ReplicaPhase] = {}
 
-    def follow(self, service: str, replicas: Iterable[Replica]) -> None:
-        """Scrape exactly these replicas of this service from now on, as far as they have an address."""
+    def follow(self, service: str, replicas: Iterable[Replica], history_seconds: int) -> None:
+        """Scrape exactly these replicas of this service from now on, as far as they have an address; of those that
+        were not scraped before so much of their past is asked for."""
         wanted = {target: replica for replica in replicas if (target := _target(service, replica)) is not None}
         for target in [t for t in self._tasks if t.service == service and t not in wanted]:
             self._tasks.pop(target).cancel()
@@ -74,7 +75,7 @@ class Scraper:
         for target, replica in wanted.items():
             self._phases[target] = replica.phase
             if target not in self._tasks:
-                self._tasks[target] = asyncio.create_task(self._scrape_for_ever(target))
+                self._tasks[target] = asyncio.create_task(self._scrape_for_ever(target, history_seconds))
 
     async def close(self) -> None:
         """End all scraping and wait until it has ended."""
@@ -84,22 +85,22 @@ class Scraper:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _scrape_for_ever(self, target: _Target) -> None:
+    async def _scrape_for_ever(self, target: _Target, history_seconds: int) -> None:
         clock = asyncio.get_running_loop().time
-        history = True
+        history = history_seconds
         connection = ReplicaConnection(target.host, target.admin_port, _LARGEST_ANSWER_BYTES)
         try:
             while True:
                 began = clock()
                 answered = await self._scrape_once(target, connection, history)
-                history = history and not answered
+                history = 0 if answered else history
                 starting = self._phases.get(target) is ReplicaPhase.STARTING
                 interval = min(_WHILE_STARTING, self._cadence.scrape) if starting else self._cadence.scrape
                 await asyncio.sleep(max(0.0, began + interval - clock()))
         finally:
             connection.close()
 
-    async def _scrape_once(self, target: _Target, connection: ReplicaConnection, history: bool) -> bool:
+    async def _scrape_once(self, target: _Target, connection: ReplicaConnection, history: int) -> bool:
         try:
             stats = await self._read(target, connection, history)
         except ScrapeError as error:
@@ -110,10 +111,10 @@ class Scraper:
         self._listener.scraped(target.service, target.replica, stats)
         return True
 
-    async def _read(self, target: _Target, connection: ReplicaConnection, history: bool) -> Stats:
+    async def _read(self, target: _Target, connection: ReplicaConnection, history: int) -> Stats:
         path, bound = "/stats", self._cadence.scrape_timeout
         if history:
-            path, bound = f"/stats?seconds={self._cadence.history}", self._cadence.first_scrape_timeout
+            path, bound = f"/stats?seconds={history}", self._cadence.first_scrape_timeout
         try:
             async with asyncio.timeout(bound):
                 page = await connection.get(path)

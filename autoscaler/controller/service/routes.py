@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from activator.messages import Endpoint, EndpointState, HoldBounds, Precedence, Route, Routes, Timeouts
 from autoscaler.cluster.interface import Replica, ReplicaPhase, ServiceView
+from autoscaler.decide.decider import seconds_remembered
 from autoscaler.policy.scaling_policy import ScalingPolicy, Switch
 
 _STATES = {
@@ -41,6 +42,7 @@ def route_for(view: ServiceView, policy: ScalingPolicy, expected_wake_seconds: f
         # Tenths of a second: a client rounds to seconds anyway, and noise would make new versions.
         expected_wake_seconds=None if expected_wake_seconds is None else round(expected_wake_seconds, 1),
         in_path=not view.activator_left,
+        history_seconds=seconds_remembered(policy),
     )
 
 

@@ -51,7 +51,7 @@ async def scraping(answer: Answer, phase: ReplicaPhase = ReplicaPhase.READY) -> 
     async with served(application) as url:
         told = Told()
         scraper = Scraper(told, CADENCE)
-        scraper.follow(CHAT, [replica("a", phase, admin_port=URL(url).port)])
+        scraper.follow(CHAT, [replica("a", phase, admin_port=URL(url).port)], 63)
         try:
             yield scraper, told
         finally:
@@ -69,7 +69,7 @@ async def test_history_is_asked_for_first_and_only_until_it_came() -> None:
 
     async with scraping(answer) as (_, told):
         await told.until(lambda: len(told.read) >= 3)
-    assert asked[:5] == ["seconds=600", "seconds=600", "seconds=600", "", ""]
+    assert asked[:5] == ["seconds=63", "seconds=63", "seconds=63", "", ""]
     assert len(told.failed) == 2
 
 
@@ -155,7 +155,7 @@ async def test_a_replica_that_is_gone_is_not_asked_any_more() -> None:
 
     async with scraping(answer) as (scraper, told):
         await told.until(lambda: bool(told.read))
-        scraper.follow(CHAT, [])
+        scraper.follow(CHAT, [], 63)
         before = len(asked)
         await asyncio.sleep(3 * CADENCE.scrape)  # time in which it would have been asked three times
         assert len(asked) == before
@@ -174,8 +174,8 @@ async def test_a_replica_that_comes_back_elsewhere_is_asked_for_its_history_agai
         told = Told()
         scraper = Scraper(told, CADENCE)
         first = replica("a", admin_port=URL(url).port)
-        scraper.follow(CHAT, [first])
+        scraper.follow(CHAT, [first], 63)
         await told.until(lambda: len(told.read) >= 2)
-        scraper.follow(CHAT, [replace(first, created_at=2_000.0)])
-        await told.until(lambda: asked.count("seconds=600") == 2)
+        scraper.follow(CHAT, [replace(first, created_at=2_000.0)], 63)
+        await told.until(lambda: asked.count("seconds=63") == 2)
         await scraper.close()

@@ -34,7 +34,10 @@ class Nothing:
     def names(self) -> Sequence[str]:
         return []
 
-    def stats(self, service: str, seconds: int) -> Stats | None:
+    def stats(self, service: str) -> Stats | None:
+        return None
+
+    def stats_with_history(self, service: str) -> Stats | None:
         return None
 
     def wakes(self, service: str) -> bool:

@@ -29,10 +29,15 @@ class Numbers:
     def names(self) -> Sequence[str]:
         return self.known
 
-    def stats(self, service: str, seconds: int) -> Stats | None:
+    def stats(self, service: str) -> Stats | None:
+        return self._read(service)
+
+    def stats_with_history(self, service: str) -> Stats | None:
+        return self._read(service, SecondStats(0.5, 0.0, 0.0, 1))
+
+    def _read(self, service: str, *history: SecondStats) -> Stats | None:
         if service not in self.known:
             return None
-        history = (SecondStats(0.5, 0.0, 0.0, 1),) if seconds else ()
         return Stats(source="activator/one", epoch="e", at=time.monotonic(), seconds=history)
 
     def wakes(self, service: str) -> bool:

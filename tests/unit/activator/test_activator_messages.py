@@ -21,6 +21,7 @@ from activator.messages import (
     parse_routes,
     parse_stats_push,
 )
+from queue_proxy.measurement import HISTORY_SECONDS
 from queue_proxy.messages import MessageError, Stats
 
 names = st.text(st.characters(categories=("L", "N", "P")), min_size=1, max_size=20)
@@ -43,6 +44,7 @@ routes = st.builds(
         Precedence, priority_header=st.booleans(), tenant_header=st.sampled_from(["", "x-tenant", "authorization"])
     ),
     in_path=st.booleans(),
+    history_seconds=counts,
 )
 tables = st.builds(
     Routes,
@@ -140,6 +142,12 @@ def test_an_older_controller_leaves_the_activator_in_the_path() -> None:
     body = json.loads(json.dumps(GOOD))
     del body["routes"][0]["in_path"]
     assert parse_routes(body).routes[0].in_path
+
+
+def test_an_older_controller_is_told_all_the_past_there_is() -> None:
+    body = json.loads(json.dumps(GOOD))
+    del body["routes"][0]["history_seconds"]
+    assert parse_routes(body).routes[0].history_seconds == HISTORY_SECONDS
 
 
 def test_a_service_listed_twice_is_refused() -> None:

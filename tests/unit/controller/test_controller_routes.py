@@ -10,6 +10,7 @@ import pytest
 from activator.messages import EndpointState, Precedence, parse_routes
 from autoscaler.cluster.interface import ReplicaPhase
 from autoscaler.controller.service.routes import RoutingTable, route_for
+from autoscaler.decide.decider import seconds_remembered
 from autoscaler.policy.parse import read_policy
 from autoscaler.policy.scaling_policy import ScalingPolicy
 from tests.unit.controller.controller_builders import inference_service, replica, view
@@ -36,6 +37,11 @@ def test_what_cannot_serve_is_no_endpoint(phase: ReplicaPhase) -> None:
 
 def test_a_replica_without_an_address_is_no_endpoint() -> None:
     assert route_for(view(replica("a", ReplicaPhase.STARTING, admin_port=None)), ScalingPolicy(), None).endpoints == ()
+
+
+def test_as_much_of_the_past_is_asked_for_as_the_windows_hold() -> None:
+    policy = ScalingPolicy(stable_window_seconds=30.0)
+    assert route_for(view(), policy, None).history_seconds == seconds_remembered(policy)
 
 
 def test_an_endpoint_takes_its_hard_limit_and_no_queue_of_its_own() -> None:
