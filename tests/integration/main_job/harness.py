@@ -213,7 +213,7 @@ def _state(entry: Path) -> str:
 def _name(service: Mapping[str, object]) -> str:
     metadata = service["metadata"]
     assert isinstance(metadata, Mapping)
-    return f"{metadata['namespace']}/{metadata['name']}"
+    return f"{metadata.get('namespace', 'default')}/{metadata['name']}"
 
 
 def pilotlight(*arguments: str) -> subprocess.CompletedProcess[str]:

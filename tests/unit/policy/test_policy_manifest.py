@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+import yaml
 
 from autoscaler.policy.check import check, checked
 from autoscaler.policy.errors import PolicyErrors, Source
@@ -206,3 +207,8 @@ def test_the_examples_that_are_shipped_have_no_problems() -> None:
     examples = sorted(EXAMPLES.glob("*.yaml"))
     assert examples
     assert check(examples) == ()
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.name)
+def test_the_examples_that_are_shipped_go_into_whichever_namespace_is_asked_for(path: Path) -> None:
+    assert all("namespace" not in item["metadata"] for item in yaml.safe_load_all(path.read_text()))
