@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from pilotlight.simulate.cluster import cluster_said, shared_said
@@ -41,6 +42,7 @@ def assumed(
     patience = f"give up after {seconds_shown(given.client_timeout)}" if given.client_timeout else "never give up"
     when = ", whatever Retry-After says" if given.ignore_retry_after else ", as Retry-After says"
     when = when if given.retries else ""
+    retries = "1 retry" if given.retries == 1 else f"{given.retries} retries"
     left = "; engines finish for nobody what they have given up" if given.no_abort_on_disconnect else ""
     gpus, shared = cluster_said(setup.scenario.cluster), shared_said(setup.scenario.cluster)
     failing = f", {given.failed_starts:g} of them fail" if given.failed_starts else ""
@@ -55,9 +57,10 @@ def assumed(
         ),
         ("a request takes", model.text + (f" ({model.why}; --model)" if model.why else "")),
         ("limit of a replica", ", ".join("none" if limit == 0 else str(limit) for limit in limits)),
+        *((("line of a replica", line),) if (line := line_said(services)) else ()),
         ("a start takes", start.said + failing),
         ("objective", objective),
-        ("clients", f"{patience}, {given.retries} retries{when}{left}"),
+        ("clients", f"{patience}, {retries}{when}{left}"),
         ("metrics", f"{given.metric_delay:g} s old, {given.metric_loss:.3g} of replicas' readings lost"),
         ("GPUs", f"{gpus}, {per_replica} a replica, {gpu_type} at {setup.price:g} USD an hour"),
         *((("images and weights", shared),) if shared else ()),
@@ -67,6 +70,20 @@ def assumed(
             "begins with",
             f"one replica a service, as a Deployment does; the first {_span(setup.warm_up)} are not counted",
         ),
+    )
+
+
+def line_said(services: Sequence[ServiceSpec]) -> str:
+    """The bounds of the lines in queue proxies; empty where no replica has a limit, so that nobody stands in one."""
+    limited = [spec for spec in services if spec.limit]
+    if not limited:
+        return ""
+    most = ", ".join(f"{requests:,}" for requests in sorted({spec.queue_requests for spec in limited}))
+    longest = sorted({spec.queue_seconds or math.inf for spec in limited})
+    seconds = ", ".join(seconds_shown(bound) if bound < math.inf else "any time" for bound in longest)
+    return (
+        f"at most {most} requests (queue-requests), each for {seconds} (queue-seconds); for those that come while the"
+        " activator is out of the path"
     )
 
 
@@ -98,6 +115,8 @@ def settings_of(setup: Setup, counted: Census, model: ChosenModel, start: Start,
                 "hold_requests": spec.hold.requests,
                 "hold_no_endpoint_seconds": spec.hold.no_endpoint_seconds,
                 "hold_full_seconds": spec.hold.full_seconds,
+                "queue_requests": spec.queue_requests,
+                "queue_seconds": spec.queue_seconds or None,
             }
             for spec in scenario.services
         },

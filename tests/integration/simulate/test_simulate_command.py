@@ -131,7 +131,9 @@ def test_a_service_gets_its_policy_by_its_name(tmp_path: Path) -> None:
     finished = simulate(TRACE, "-f", str(manifest), "--seeds", "1", "--policy", "pilotlight", "--json", "-")
     assert finished.returncode == 0, finished.stderr
     body = json.loads(finished.stdout)
-    assert body["config"]["worlds"][0]["services"]["launch"]["limit"] == 8
+    launch = body["config"]["worlds"][0]["services"]["launch"]
+    assert (launch["limit"], launch["queue_requests"], launch["queue_seconds"]) == (8, 10_000, 300.0)
+    assert body["assumptions"]["line of a replica"].startswith("at most 10,000 requests (queue-requests), each for 300")
     assert body["config"]["policies"]["launch"]["pilotlight"]["*"]["stable_window_seconds"] == 6.0
 
 
