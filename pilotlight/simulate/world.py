@@ -194,14 +194,17 @@ _DRAWS = (
 
 
 def _price(given: argparse.Namespace, start: Start) -> tuple[str, float]:
-    named = [text for text in given.price if "=" in text]
-    plain = [text for text in given.price if "=" not in text]
+    """The one kind of GPU that all replicas have, and what it costs. Raises CommandError."""
+    gpu = given.gpu_type or start.gpu or DEFAULT_GPU
+    said = f"all replicas have the GPU {gpu} (--gpu-type names another), so --price is {gpu}=USD or USD"
+    if len(given.price) > 1:
+        raise CommandError(f"--price is given more than once ({', '.join(given.price)}): {said}")
+    price = given.price[0] if given.price else gpu
+    named = [price] if "=" in price else []
+    if named and price.partition("=")[0].strip().lower() not in ("", gpu.lower()):
+        raise CommandError(f"--price {price}: {said}")
     try:
-        prices = prices_with(named)
-        if len(plain) > 1:
-            raise ProfileError(f"--price is given twice without a GPU: {', '.join(plain)}")
-        gpu = given.gpu_type or start.gpu or DEFAULT_GPU
-        return gpu, price_of(plain[0] if plain else gpu, prices)
+        return gpu, price_of(gpu if named else price, prices_with(named))
     except ProfileError as error:
         raise CommandError(str(error)) from error
 

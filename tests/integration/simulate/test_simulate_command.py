@@ -166,6 +166,8 @@ def test_a_recording_is_decided_again_and_then_run_by_another_policy(recording: 
         ((TRACE, "--sweep", "load=1,2", "--sweep", "load=4"), "--sweep load is given twice"),
         (("missing.csv", "--sweep", "load=2..1"), "--sweep load: 2..1 does not go upwards"),
         ((TRACE, "--price", "free"), "is not a price"),
+        ((TRACE, "--price", "H10=3"), "--price H10=3: all replicas have the GPU H100 (--gpu-type names another)"),
+        ((TRACE, "--price", "A100=2", "--price", "3"), "--price is given more than once (A100=2, 3)"),
         ((TRACE, "--gpus", "3", "--node-gpus", "2"), "with --node-gpus give --nodes and --most-nodes"),
         ((TRACE, "--most-nodes", "2"), "need --node-gpus"),
         ((TRACE, "--warm-up", "2h"), "launch has"),
