@@ -12,6 +12,7 @@ from simulations.traces import transforms
 from simulations.traces.notation import seconds
 from simulations.traces.opening import FORMATS, open_or_generate
 from simulations.traces.options import OpenedTrace, ReadOptions
+from simulations.traces.source import skipped_rows
 from simulations.traces.trace import Trace, TraceError
 
 _LOAD = arguments.between(1e-9, transforms.MOST_LOAD, "a factor")
@@ -97,7 +98,7 @@ def remarks(opened: OpenedTrace) -> list[str]:
     """What the user should know of how the trace was read, a line each."""
     lines = [opened.recognised, *opened.remarks]
     if opened.skipped:
-        lines.append(f"{opened.skipped} bad rows were skipped; the first: {opened.first_bad}")
+        lines.append(f"{skipped_rows(opened.skipped)}; the first: {opened.first_bad}")
     return lines
 
 

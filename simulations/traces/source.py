@@ -31,6 +31,11 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
+def skipped_rows(count: int) -> str:
+    """How many were left out, in words."""
+    return "1 bad row was skipped" if count == 1 else f"{count} bad rows were skipped"
+
+
 @dataclass(slots=True)
 class BadRows:
     """Rows that cannot be used: the first one ends the reading, or with `skip` each is counted.
@@ -58,11 +63,11 @@ class BadRows:
         self.count += 1
         self.first = self.first or message
         if self.count > 1000 and self.count > self.good:
-            raise TraceError(f"{self.name}: {self.count} bad rows and {self.good} good ones; the first: {self.first}")
+            raise TraceError(f"{self.name}: {self.count} bad rows, {self.good} good; the first: {self.first}")
 
     def nothing(self, of_what: str) -> TraceError:
         """What to raise where a file has nothing that can be used."""
-        skipped = f"; {self.count} bad rows were skipped, the first: {self.first}" if self.count else ""
+        skipped = f"; {skipped_rows(self.count)}, the first: {self.first}" if self.count else ""
         return TraceError(f"{self.name}: there is no {of_what} in it{skipped}")
 
 

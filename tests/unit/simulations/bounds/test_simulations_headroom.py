@@ -169,4 +169,4 @@ def test_skipped_rows_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str
     path = tmp_path / "x.csv"
     path.write_text("arrival_s,seconds\n1,1\nx,1\n2,1\n")
     main(["headroom", str(path), "--skip-bad"])
-    assert "1 bad rows were skipped; the first: " in capsys.readouterr().out
+    assert "1 bad row was skipped; the first: " in capsys.readouterr().out

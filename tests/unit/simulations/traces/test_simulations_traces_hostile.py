@@ -96,7 +96,7 @@ def test_a_row_with_two_mistakes_is_one_bad_row(tmp_path: Path) -> None:
 def test_where_every_row_is_bad_the_first_is_named(tmp_path: Path) -> None:
     for text in ("arrival_s\nx\n", "count\nx\n", '{"timestamp":-1,"input_length":1}\n'):
         with pytest.raises(
-            TraceError, match=r"there is no request in it; 1 bad rows were skipped, the first: .*x\.csv:"
+            TraceError, match=r"there is no request in it; 1 bad row was skipped, the first: .*x\.csv:"
         ):
             open_trace(write(tmp_path / "x.csv", text), SKIP)
 
@@ -114,7 +114,7 @@ def test_bad_rows_of_token_lengths_are_named_and_counted(tmp_path: Path) -> None
 
 def test_mostly_bad_rows_are_another_format(tmp_path: Path) -> None:
     text = "arrival_s\n1\n" + "x\n" * 1100
-    with pytest.raises(TraceError, match=r"1001 bad rows and 0 good ones; the first: .*x\.csv:3"):
+    with pytest.raises(TraceError, match=r"1001 bad rows, 0 good; the first: .*x\.csv:3"):
         open_trace(write(tmp_path / "x.csv", text), SKIP)
 
 
