@@ -64,6 +64,11 @@ async def answer_hello(reader: asyncio.StreamReader, writer: asyncio.StreamWrite
         writer.write(HELLO)
 
 
+async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A model that takes everything and never answers."""
+    await reader.read()
+
+
 HELLO = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"
 GET = b"GET / HTTP/1.1\r\nHost: model\r\n\r\n"
 
