@@ -175,6 +175,6 @@ def _changes(demand: Demand, first: int = 0) -> tuple[Counts, Floats, NDArray[np
     return level, demand.at[which], (demand.replicas > before)[which]
 
 
-def gpu_hours(replica_seconds: float, gpus_per_replica: int = 1) -> float:
-    """Hours of GPUs; NaN stays NaN."""
-    return math.nan if math.isnan(replica_seconds) else replica_seconds * gpus_per_replica / 3600.0
+def gpu_hours(replica_seconds: float) -> float:
+    """Hours of replicas of one GPU; NaN stays NaN."""
+    return replica_seconds / 3600.0

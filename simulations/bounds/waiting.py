@@ -86,15 +86,14 @@ def work_of_requests(
     slots: int = 1,
     start_seconds: float = 60.0,
     wait_seconds: float = 0.0,
-    gpus: int = 1,
 ) -> Work:
-    """Spread requests over bins of `width` seconds."""
+    """Spread requests over bins of `width` seconds; a replica has one GPU."""
     bins = math.ceil(max(span, float((arrival + seconds).max(initial=0.0))) / width) + 1
     busy = cover(arrival, seconds, width, bins, np.ones(len(arrival)))
     known = seconds > 0
     # Of a request, each second of its service stands for the same part of it.
     requests = cover(arrival[known], seconds[known], width, bins, 1.0 / seconds[known])
-    return Work(name, busy, requests, slots, start_seconds, wait_seconds, gpus, int((~known).sum()))
+    return Work(name, busy, requests, slots, start_seconds, wait_seconds, 1, int((~known).sum()))
 
 
 def cover(arrival: Floats, seconds: Floats, width: float, bins: int, weight: Floats) -> Floats:

@@ -31,6 +31,7 @@ LEGEND = (
     ("l-missed", "objective missed"),
 )
 _WIDTH, _LEFT, _RIGHT = 1000.0, 52.0, 990.0
+_SMALL_WIDTH = 310.0
 _BLOCKS = 240
 
 
@@ -62,11 +63,11 @@ def peaks(shown: Timeline) -> tuple[float, float]:
     return float(shown.demand.max()), float(max(supply.max(), shown.wanted.max()))
 
 
-def small(counted: Counted, width: float = 310.0) -> str:
+def small(counted: Counted) -> str:
     """The same for one service of many: demand behind, ready and starting in front, each on its own scale."""
     shown = counted.timeline
     most_requests, most_gpus = peaks(shown)
-    x = time_scale(len(shown.demand) * shown.width, 2.0, width - 2.0)
+    x = time_scale(len(shown.demand) * shown.width, 2.0, _SMALL_WIDTH - 2.0)
     requests = Scale(0.0, max(most_requests, 1e-9), 66.0, 4.0)
     gpus = Scale(0.0, max(most_gpus, 1.0), 66.0, 22.0)
     parts = [
@@ -77,7 +78,7 @@ def small(counted: Counted, width: float = 310.0) -> str:
         element("line", x1=x.begin, x2=x.end, y1=66.0, y2=66.0, cls="base"),
         text(2, 80, f"most {most_requests:.3g} requests, {most_gpus:.3g} GPUs"),
     ]
-    return chart(width, 84.0, "".join(parts), f"{counted.name}: demand and GPUs over time")
+    return chart(_SMALL_WIDTH, 84.0, "".join(parts), f"{counted.name}: demand and GPUs over time")
 
 
 def _stack(shown: Timeline, x: Scale, y: Scale) -> list[str]:

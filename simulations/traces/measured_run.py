@@ -55,18 +55,18 @@ class MeasuredRun:
         """Seconds, of completed requests."""
         return float(np.nanquantile(self.latency, probability))
 
-    def replica_hours(self, until: float | None = None) -> float:
-        """Pods that ran, from the beginning until `until`, by default the last time that pods were looked at."""
-        end = float(self.changed[-1]) if until is None else until
-        at = np.minimum(np.append(self.changed, end), end)
-        return float(np.sum(self.running * np.diff(at))) / 3600.0
+    def replica_hours(self) -> float:
+        """Pods that ran, from the beginning until the last time that pods were looked at."""
+        return float(np.sum(self.running[:-1] * np.diff(self.changed))) / 3600.0
 
 
-def read_measured_run(requests: Path, pods: Path | None = None) -> MeasuredRun:
-    """Read a run; `pods` is the file beside the other one unless it is given. Raises TraceError."""
-    pods = pods or requests.with_name(requests.name.replace(".measured_requests.", ".pods."))
+def read_measured_run(requests: Path) -> MeasuredRun:
+    """Read a run; its pods are in a file beside the other one. Raises TraceError."""
+    pods = requests.with_name(requests.name.replace(".measured_requests.", ".pods."))
     if pods == requests:
-        raise TraceError(f"{requests}: where its pods are cannot be told from its name; name the file")
+        raise TraceError(
+            f"{requests}: where its pods are cannot be told from its name, which has no .measured_requests. in it"
+        )
     source = Source.open(requests)
     sent, latency, tokens = _columns(source, ("send_s", "latency_s", "output_tokens"), _REQUESTS)
     if np.isnan(sent).any() or (sent < 0).any():

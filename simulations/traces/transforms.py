@@ -223,7 +223,7 @@ def scale_load(trace: Trace, factor: float, seed: int = 1) -> Trace:
     return _Scaled(trace, factor, seed)
 
 
-def warp_burstiness(trace: Trace, burstiness: float, bin_seconds: float = _WARP_BIN_SECONDS) -> Trace:
+def warp_burstiness(trace: Trace, burstiness: float) -> Trace:
     """The same requests in the same time, with rates λ changed to be proportional to λ^burstiness.
 
     Above 1 busy minutes become busier and quiet ones quieter; 0 makes all bins with requests alike; 1 changes nothing.
@@ -231,13 +231,13 @@ def warp_burstiness(trace: Trace, burstiness: float, bin_seconds: float = _WARP_
     """
     if not 0.0 <= burstiness <= 10.0:
         raise TraceError(f"burstiness is from 0 to 10, not {burstiness:g}")
-    bins = int(np.ceil(trace.span / bin_seconds))
+    bins = int(np.ceil(trace.span / _WARP_BIN_SECONDS))
     if bins > _MOST_WARP_BINS:
-        raise TraceError(f"{bins} bins of {bin_seconds:g} s; {_MOST_WARP_BINS} are allowed")
+        raise TraceError(f"{bins} bins of {_WARP_BIN_SECONDS:g} s; {_MOST_WARP_BINS} are allowed")
     counts = np.zeros(bins)
     for rows in trace.chunks():
-        counts += np.bincount((rows.arrival / bin_seconds).astype(np.int64), minlength=bins)[:bins]
-    edges = np.minimum(np.arange(bins + 1) * bin_seconds, trace.span)
+        counts += np.bincount((rows.arrival / _WARP_BIN_SECONDS).astype(np.int64), minlength=bins)[:bins]
+    edges = np.minimum(np.arange(bins + 1) * _WARP_BIN_SECONDS, trace.span)
     # By the logarithm and from the largest one: powers of large counts would overflow.
     weight = (1.0 - burstiness) * np.log(np.maximum(counts, 0.5)) + np.log(np.diff(edges))
     length = np.exp(weight - weight.max())
