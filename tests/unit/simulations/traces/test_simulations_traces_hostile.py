@@ -95,9 +95,7 @@ def test_a_row_with_two_mistakes_is_one_bad_row(tmp_path: Path) -> None:
 
 def test_where_every_row_is_bad_the_first_is_named(tmp_path: Path) -> None:
     for text in ("arrival_s\nx\n", "count\nx\n", '{"timestamp":-1,"input_length":1}\n'):
-        with pytest.raises(
-            TraceError, match=r"there is no request in it; 1 bad row was skipped, the first: .*x\.csv:"
-        ):
+        with pytest.raises(TraceError, match=r"there is no request in it; 1 bad row was skipped, the first: .*x\.csv:"):
             open_trace(write(tmp_path / "x.csv", text), SKIP)
 
 
