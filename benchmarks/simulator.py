@@ -21,6 +21,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from autoscaler.policy.scaling_policy import ScalingPolicy
+from autoscaler.signals.windows import LinearWindow
 from benchmarks.peak_memory import peak_mib
 from simulations.plant.interface import Observed
 from simulations.plant.plant import SimulatedPlant
@@ -92,14 +93,14 @@ class WindowAverage:
 
     def __init__(self, target: float) -> None:
         self._target = target
-        self._window: deque[float] = deque(maxlen=60)
+        self._window = LinearWindow(60)
         self._idle_since = 0.0
 
     def step(self, observed: Observed) -> Order:
         """See Policy."""
-        self._window.extend(sample.concurrency for sample in observed.samples)
-        load = sum(self._window) / max(1, len(self._window))
-        wanted = math.ceil(load / self._target)
+        for sample in observed.samples:
+            self._window.record(sample.second, sample.concurrency)
+        wanted = math.ceil(self._window.average(math.floor(observed.at)) / self._target)
         if wanted or observed.held or observed.in_flight:
             self._idle_since = observed.at
             return Order(max(1, wanted))

@@ -26,8 +26,6 @@ import math
 from collections.abc import Iterator
 from itertools import accumulate
 
-from autoscaler.signals.observation import Sample
-
 # A request that has left the hold's count is in a replica's within so many seconds.
 _REACH = 2
 # Counts are multiples of it: sums and differences of such numbers are exact, so that what is taken back leaves nothing.
@@ -37,7 +35,18 @@ _STEP = 2.0**-20
 class BacklogLoad:
     """The seconds of the last backlogs that a window still holds: a column for each number, a row for each second."""
 
-    __slots__ = ("_arrived", "_counted", "_first", "_oldest", "_running", "_settled", "_waiting")
+    __slots__ = (
+        "_arrived",
+        "_asked",
+        "_clean",
+        "_counted",
+        "_first",
+        "_oldest",
+        "_pairs",
+        "_running",
+        "_settled",
+        "_waiting",
+    )
 
     def __init__(self) -> None:
         """No second belongs to a backlog."""
@@ -46,6 +55,9 @@ class BacklogLoad:
         self._waiting: list[float] = []
         self._arrived: list[float] = []
         self._counted: list[float] = []  # the load by the last corrections, before it was rounded
+        self._asked: tuple[float, float | None] = (0.0, None)  # by what they were counted
+        self._clean = 0  # so many rows, from the first, have not changed since
+        self._pairs = False  # something was counted off, which reaches back
         self._oldest = 0
         self._settled = True
 
@@ -58,43 +70,54 @@ class BacklogLoad:
         """Seconds before `oldest` are in no window any more, and samples of them are not taken."""
         self._oldest = oldest
         if self._running and self._first < oldest:
+            gone = oldest - self._first
+            self._clean = 0 if self._pairs or any(self._arrived[:gone]) else max(0, self._clean - gone)
             for column in (self._running, self._waiting, self._arrived, self._counted):
-                del column[: oldest - self._first]
+                del column[:gone]
             self._first = oldest
+            self._pairs = self._pairs and bool(self._running)
             self._settled = self._settled or not self._running
 
-    def add(self, sample: Sample) -> None:
+    def add(self, second: int, concurrency: float, arrived: float, waiting: float) -> None:
         """Take a sample of a second that belongs to a backlog."""
-        second, concurrency, waiting = sample.second, sample.concurrency, sample.waiting
         if second < self._oldest:
             return
         if waiting > concurrency:
             waiting = concurrency
         self._settled = False
+        if arrived < 0.0:
+            self._pairs = True
+        if arrived % 1.0:
+            arrived = _rounded(arrived)
         row = second - self._first
         if row == len(self._running):  # as it nearly always is
             self._running.append(concurrency - waiting)
             self._waiting.append(waiting)
-            self._arrived.append(sample.rps)
+            self._arrived.append(arrived)
             self._counted.append(0.0)
             return
         if not 0 <= row < len(self._running):
             row = self._make_row(second)
+        self._clean = min(self._clean, row)
         self._running[row] += concurrency - waiting
         self._waiting[row] += waiting
-        self._arrived[row] += sample.rps
+        self._arrived[row] += arrived
 
     def corrections(self, weight: float, service_seconds: float | None, *, over: bool) -> Iterator[tuple[int, float]]:
         """What to add to which second of the windows, since it was last asked. `over`: see above."""
         if self._settled:
             return
-        loads = [running + weight * waiting for running, waiting in zip(self._running, self._waiting, strict=True)]
-        if service_seconds is not None:
-            present = self._present(service_seconds)
-            loads = [load if load < most else most for load, most in zip(loads, present, strict=True)]
-        before, self._counted = self._counted, loads
         self._settled = over and service_seconds is not None
-        for second, (load, counted) in enumerate(zip(loads, before, strict=True), self._first):
+        asked = weight, service_seconds
+        clean = self._clean if asked == self._asked and not self._pairs else 0
+        self._asked, self._clean = asked, len(self._running)
+        rows = zip(self._running[clean:], self._waiting[clean:], strict=True)
+        loads = [running + weight * waiting for running, waiting in rows]
+        if service_seconds is not None:
+            present = self._present(service_seconds, clean)
+            loads = [load if load < most else most for load, most in zip(loads, present, strict=True)]
+        before, self._counted[clean:] = self._counted[clean:], loads
+        for second, (load, counted) in enumerate(zip(loads, before, strict=True), self._first + clean):
             if load != counted:
                 more = _rounded(load) - _rounded(counted)
                 if more:
@@ -110,23 +133,26 @@ class BacklogLoad:
             column[:0] = [0.0] * earlier
             column += [0.0] * later
         self._first -= earlier
+        if earlier:
+            self._clean = 0
         return second - self._first
 
-    def _present(self, service_seconds: float) -> list[float]:
-        """For each second how many would be in service, were each served from the second it arrives in."""
-        arrived = self._arrived
-        if min(arrived) < 0.0:
-            arrived = _without_pairs(arrived)
+    def _present(self, service_seconds: float, first: int) -> list[float]:
+        """For each second from row `first` on how many would be in service, were each served from the second it
+        arrives in."""
         whole = math.floor(service_seconds)
         part = service_seconds - whole
+        reach = max(0, first - whole)
+        arrived = _without_pairs(self._arrived) if self._pairs else self._arrived[reach:]
         until = list(accumulate(arrived, initial=0.0))
         # All that came until the end of a second, without those who came more than `whole` seconds before its end, and
         # a part of those in the second before.
         longer_ago = min(whole, len(arrived))
         begun = until[1 : longer_ago + 1]
-        return begun + [
+        present = begun + [
             end - ago + part * before for end, ago, before in zip(until[whole + 1 :], until[1:], arrived, strict=False)
         ]
+        return present[first - reach :]
 
 
 def _rounded(load: float) -> float:

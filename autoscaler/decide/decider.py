@@ -132,21 +132,20 @@ class Decider:
         add_to_backlog = self._backlog_load.add
         held_from, held_to = (math.inf, -math.inf) if by_rps else backlog.seconds
         busy = self._last_busy
-        first, last = 0, -1  # seconds that the windows hold as silent and that are not written yet
-        for sample in samples:
-            second, rate, load = sample.second, sample.rps, sample.concurrency
+        first, last = 0, -1  # from which to which second it was silent, which is not written yet
+        for second, load, rate, waiting in samples:
             if load > 0.0 and (busy is None or second >= busy):
                 busy = second + 1.0
             if by_rps:
                 load = rate
             elif held_from <= second <= held_to and (load > 0.0 or rate):
-                add_to_backlog(sample)
+                add_to_backlog(second, load, rate, waiting)
                 load = 0.0  # it was measured; what it counts is said by `_correct`
             if load == 0.0 and rate == 0.0:
-                if second != last + 1:
+                if first > last or second < last:
                     self._record_silence(first, last)
                     first = second
-                last = second
+                last = second  # of a silence its ends may be all that is told
                 continue
             if first <= last:
                 self._record_silence(first, last)

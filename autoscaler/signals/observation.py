@@ -6,19 +6,22 @@ recording, decided again, gives the same bytes.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from autoscaler.signals.gpu import NOT_READ
 from autoscaler.signals.reading import Reading
 from autoscaler.signals.value_type import value_type
 
 
-@value_type
-class Sample:
+class Sample(NamedTuple):
     """What the service as a whole did in the second that starts at `second` (controller's clock, whole seconds).
 
     `concurrency` is the average number of requests running or waiting, in replicas and in the hold;
     `waiting` the part of it that waited in a queue or the hold; `rps` the number that arrived. Samples of one
     second add up; a late one is simply another sample. `rps` may be negative where a request that was counted
     when it entered the hold is counted by a replica in another second.
+
+    A tuple, because simulations make more of these than of anything else.
     """
 
     second: int
@@ -44,7 +47,8 @@ class Observation:
     """One evaluation's input.
 
     at             controller's clock, seconds since 1970, never going backwards
-    samples        new since the last observation, oldest first
+    samples        new since the last observation, oldest first; between two silent ones nothing happened in the seconds
+                   that have none
     in_flight      requests running or waiting in replicas now, by their account or the activators', the larger
     held           requests waiting in activators now
     queued         requests waiting in replicas' queues and engines now

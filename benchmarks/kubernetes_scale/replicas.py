@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 import time
 from collections.abc import Mapping
@@ -21,7 +22,8 @@ import uvloop
 from queue_proxy.messages import SecondStats, Stats
 
 ADMIN_PORT = 8022
-_HISTORY = 600
+_UP_BEFORE = 600.0  # seconds: a controller that starts finds replicas with a past
+_ASKED = re.compile(rb"[?]seconds=([0-9]{1,4}) ")
 
 
 class _Replica(asyncio.Protocol):
@@ -42,7 +44,8 @@ class _Replica(asyncio.Protocol):
         self._kept += data
         while b"\r\n\r\n" in self._kept and self._transport is not None:
             head, _, self._kept = self._kept.partition(b"\r\n\r\n")
-            seconds = _HISTORY if b"?seconds=" in head.partition(b"\r\n")[0] else 0
+            asked = _ASKED.search(head)
+            seconds = int(asked[1]) if asked else 0
             at = time.monotonic() - self._began
             body = json.dumps(stats(self._name, at, seconds).to_json(), separators=(",", ":")).encode()
             self._transport.write(
@@ -52,7 +55,8 @@ class _Replica(asyncio.Protocol):
 
 def stats(source: str, at: float, seconds: int = 0) -> Stats:
     """What a replica says that has been working on one request for `at` seconds."""
-    history = tuple(SecondStats(float(seconds - row), 1.0, 0.0, 5) for row in range(min(seconds, int(at))))
+    told = min(seconds, int(at))
+    history = tuple(SecondStats(float(told - row), 1.0, 0.0, 5) for row in range(told))
     ended = int(5 * at)
     return Stats(
         source, "epoch", at, busy_seconds=at, arrived=ended + 1, completed=ended, service_seconds=at, running=1,
@@ -61,7 +65,7 @@ def stats(source: str, at: float, seconds: int = 0) -> Stats:
 
 
 async def _serve(names: Mapping[str, str]) -> None:
-    began = time.monotonic()
+    began = time.monotonic() - _UP_BEFORE
     server = await asyncio.get_running_loop().create_server(
         lambda: _Replica(names, began), "0.0.0.0", ADMIN_PORT, backlog=4096
     )

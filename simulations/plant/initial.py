@@ -48,6 +48,7 @@ def initial_state(
         event_room=4 * _FIRST_REQUESTS,
         services=count,
         ring=ring,
+        tells_silence=int(scenario.metrics.loss > 0.0),  # of each second it is then asked who has told of it
         bins=bins,
         bin_width=width,
         batch=batch,

@@ -25,7 +25,8 @@ I8 = NDArray[np.int64]
 class Observed:
     """What a controller would have been told of one service at `at`. Nothing is newer than the metrics path allows.
 
-    samples      whole seconds that are newly told, oldest first (see autoscaler.signals.observation.Sample)
+    samples      whole seconds that are newly told, oldest first (see autoscaler.signals.observation.Sample); in those
+                 that are left out between two of them nothing happened
     age          seconds since the scrape that the numbers below are from; math.inf before the first
     in_flight    requests running or waiting in replicas; held: in the activator; queued: waiting in replicas,
                  in the proxy's line or the engine's

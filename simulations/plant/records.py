@@ -45,6 +45,7 @@ class World:
     pump: int = NONE
     services: int = 0
     ring: int = 0
+    tells_silence: int = 0
     bins: int = 0
     bin_width: float = 1.0
     batch: int = 0

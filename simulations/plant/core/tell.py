@@ -86,14 +86,14 @@ def tell_replicas(p: State, s: int) -> None:
 
 
 def tell_seconds(p: State, s: int, after_work: int, after_held: int) -> int:
-    """Whole seconds: what came together between two scrapes, or pushes, is shared out evenly over the time between."""
+    """Whole seconds: what came together between two scrapes, or pushes, is shared out evenly over the time between.
+    Of a silence only its first and its last one: that is enough for windows (`queue_proxy.measurement`)."""
     world, told = p.world[0], p.told[0]
-    base, count = s * world.ring, 0
+    base, count, silent = s * world.ring, 0, 0
     end = max(told.work_until, told.held_until)
     for second in range(max(min(after_work, after_held), end - world.ring + 1), end):
         row = p.seconds[base + second % world.ring]
         before = p.seconds[base + (second - 1) % world.ring]
-        out = p.told_seconds[count]
         work = queued = held = arrived = 0.0
         if after_work <= second and second < told.work_until:
             if row.second == second:
@@ -110,6 +110,14 @@ def tell_seconds(p: State, s: int, after_work: int, after_held: int) -> int:
             if before.push == second - 1:
                 held += before.held_second
                 arrived += before.arrived_second
+        if work + held + queued == 0.0 and arrived == 0.0 and world.tells_silence == 0:
+            silent += 1
+            if silent > 2:
+                p.told_seconds[count - 1].second = second
+                continue
+        else:
+            silent = 0
+        out = p.told_seconds[count]
         out.second, out.load, out.arrived, out.waiting = second, work + held, arrived, queued + held
         count += 1
     return count

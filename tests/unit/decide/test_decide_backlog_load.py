@@ -21,7 +21,7 @@ def counted(
 ) -> dict[int, float]:
     load = BacklogLoad()
     for sample in samples:
-        load.add(sample)
+        load.add(*sample)
     return dict(load.corrections(weight, service_seconds, over=over))
 
 
@@ -55,28 +55,28 @@ def test_requests_that_leave_the_hold_for_a_replica_have_not_arrived_again() -> 
 def test_what_was_counted_is_put_right_once_the_service_time_is_known() -> None:
     load = BacklogLoad()
     for second in (1, 2, 3):
-        load.add(Sample(second, 10.0, 10.0 if second == 1 else 0.0, 10.0))
+        load.add(*Sample(second, 10.0, 10.0 if second == 1 else 0.0, 10.0))
     assert dict(load.corrections(1.0, None, over=True)) == {1: 10.0, 2: 10.0, 3: 10.0}
     assert dict(load.corrections(1.0, 0.5, over=True)) == {1: -5.0, 2: -10.0, 3: -10.0}
 
 
 def test_once_over_and_known_nothing_changes_but_by_a_late_sample() -> None:
     load = BacklogLoad()
-    load.add(Sample(1, 10.0, 10.0, 10.0))
+    load.add(*Sample(1, 10.0, 10.0, 10.0))
     assert dict(load.corrections(1.0, 1.0, over=True)) == {1: 10.0}
     assert dict(load.corrections(1.0, 9.0, over=True)) == {}
-    load.add(Sample(1, 2.0, 2.0, 2.0))
+    load.add(*Sample(1, 2.0, 2.0, 2.0))
     assert dict(load.corrections(1.0, 1.0, over=True)) == {1: 2.0}
 
 
 def test_seconds_that_no_window_holds_are_forgotten() -> None:
     load = BacklogLoad()
-    load.add(Sample(1, 10.0, 10.0, 10.0))
+    load.add(*Sample(1, 10.0, 10.0, 10.0))
     load.forget(2)
     assert load.settled
-    load.add(Sample(1, 10.0, 10.0, 10.0))
+    load.add(*Sample(1, 10.0, 10.0, 10.0))
     assert load.settled
-    load.add(Sample(2, 5.0, 5.0, 5.0))
+    load.add(*Sample(2, 5.0, 5.0, 5.0))
     assert dict(load.corrections(1.0, 1.0, over=False)) == {2: 5.0}
 
 
@@ -89,11 +89,40 @@ def test_the_order_in_which_seconds_are_told_does_not_matter(order: list[int], s
     for seconds in (told, sorted(told)):
         load = BacklogLoad()
         for second in seconds:
-            load.add(Sample(second, float(second), second % 4 - 1.0, second / 2))
+            load.add(*Sample(second, float(second), second % 4 - 1.0, second / 2))
         load.forget(oldest)
         loads.append(dict(load.corrections(0.5, 2.5, over=True)))
     assert loads[0] == loads[1]
     assert set(loads[0]) <= {second for second in told if second >= oldest}
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([0.0, 1.0, 2.5, 7.0]), st.sampled_from([0.0, 0.0, 1.0, 3.0, -1.0])), max_size=40
+    ),
+    st.sets(st.integers(0, 39)),
+    st.sampled_from([0.5, 2.5, 9.0, None]),
+    st.integers(0, 20),
+)
+def test_it_does_not_matter_how_often_was_asked_meanwhile(
+    rows: list[tuple[float, float]], asked: set[int], service_seconds: float | None, window: int
+) -> None:
+    often, once = BacklogLoad(), BacklogLoad()
+    counted_often: dict[int, float] = dict.fromkeys(range(len(rows)), 0.0)
+    for second, (waiting, arrived) in enumerate(rows):
+        often.forget(second - window)
+        for load in (often, once):
+            load.add(second, waiting + 1.0, arrived, waiting)
+        if second in asked:
+            for at, more in often.corrections(0.5, service_seconds, over=False):
+                counted_often[at] += more
+    once.forget(len(rows) - 1 - window)
+    for at, more in often.corrections(0.5, service_seconds, over=False):
+        counted_often[at] += more
+    counted_once = dict(once.corrections(0.5, service_seconds, over=False))
+    for second in range(max(0, len(rows) - 1 - window), len(rows)):
+        assert counted_often[second] == counted_once.get(second, 0.0)
 
 
 def test_seconds_of_a_backlog_that_is_not_over_belong_to_the_next_one_too() -> None:
@@ -138,7 +167,7 @@ def test_what_is_taken_back_leaves_nothing_behind(loads: list[float], service_ti
     """The window would take the smallest remainder for load, and keep a replica for it."""
     backlog, kept = BacklogLoad(), dict.fromkeys(range(len(loads)), 0.0)
     for second, load in enumerate(loads):
-        backlog.add(Sample(second, load, load, load))
+        backlog.add(*Sample(second, load, load, load))
     for service_seconds in service_times:
         for second, more in backlog.corrections(1.0, service_seconds, over=False):
             kept[second] += more
