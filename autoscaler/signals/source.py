@@ -1,10 +1,12 @@
 """Source: one queue proxy or activator as the receiver of its Stats sees it.
 
 A source counts; the difference of two of its readings is what happened between them. This module turns readings
-into Spans on the receiver's clock. Three things would otherwise go wrong:
+into Spans on the receiver's clock. Four things would otherwise go wrong:
 
 - The source's clock is another one. The least delayed message tells the distance of the two clocks best; it is
   allowed to grow slowly, since clocks of two machines drift apart.
+- The first reading is read late, as by a controller that has just begun and is busy. It has then put the history that
+  it brought along as much too late, over seconds that later readings tell of; those would be counted twice.
 - A source restarts. Its counters then began at zero after the last reading, so all they hold is new.
 - Readings overtake each other on the way. An older one than the last says nothing new and is ignored.
 """
@@ -63,7 +65,10 @@ class Source:
     still holds; one that it forwards leaves its count as the replica counts it.
     """
 
-    __slots__ = ("_ended_epoch", "_offset", "completed", "heard_at", "is_activator", "service_seconds", "stats")
+    __slots__ = (
+        "_ended_epoch", "_history_offset", "_offset", "completed", "heard_at", "is_activator", "service_seconds",
+        "stats",
+    )  # fmt: skip
 
     def __init__(self, stats: Stats, now: float) -> None:
         """Begin with the first reading that is seen of this source."""
@@ -73,6 +78,8 @@ class Source:
         self.completed = 0.0  # since they were taken last, see ServiceTime
         self.service_seconds = 0.0
         self._offset = now - stats.at
+        # Of the past as it was told; without a history none was, and nothing can be told twice.
+        self._history_offset = self._offset if stats.seconds else -math.inf
         self._ended_epoch = ""
         if stats.completed:
             counted = min(_MOST_COMPLETIONS_REMEMBERED, stats.completed)
@@ -113,24 +120,41 @@ class Source:
         if restarted:
             self._ended_epoch = last.epoch
             self._offset = now - stats.at
+            self._history_offset = -math.inf
             last = Stats(source=stats.source, epoch=stats.epoch, at=stats.at)
         else:
             grown = self._offset + (stats.at - last.at) * _DRIFT
             self._offset = min(grown, now - stats.at)
         start, end = self.heard_at, max(self.heard_at, stats.at + self._offset)
         self.stats, self.heard_at = stats, end
-        return self._difference(last, stats, start, end)
+        return self._difference(last, stats, start, end, self._not_told_yet(stats.at - last.at))
 
-    def _difference(self, last: Stats, stats: Stats, start: float, end: float) -> Span:
+    def _not_told_yet(self, seconds: float) -> float:
+        """The part of the last `seconds` in whose place no past stands that was told too late.
+
+        That past stays: it has been handed on. So the windows hold as much as there was, some of it a little too late,
+        and of what is new as many seconds are left out.
+        """
+        too_late = self._history_offset - self._offset
+        if too_late <= 0.0 or seconds <= 0.0:
+            return 1.0
+        told = min(too_late, seconds)
+        self._history_offset -= told
+        return 1.0 - told / seconds
+
+    def _difference(self, last: Stats, stats: Stats, start: float, end: float, new: float) -> Span:
+        """What the span says of which the part `new` is to be told."""
         self.completed += max(0, stats.completed - last.completed)
         self.service_seconds += max(0.0, stats.service_seconds - last.service_seconds)
         length = end - start
-        waiting = _bounded(stats.waiting_seconds - last.waiting_seconds, length)
+        waiting = _bounded(stats.waiting_seconds - last.waiting_seconds, length) * new
         if self.is_activator:
+            # Told whole: who is counted as he enters the hold is taken off as he leaves it.
             arrived = (stats.refused + stats.waiting) - (last.refused + last.waiting)
             return Span(start, end, waiting, waiting, _bounded_either_way(arrived, length))
-        load = waiting + _bounded(stats.busy_seconds - last.busy_seconds, length)
-        return Span(start, end, load, waiting, _bounded_either_way(max(0, stats.arrived - last.arrived), length))
+        load = waiting + _bounded(stats.busy_seconds - last.busy_seconds, length) * new
+        arrivals = _bounded_either_way(max(0, stats.arrived - last.arrived), length) * new
+        return Span(start, end, load, waiting, arrivals)
 
 
 def _bounded(request_seconds: float, length: float) -> float:
