@@ -17,7 +17,9 @@ from activator.messages import StatsPush
 from autoscaler.cluster.interface import Cluster, ServiceView
 from autoscaler.controller.clock import Clock
 from autoscaler.controller.metrics import Metrics, Sample
+from autoscaler.controller.pauses import with_pauses
 from autoscaler.controller.readings.activator_connections import ActivatorConnections
+from autoscaler.controller.readings.early_pushes import EarlyPush, EarlyPushes
 from autoscaler.controller.readings.gpu_metrics import GpuMetrics
 from autoscaler.controller.readings.scrape import Scraper
 from autoscaler.controller.recorder import Recorder
@@ -35,6 +37,9 @@ from queue_proxy.messages import Stats
 _log = logging.getLogger(__name__)
 
 _WATCH_PAUSE = 0.5
+# How many services' views are taken in before everything else has its turn. A controller that is busy with a thousand
+# of them for a second answers nobody, and does not renew the lease that it has just been given.
+_VIEWS_AT_ONCE = 10
 
 
 class Controller:
@@ -57,6 +62,7 @@ class Controller:
         self._table = RoutingTable(epoch)
         self._published = -1
         self._heard = ActivatorsHeard(cadence, clock())
+        self._early = EarlyPushes()
         self._scraper = Scraper(self, cadence)
         self.connections = ActivatorConnections(self)
         self._metrics = Metrics(self._samples)
@@ -114,7 +120,7 @@ class Controller:
             while True:
                 try:
                     async for views in self._cluster.watch():
-                        self._take_views(views)
+                        await self._take_views(views)
                     return  # the cluster was closed
                 except Exception as error:
                     # A cluster reconnects by itself; one that fails nevertheless must not end the control of what runs.
@@ -130,26 +136,33 @@ class Controller:
 
     # The cluster
 
-    def _take_views(self, views: tuple[ServiceView, ...]) -> None:
-        now = self._clock()
-        gone = self._services.keys() - {view.service for view in views}
+    async def _take_views(self, views: tuple[ServiceView, ...]) -> None:
+        """Whoever is heard meanwhile is heard. The table is published once, when everything is in it: one with half
+        of the services would take away the endpoints of the others."""
+        await with_pauses(self._take_each(views), _VIEWS_AT_ONCE)
         self.seen_cluster = True
-        for name in gone:
+        self._early.forget()
+        self._publish()
+
+    def _take_each(self, views: tuple[ServiceView, ...]) -> Iterator[None]:
+        for name in self._services.keys() - {view.service for view in views}:
             _log.info("%s: is gone", name)
             self._end(name)
             self._metrics.forget(name)
             self._table.remove(name)
+            yield
         for view in views:
-            self._take_view(view, now)
-        self._publish()
+            tasks = self._services.get(view.service)
+            # Of many services few change at a time, and those that do not are the same objects.
+            if tasks is None or (tasks.control.view is not view and tasks.control.view != view):
+                self._take_view(view, self._clock())
+                yield
 
     def _take_view(self, view: ServiceView, now: float) -> None:
         tasks = self._services.get(view.service)
-        before = None
+        before = None if tasks is None else tasks.control.view
         if tasks is None:
             tasks = self._begin(view)
-        elif (before := tasks.control.view) is view or before == view:
-            return  # of many services few change at a time, and those that do not are the same objects
         with tasks.control.faults.contained(self._clock, FaultKind.VIEW):
             policy = tasks.control.policy
             measured = tasks.control.viewed(view, now)
@@ -158,9 +171,13 @@ class Controller:
             if (record := tasks.control.policy.record) not in ("", view.recorded_policy):
                 self._cluster.record_policy(view.service, record)
             self._metrics.measured(view.service, measured.starts, measured.wakes)
-            self._table.put(tasks.control.route())
+            route = tasks.control.route()
+            if self._table.put(route):
+                self.connections.prepare(route)
             tasks.lead_connections()
         self._scraper.follow(view.service, view.replicas, seconds_remembered(tasks.control.policy.to_serve_by))
+        for early in self._early.take(view.service):
+            self._hand_on(tasks, early.activator, early.stats, early.at, urgent=early.urgent)
 
     def _publish(self) -> None:
         """Tell the activators what is new. An empty table is told too, but none before the cluster was seen: it
@@ -209,10 +226,15 @@ class Controller:
         self._heard.pushed(activator, now)
         for name, stats in push.services.items():
             tasks = self._services.get(name)
-            if tasks is None:
-                continue  # it has not heard yet that the service is gone
-            with tasks.control.faults.contained(self._clock, FaultKind.NUMBERS):
-                tasks.heard(urgent=tasks.control.pushed(activator, stats, now, urgent=push.urgent))
+            if tasks is not None:
+                self._hand_on(tasks, activator, stats, now, urgent=push.urgent)
+            elif not self.seen_cluster:
+                self._early.keep(name, EarlyPush(activator, stats, now, push.urgent))
+            # else it has not heard yet that the service is gone
+
+    def _hand_on(self, tasks: ServiceTasks, activator: str, stats: Stats, at: float, *, urgent: bool) -> None:
+        with tasks.control.faults.contained(self._clock, FaultKind.NUMBERS):
+            tasks.heard(urgent=tasks.control.pushed(activator, stats, at, urgent=urgent))
 
     def activator_disconnected(self, activator: str, *, left: bool) -> None:
         """Its numbers stay, older and older: whom it holds is unknown then, not nobody; unless it said goodbye."""
@@ -222,6 +244,7 @@ class Controller:
             self._cluster.activator_heard(activator, speaks=False)
             return
         _log.info("activator %s has ended", activator)
+        self._early.left(activator)
         for tasks in self._services.values():
             tasks.control.activator_left(activator)
 

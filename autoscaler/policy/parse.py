@@ -34,11 +34,18 @@ def read_policy(
     Raises PolicyErrors with every mistake at once: values that cannot be, unknown keys, contradictions. `source` tells
     the lines of the file the object came from; without it errors name the object.
     """
+    return read_policy_and_settings(inference_service, source, profiles)[0]
+
+
+def read_policy_and_settings(
+    inference_service: Mapping[str, object], source: SourceMap | None = None, profiles: Profiles = NO_PROFILES
+) -> tuple[ScalingPolicy, Settings]:
+    """What `read_policy` gives, and what was said to ask for it."""
     settings, policy, errors = _read(inference_service, source, profiles)
     errors.extend(contradictions(settings, policy))
     if errors:
         raise PolicyErrors(sorted(errors, key=_place))
-    return policy
+    return policy, settings
 
 
 def settings_in_force(inference_service: Mapping[str, object], profiles: Profiles = NO_PROFILES) -> Settings:

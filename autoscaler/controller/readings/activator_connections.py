@@ -62,6 +62,10 @@ class RoutesText:
         """Nothing is written yet."""
         self._texts: dict[str, tuple[Route, str]] = {}
 
+    def prepare(self, route: Route) -> None:
+        """Write this route now: of a table with thousands of new ones each is written when it is made."""
+        self._texts[route.service] = (route, _json(route.to_json()))
+
     def of(self, routes: Routes) -> str:
         """The message that says this table."""
         texts = {}
@@ -95,6 +99,10 @@ class ActivatorConnections:
         application = web.Application()
         application.router.add_get("/activators/{name}", self.serve)
         return application
+
+    def prepare(self, route: Route) -> None:
+        """This route will be in the next table."""
+        self._text.prepare(route)
 
     def publish(self, routes: Routes) -> None:
         """Send this table to every activator that is connected, and to each that connects from now on."""

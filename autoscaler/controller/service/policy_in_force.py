@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from autoscaler.policy.canonical import policy_from_json, policy_to_json
 from autoscaler.policy.errors import PolicyErrors
-from autoscaler.policy.parse import read_policy, settings_in_force
+from autoscaler.policy.parse import read_policy_and_settings
 from autoscaler.policy.profiles import NO_PROFILES, Profiles
 from autoscaler.policy.scaling_policy import ScalingMode, ScalingPolicy
 from autoscaler.policy.settings import Settings
@@ -55,14 +55,13 @@ class PolicyInForce:
         """What counts once the object, or its profile, reads like this. `recorded` is what was in force before this
         controller came, as `record` has it."""
         try:
-            policy = read_policy(inference_service, profiles=profiles)
+            policy, settings = read_policy_and_settings(inference_service, profiles=profiles)
         except PolicyErrors as errors:
             mistakes = tuple(str(error) for error in errors.errors)
         except Exception as error:
             # The object comes from outside, and whatever is in it is this service's own trouble.
             mistakes = (f"the policy cannot be read: {type(error).__name__}: {error}",)
         else:
-            settings = settings_in_force(inference_service, profiles)
             return PolicyInForce(policy, generation, _origins(settings), _superseded(profiles, settings.profile))
         kept = _from_record(recorded) if self.policy is None else self.policy
         return PolicyInForce(kept, self.generation, self.origins, mistakes)

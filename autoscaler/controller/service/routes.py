@@ -61,11 +61,13 @@ class RoutingTable:
         self._routes: dict[str, Route] = {}
         self.version = 0
 
-    def put(self, route: Route) -> None:
-        """Set one service's route."""
-        if self._routes.get(route.service) != route:
-            self._routes[route.service] = route
-            self.version += 1
+    def put(self, route: Route) -> bool:
+        """Set one service's route. Whether it is news."""
+        if self._routes.get(route.service) == route:
+            return False
+        self._routes[route.service] = route
+        self.version += 1
+        return True
 
     def remove(self, service: str) -> None:
         """Drop one service."""

@@ -105,7 +105,7 @@ async def test_it_follows_the_load_up_and_down_to_zero_and_replays_to_the_same_b
     assert len(wakes) == 1
     wake = wakes[0]
     assert wake["decided_at"] <= wake["ready_at"] <= wake["first_request_at"]
-    assert ("chat-a", "seconds=600") in agent.asked
+    assert ("chat-a", "seconds=9") in agent.asked, "as much as windows of six seconds hold"
     assert ("chat-a", "") in agent.asked
     result = replay(recording.read_text().splitlines(keepends=True))
     print(f"\nreplayed {result.decisions} decisions, {result.identical} identical")
