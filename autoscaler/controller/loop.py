@@ -66,7 +66,8 @@ class Controller:
         self._scraper = Scraper(self, cadence)
         self.connections = ActivatorConnections(self)
         self._metrics = Metrics(self._samples)
-        self._around = Surroundings(cluster, clock, cadence, recorder, self._metrics, self._heard)
+        untried = self._scraper.untried
+        self._around = Surroundings(cluster, clock, cadence, recorder, self._metrics, self._heard, untried)
         self._gpus = gpus
         self.seen_cluster = False
         self._messages_refused = 0

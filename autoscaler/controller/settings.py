@@ -78,6 +78,7 @@ class Cadence:
     decisions_kept     of each service, how many decisions are shown, whether or not they changed anything
     gpus               between two readings of what all GPUs do
     first_scrapes      after a service is first seen, how long to wait for its replicas' first scrapes
+    first_scrapes_queued  how long instead while one was not asked yet, because thousands are asked before it
     """
 
     evaluation: float = 2.0
@@ -90,6 +91,7 @@ class Cadence:
     activator_push: float = 2.0
     activator_rest: float = 0.5
     first_scrapes: float = 3.0
+    first_scrapes_queued: float = 30.0
     decisions_kept: int = 30
     gpus: float = 10.0
 

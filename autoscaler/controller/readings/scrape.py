@@ -3,14 +3,18 @@
 One small task a replica, so that a replica that does not answer delays nobody. A scrape that is lost loses nothing,
 because the counters are cumulative; what matters is that a lost one is known to be lost, and that the first good one
 brings the history with it: that is how a controller which has just started knows what the last minutes were like.
+
+History is asked of few replicas at a time. The answers of thousands at once would keep the event loop for seconds, and
+time most of them out; and whoever is asked for the first time in turn is asked in turn from then on, too.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from autoscaler.cluster.interface import Replica, ReplicaPhase
@@ -24,6 +28,10 @@ _SCRAPED = (ReplicaPhase.STARTING, ReplicaPhase.READY, ReplicaPhase.DRAINING)
 # A starting proxy listens within a fraction of a second, and its first numbers are wanted before it is ready. When its
 # model is, it knows to the millisecond: that shall be heard before the cluster, which looks once a second, says so.
 _WHILE_STARTING = 0.25
+_ASKED_FOR_HISTORY_AT_ONCE = 32
+# Who is silent for so long may answer still, but lets the next be asked: replicas of a machine that is gone must not
+# hold up all others.
+_LONGEST_TURN = 0.25
 
 
 class ScrapeError(Exception):
@@ -56,56 +64,106 @@ class _Target:
         return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.admin_port}/stats"
 
 
+@dataclass(eq=False, slots=True)
+class _Scrape:
+    """One replica that is scraped. `tried`: its history was asked for once, whatever came of it."""
+
+    target: _Target
+    phase: ReplicaPhase
+    tried: bool = False
+    task: asyncio.Task[None] = field(init=False)
+
+
 class Scraper:
     """Scrapes what it was last told to. Close it to end all its tasks and connections."""
 
     def __init__(self, listener: ScrapeListener, cadence: Cadence) -> None:
         self._listener = listener
         self._cadence = cadence
-        self._tasks: dict[_Target, asyncio.Task[None]] = {}
-        self._phases: dict[_Target, ReplicaPhase] = {}
+        self._services: dict[str, dict[_Target, _Scrape]] = {}
+        self._turns = asyncio.Semaphore(_ASKED_FOR_HISTORY_AT_ONCE)
 
     def follow(self, service: str, replicas: Iterable[Replica], history_seconds: int) -> None:
         """Scrape exactly these replicas of this service from now on, as far as they have an address; of those that
         were not scraped before so much of their past is asked for."""
-        wanted = {target: replica for replica in replicas if (target := _target(service, replica)) is not None}
-        for target in [t for t in self._tasks if t.service == service and t not in wanted]:
-            self._tasks.pop(target).cancel()
-            del self._phases[target]
-        for target, replica in wanted.items():
-            self._phases[target] = replica.phase
-            if target not in self._tasks:
-                self._tasks[target] = asyncio.create_task(self._scrape_for_ever(target, history_seconds))
+        wanted = {target: r.phase for r in replicas if (target := _target(service, r)) is not None}
+        before = self._services.pop(service, {})
+        for target in before.keys() - wanted.keys():
+            before[target].task.cancel()
+        if wanted:
+            self._services[service] = {
+                target: self._going_on(before.get(target), target, phase, history_seconds)
+                for target, phase in wanted.items()
+            }
+
+    def untried(self, service: str) -> bool:
+        """Whether a ready replica of it was not asked yet, because others are before it, or has not had its time."""
+        scrapes = self._services.get(service, {}).values()
+        return any(not scrape.tried and scrape.phase is ReplicaPhase.READY for scrape in scrapes)
 
     async def close(self) -> None:
         """End all scraping and wait until it has ended."""
-        tasks = list(self._tasks.values())
-        self._tasks.clear()
+        tasks = [scrape.task for scrapes in self._services.values() for scrape in scrapes.values()]
+        self._services.clear()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _scrape_for_ever(self, target: _Target, history_seconds: int) -> None:
+    def _going_on(self, before: _Scrape | None, target: _Target, phase: ReplicaPhase, history: int) -> _Scrape:
+        if before is not None:
+            before.phase = phase
+            return before
+        scrape = _Scrape(target, phase)
+        scrape.task = asyncio.create_task(self._scrape_for_ever(scrape, history))
+        return scrape
+
+    async def _scrape_for_ever(self, scrape: _Scrape, history: int) -> None:
         clock = asyncio.get_running_loop().time
-        history = history_seconds
+        target = scrape.target
         connection = ReplicaConnection(target.host, target.admin_port, _LARGEST_ANSWER_BYTES)
+        answered = False
         try:
             while True:
-                began = clock()
-                answered = await self._scrape_once(target, connection, history)
-                history = 0 if answered else history
-                starting = self._phases.get(target) is ReplicaPhase.STARTING
+                if answered:
+                    began = clock()
+                    await self._scrape_once(scrape, connection, 0)
+                else:
+                    async with self._turn():
+                        began = clock()
+                        answered = await self._scrape_once(scrape, connection, history)
+                    scrape.tried = True
+                starting = scrape.phase is ReplicaPhase.STARTING
                 interval = min(_WHILE_STARTING, self._cadence.scrape) if starting else self._cadence.scrape
                 await asyncio.sleep(max(0.0, began + interval - clock()))
         finally:
             connection.close()
 
-    async def _scrape_once(self, target: _Target, connection: ReplicaConnection, history: int) -> bool:
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """To ask for history. It ends with the answer, or before it."""
+        await self._turns.acquire()
+        held = True
+
+        def give_back() -> None:
+            nonlocal held
+            if held:
+                held = False
+                self._turns.release()
+
+        timer = asyncio.get_running_loop().call_later(_LONGEST_TURN, give_back)
+        try:
+            yield
+        finally:
+            timer.cancel()
+            give_back()
+
+    async def _scrape_once(self, scrape: _Scrape, connection: ReplicaConnection, history: int) -> bool:
+        target = scrape.target
         try:
             stats = await self._read(target, connection, history)
         except ScrapeError as error:
             # A starting proxy that does not listen yet is no failure, nor is a drained one that has ended.
-            if self._phases.get(target) is ReplicaPhase.READY:
+            if scrape.phase is ReplicaPhase.READY:
                 self._listener.scrape_failed(target.service, target.replica, str(error))
             return False
         self._listener.scraped(target.service, target.replica, stats)

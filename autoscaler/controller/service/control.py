@@ -204,9 +204,10 @@ class ServiceControl:
             return NO_GPU_READINGS
         return self._gpus.readings(self.view.service, self._listed.ready, now)
 
-    def warm(self, now: float) -> bool:
-        """Every replica that was there at the start has been heard, or has had its time."""
-        return self._replicas_warm.enough(now)
+    def warm(self, now: float, *, queued: bool) -> bool:
+        """Every replica that was there at the start has been heard, or has had its time; `queued`: one was not even
+        asked yet."""
+        return self._replicas_warm.enough(now, queued=queued)
 
     def evaluate(self, now: float) -> Evaluation | None:
         """Decide; None when this service is not to be decided on. May raise whatever deciding raises."""

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import math
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -39,7 +40,11 @@ _TURNS_A_PERIOD = 20
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What services have in common. `heard`: whether activators have said whom they hold."""
+    """What services have in common.
+
+    heard     whether activators have said whom they hold
+    untried   whether a replica of a service was not asked yet for its numbers
+    """
 
     cluster: Cluster
     clock: Clock
@@ -47,6 +52,7 @@ class Surroundings:
     recorder: Recorder | None
     metrics: Metrics
     heard: ActivatorsHeard
+    untried: Callable[[str], bool]
 
 
 class ServiceTasks:
@@ -129,7 +135,8 @@ class ServiceTasks:
 
     def _warm(self) -> bool:
         now = self._around.clock()
-        return self._around.heard.enough(self.control.activators_heard, now) and self.control.warm(now)
+        queued = self._around.untried(self.control.view.service)
+        return self._around.heard.enough(self.control.activators_heard, now) and self.control.warm(now, queued=queued)
 
     def _evaluate(self) -> None:
         began = perf_counter()

@@ -59,6 +59,7 @@ class ReplicasHeard:
     def __init__(self, cadence: Cadence, replicas: Collection[str], now: float) -> None:
         self._awaited = set(replicas)
         self._until = now + cadence.first_scrapes
+        self._queued_until = now + cadence.first_scrapes_queued
 
     def scraped(self, replica: str) -> None:
         """Its first numbers are there."""
@@ -68,6 +69,7 @@ class ReplicasHeard:
         """Those that are gone need not be waited for."""
         self._awaited &= replicas
 
-    def enough(self, now: float) -> bool:
-        """True when no replica needs to be waited for (any longer)."""
-        return not self._awaited or now >= self._until
+    def enough(self, now: float, *, queued: bool) -> bool:
+        """True when no replica needs to be waited for (any longer). `queued`: one was not asked yet, because so many
+        are asked before it; what it will say of its last minutes is worth the wait."""
+        return not self._awaited or now >= (self._queued_until if queued else self._until)

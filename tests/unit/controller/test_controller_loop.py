@@ -12,6 +12,7 @@ import pytest
 from activator.messages import StatsPush
 from autoscaler.cluster.interface import ReplicaPhase
 from autoscaler.controller.loop import Controller
+from autoscaler.controller.readings.scrape import Scraper
 from autoscaler.controller.recorder import Recorder
 from autoscaler.controller.service.faults import FaultKind
 from autoscaler.decide.decider import Decider
@@ -74,6 +75,25 @@ async def test_nothing_is_decided_before_each_replica_was_scraped() -> None:
         controller.scraped(CHAT, "b", stats("b", 100.0, history=60))
         await settle()
         assert decided(controller) == [pytest.approx(1.0)]
+
+
+async def test_nothing_is_decided_on_histories_of_which_one_was_not_even_asked_for_yet(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Thousands are asked before it: a second more, and it is there."""
+    untried = True
+    monkeypatch.setattr(Scraper, "untried", lambda self, service: untried)
+    a, b = replica("a", admin_port=None), replica("b", admin_port=None)
+    async with running(MemoryCluster(view(a, b))) as controller:
+        controller.activator_connected("main")
+        push(controller, 1.0)
+        controller.scraped(CHAT, "a", stats("a", 100.0, history=60))
+        await asyncio.sleep(5.0)
+        assert decided(controller) == []
+        untried = False
+        controller.scraped(CHAT, "b", stats("b", 100.0, history=60))
+        await asyncio.sleep(2.0)
+        assert len(decided(controller)) >= 1
 
 
 async def test_an_urgent_push_is_decided_at_once() -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from autoscaler.controller.service.warmup import ActivatorsHeard, ReplicasHeard
 from autoscaler.controller.settings import Cadence
 
-CADENCE = Cadence(activator_connect=2.0, activator_push=1.5, activator_rest=0.5, first_scrapes=3.0)
+CADENCE = Cadence(
+    activator_connect=2.0, activator_push=1.5, activator_rest=0.5, first_scrapes=3.0, first_scrapes_queued=12.0
+)
 
 
 def test_without_an_activator_the_time_to_connect_is_waited_out() -> None:
@@ -62,19 +64,34 @@ def test_one_that_connects_later_holds_nobody_up() -> None:
 def test_every_replica_is_waited_for() -> None:
     heard = ReplicasHeard(CADENCE, {"a", "b"}, now=100.0)
     heard.scraped("a")
-    assert not heard.enough(100.5)
+    assert not heard.enough(100.5, queued=False)
     heard.scraped("b")
-    assert heard.enough(100.5)
+    assert heard.enough(100.5, queued=False)
 
 
 def test_a_replica_that_never_answers_is_waited_for_so_long_and_no_longer() -> None:
     heard = ReplicasHeard(CADENCE, {"a"}, now=100.0)
-    assert not heard.enough(102.9)
-    assert heard.enough(103.0)
+    assert not heard.enough(102.9, queued=False)
+    assert heard.enough(103.0, queued=False)
 
 
 def test_a_replica_that_is_gone_is_not_waited_for() -> None:
     heard = ReplicasHeard(CADENCE, {"a", "b"}, now=100.0)
     heard.scraped("a")
     heard.keep({"a"})
-    assert heard.enough(100.1)
+    assert heard.enough(100.1, queued=False)
+
+
+def test_a_replica_that_was_not_asked_yet_because_others_are_before_it_is_waited_for() -> None:
+    heard = ReplicasHeard(CADENCE, {"a", "b", "c"}, now=100.0)
+    heard.scraped("a")
+    assert not heard.enough(103.1, queued=True)
+    heard.scraped("b")
+    heard.scraped("c")
+    assert heard.enough(103.2, queued=True)
+
+
+def test_but_not_for_ever() -> None:
+    heard = ReplicasHeard(CADENCE, {"a"}, now=100.0)
+    assert not heard.enough(111.9, queued=True)
+    assert heard.enough(112.0, queued=True)
