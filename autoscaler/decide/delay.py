@@ -45,7 +45,7 @@ def remembered(policy: ScalingPolicy, readings: Readings, wanted: int, winner: C
 
 def needed_at_first(policy: ScalingPolicy, observation: Observation) -> tuple[tuple[int, int], ...]:
     """What the delay remembers when nothing is known of before, as after a controller's restart: that what is ready was
-    needed just now. Panic, which begins then, holds it for a stable window only. In Knative nothing else does."""
+    needed just now. Panic, where it begins then, holds it for a stable window only. In Knative nothing else does."""
     ready = observation.replicas.ready
     if ready <= 1 or not policy.improvements.one_before_zero:
         return ()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from enum import Enum
 
-from autoscaler.policy.scaling_policy import ScalingPolicy
-from autoscaler.signals.observation import Observation, ReplicaCounts
-from autoscaler.signals.reading import Reading
+from autoscaler.policy.scaling_policy import Metric, ScalingPolicy
+from autoscaler.signals.observation import Observation, ReplicaCounts, Sample
+from autoscaler.signals.reading import Known, Reading
 from autoscaler.signals.value_type import value_type
+from autoscaler.signals.windows import panic_window_seconds
 
 
 class Activity(Enum):
@@ -149,7 +151,7 @@ def initial_state(policy: ScalingPolicy, observation: Observation) -> State:
     """Where a decider begins that knows nothing but this observation, whose samples tell of what was before.
 
     With more than one ready replica it begins in panic with their number as the maximum: whoever has just started
-    has empty windows, and must not take them for a lack of load.
+    has empty windows, and must not take them for a lack of load. Where they are not empty, see `_goes_on`.
     """
     replicas, now = observation.replicas, observation.at
     # Where nothing is ready, what the history tells of is a backlog too.
@@ -164,9 +166,10 @@ def initial_state(policy: ScalingPolicy, observation: Observation) -> State:
         activity = Activity.ACTIVATING
     else:
         activity = Activity.INACTIVE
+    panic = Panic(since=now if replicas.ready > 1 else None, most=replicas.ready)
     return State(
         at=now,
-        panic=Panic(since=now if replicas.ready > 1 else None, most=replicas.ready),
+        panic=Panic() if _goes_on(policy, observation) else panic,
         backlog=Backlog(draining=True, first=0) if waiting_since_before else Backlog(),
         delay=(),
         activity=activity,
@@ -174,6 +177,38 @@ def initial_state(policy: ScalingPolicy, observation: Observation) -> State:
         evidence=Evidence(initialised, proxy_since=None, last_work=now),
         excess_burst=_excess_burst_before_numbers(policy),
     )
+
+
+def _goes_on(policy: ScalingPolicy, observation: Observation) -> bool:
+    """All that a predecessor went by is known, and nothing says that it was in panic: so none is begun.
+
+    In panic every peak of a few seconds orders replicas that stay; a controller that is replaced would order them for
+    all services at once. What is ready stays without it, for the scale-down delay (`delay.needed_at_first`); Knative
+    has nothing else that keeps it. Replicas that were ordered and are not ready are the sign of a burst, too.
+    """
+    if not policy.improvements.one_before_zero or policy.scale_down_delay_seconds < policy.stable_window_seconds:
+        return False
+    if not isinstance(observation.in_flight, Known) or not isinstance(observation.held, Known):
+        return False  # whoever is not heard of has told no history either
+    samples, replicas = observation.samples, observation.replicas
+    if not samples or samples[0].second > observation.at - policy.stable_window_seconds:
+        return False
+    return replicas.wanted <= replicas.ready and not _bursts(policy, samples)
+
+
+def _bursts(policy: ScalingPolicy, samples: Sequence[Sample]) -> bool:
+    """The load of the panic window is so many times that of the stable one as begin a panic.
+
+    How many replicas were ready when it grew is not known; the stable window tells how many were needed.
+    """
+    end, by_rps = samples[-1].second + 1, policy.metric is Metric.RPS
+
+    def average(seconds: float) -> float:
+        last = [sample for sample in samples if sample.second >= end - seconds]
+        return sum(sample.rps if by_rps else sample.concurrency for sample in last) / seconds
+
+    quick = average(panic_window_seconds(policy.stable_window_seconds, policy.panic_window_fraction))
+    return quick >= policy.panic_threshold * average(policy.stable_window_seconds)
 
 
 def _somebody_came(observation: Observation) -> bool:
