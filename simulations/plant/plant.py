@@ -23,7 +23,7 @@ from simulations.plant.interface import F8, Observed, Results
 from simulations.plant.observe import Observer, ToldNumbers, ToldSeconds
 from simulations.plant.records import Event, Row, Told, ToldSecond, World
 from simulations.plant.service_record import Service
-from simulations.plant.storage import chain, grown, objects, read_many, read_one
+from simulations.plant.storage import Cells, chain, grown, objects, read_many, read_one
 from simulations.plant.summary import summary
 from simulations.plant.work_records import BatchPlace, Group, Replica, Request
 from simulations.scenario import Scenario, ScenarioError
@@ -70,6 +70,8 @@ class SimulatedPlant:
             width=self._bin_width,
             latencies=keep_latencies,
         )
+        self._world = Cells(World, self._state.world)
+        self._services = Cells(Service, self._state.services)
         self._feed = Feed(scenario, trace.chunks())
         self._read_told = cast("Callable[[], ToldNumbers]", read_one(Told, self._state.told))
         self._read_seconds = cast("Callable[[int], ToldSeconds]", read_many(ToldSecond, self._state.told_seconds))
@@ -108,11 +110,11 @@ class SimulatedPlant:
                 self._make_room(1)
                 self._grow_requests()
             else:
-                world = self._world()
-                self._now, told = world.now, world.told
-                self.found_nobody = world.found_nobody == 1
-                self._set_world("told", NONE)
-                self._set_world("found_nobody", 0)
+                world = self._world
+                self._now, told = world.read("now"), int(world.read("told"))
+                self.found_nobody = world.read("found_nobody") == 1
+                world.write("told", NONE)
+                world.write("found_nobody", 0)
                 return told
 
     def observe(self, service: int, *, urgent: bool = False) -> Observed:
@@ -135,26 +137,26 @@ class SimulatedPlant:
 
     def put_activator(self, service: int, in_path: bool) -> None:
         """Whether requests pass the activator; without a ready replica they always do."""
-        self._set_service(service, "in_path", int(in_path))
+        self._services.write("in_path", int(in_path), service)
 
     def put_idle_first(self, service: int, idle_first: bool) -> None:
         """Whether of ready replicas the idlest goes first, as pods' deletion costs make it, or the youngest."""
-        self._set_service(service, "idle_first", int(idle_first))
+        self._services.write("idle_first", int(idle_first), service)
 
     def tell_arrivals(self, service: int, *, every: bool = False) -> None:
         """Let `advance` stop when a request of this service finds no endpoint, or when any comes."""
-        self._set_service(service, "tells", TELLS_ARRIVALS if every else 1)
+        self._services.write("tells", TELLS_ARRIVALS if every else 1, service)
 
     def tell_changes(self, service: int) -> None:
         """Let `advance` stop whenever something happens to this service, until `tell_arrivals` is called."""
-        self._set_service(service, "tells", TELLS_CHANGES)
+        self._services.write("tells", TELLS_CHANGES, service)
 
     def forget_worst_windows(self) -> None:
         """The worst five minutes are sought from now on."""
         for name, value in (("worst_window", INFINITE), ("window_ended", 0), ("window_good", 0)):
-            self._set_world(name, value)
+            self._world.write(name, value)
             for s in range(len(self._scenario.services)):
-                self._set_service(s, name, value)
+                self._services.write(name, value, s)
 
     def results(self) -> Results:
         """What has happened up to now."""
@@ -163,34 +165,22 @@ class SimulatedPlant:
 
     def latencies(self) -> F8:
         """Seconds of the first requests of the trace, as many as are kept; NaN for those that did not complete."""
-        kept = np.array(self._state.latencies[: self._world().latencies_kept], np.float64)
+        kept = np.array(self._state.latencies[: self._number("latencies_kept")], np.float64)
         return np.where(kept > 0.0, kept, np.nan)
 
     # Inside.
 
-    def _world(self) -> World:
-        return objects(World, self._state.world)[0]
-
-    def _set_world(self, name: str, value: float) -> None:
-        if self._core.compiled:
-            cast("np.ndarray[tuple[int]]", self._state.world)[name][0] = value
-        else:
-            setattr(self._state.world[0], name, value)
-
-    def _set_service(self, s: int, name: str, value: float) -> None:
-        if self._core.compiled:
-            cast("np.ndarray[tuple[int]]", self._state.services)[name][s] = value
-        else:
-            setattr(self._state.services[s], name, value)
+    def _number(self, name: str) -> int:
+        return int(self._world.read(name))
 
     def _load_rows(self) -> None:
         rows = self._feed.next()
-        self._set_world("cursor", 0)
+        self._world.write("cursor", 0)
         if rows is None:
-            self._set_world("rows", 0)
-            self._set_world("trace_over", 1)
+            self._world.write("rows", 0)
+            self._world.write("trace_over", 1)
             return
-        self._set_world("rows", len(rows[0]))
+        self._world.write("rows", len(rows[0]))
         if not self._core.compiled:
             columns = [column.tolist() for column in rows]
             self._state = self._state._replace(rows=[Row(*row) for row in zip(*columns, strict=True)])
@@ -205,43 +195,41 @@ class SimulatedPlant:
 
     def _grow_requests(self) -> None:
         """Twice the requests, and what comes with them."""
-        world, state = self._world(), self._state
-        before = world.request_room
-        if world.requests_used >= before:
+        world, state, before = self._world, self._state, self._number("request_room")
+        if self._number("requests_used") >= before:
             after = 2 * before
             requests = grown(Request, state.requests, after)
-            chain(requests, "behind", before, after, world.free_request)
-            self._set_world("free_request", before)
-            self._set_world("request_room", after)
+            chain(requests, "behind", before, after, self._number("free_request"))
+            world.write("free_request", before)
+            world.write("request_room", after)
             self._state = state._replace(requests=requests)
-        self._grow_events(2 * world.event_room)
+        self._grow_events(2 * self._number("event_room"))
 
     def _grow_events(self, room: int) -> None:
-        if room > self._world().event_room:
+        if room > self._number("event_room"):
             self._state = self._state._replace(heap=grown(Event, self._state.heap, room))
-            self._set_world("event_room", room)
+            self._world.write("event_room", room)
 
     def _make_room(self, replicas: int) -> None:
         """So that this many may be there, beside all that are, before an order is carried out."""
-        world = self._world()
-        needed = world.replicas_used + replicas + 1
-        if needed > world.replica_room:
-            before, after = world.replica_room, max(needed, 2 * world.replica_room)
-            state = self._state
+        world, number, services = self._world, self._number, len(self._scenario.services)
+        needed, before = number("replicas_used") + replicas + 1, number("replica_room")
+        if needed > before:
+            state, after = self._state, max(needed, 2 * before)
             all_replicas = grown(Replica, state.replicas, after)
-            groups = grown(Group, state.groups, after + world.services + 2)
-            chain(all_replicas, "next", before, after, world.free_replica)
-            first_group = before + world.services + 2
-            chain(groups, "higher", first_group, after + world.services + 2, world.free_group)
-            self._set_world("free_replica", before)
-            self._set_world("free_group", first_group)
-            self._set_world("replica_room", after)
+            groups = grown(Group, state.groups, after + services + 2)
+            chain(all_replicas, "next", before, after, number("free_replica"))
+            first_group = before + services + 2
+            chain(groups, "higher", first_group, after + services + 2, number("free_group"))
+            world.write("free_replica", before)
+            world.write("free_group", first_group)
+            world.write("replica_room", after)
             self._state = state._replace(
                 replicas=all_replicas,
                 groups=groups,
-                batches=grown(BatchPlace, state.batches, max(1, after * world.batch)),
+                batches=grown(BatchPlace, state.batches, max(1, after * number("batch"))),
             )
-        self._grow_events(world.events + 2 * (world.requests_used + needed) + 128)
+        self._grow_events(number("events") + 2 * (number("requests_used") + needed) + 128)
 
     def services(self) -> list[Service]:
         """The services' records, for tests of laws."""
