@@ -17,7 +17,7 @@ from activator.messages import StatsPush
 from autoscaler.cluster.interface import Cluster, ServiceView
 from autoscaler.controller.clock import Clock
 from autoscaler.controller.metrics import Metrics, Sample
-from autoscaler.controller.pauses import with_pauses
+from autoscaler.controller.pauses import FewAtOnce, with_pauses
 from autoscaler.controller.readings.activator_connections import ActivatorConnections
 from autoscaler.controller.readings.early_pushes import EarlyPush, EarlyPushes
 from autoscaler.controller.readings.gpu_metrics import GpuMetrics
@@ -27,7 +27,7 @@ from autoscaler.controller.service.control import ServiceControl
 from autoscaler.controller.service.events import of_policy, of_refusals
 from autoscaler.controller.service.faults import FaultKind
 from autoscaler.controller.service.routes import RoutingTable
-from autoscaler.controller.service.tasks import ServiceTasks, Surroundings
+from autoscaler.controller.service.tasks import EVALUATED_AT_ONCE, ServiceTasks, Surroundings
 from autoscaler.controller.service.warmup import ActivatorsHeard
 from autoscaler.controller.service_samples import service_samples
 from autoscaler.controller.settings import Cadence
@@ -66,8 +66,16 @@ class Controller:
         self._scraper = Scraper(self, cadence)
         self.connections = ActivatorConnections(self)
         self._metrics = Metrics(self._samples)
-        untried = self._scraper.untried
-        self._around = Surroundings(cluster, clock, cadence, recorder, self._metrics, self._heard, untried)
+        self._around = Surroundings(
+            cluster,
+            clock,
+            cadence,
+            recorder,
+            self._metrics,
+            self._heard,
+            self._scraper.untried,
+            FewAtOnce(EVALUATED_AT_ONCE),
+        )
         self._gpus = gpus
         self.seen_cluster = False
         self._messages_refused = 0

@@ -204,10 +204,15 @@ class ServiceControl:
             return NO_GPU_READINGS
         return self._gpus.readings(self.view.service, self._listed.ready, now)
 
-    def warm(self, now: float, *, queued: bool) -> bool:
-        """Every replica that was there at the start has been heard, or has had its time; `queued`: one was not even
-        asked yet."""
-        return self._replicas_warm.enough(now, queued=queued)
+    def warm_from(self, *, queued: bool) -> float:
+        """From when on every replica that was there at the start has been heard, or has had its time; `queued`: one
+        was not even asked yet."""
+        return self._replicas_warm.until(queued=queued)
+
+    @property
+    def waited_for(self) -> bool:
+        """Somebody waits, and it sleeps."""
+        return not self._listed.ready and any(last.stats.waiting > 0 for last in self.activators_heard.values())
 
     def evaluate(self, now: float) -> Evaluation | None:
         """Decide; None when this service is not to be decided on. May raise whatever deciding raises."""

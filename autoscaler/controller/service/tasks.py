@@ -17,6 +17,7 @@ from time import perf_counter
 from autoscaler.cluster.interface import Cluster
 from autoscaler.controller.clock import Clock
 from autoscaler.controller.metrics import Metrics
+from autoscaler.controller.pauses import FewAtOnce
 from autoscaler.controller.recorder import Recorder
 from autoscaler.controller.service.actor import Actor, Order, PathOrder
 from autoscaler.controller.service.bell import Bell
@@ -29,13 +30,16 @@ from autoscaler.decide.records import record_line
 
 _log = logging.getLogger(__name__)
 
-_WARM_UP_LOOK = 0.1
+# What is waited for comes with news of the service; only that an activator is gone, or that it tells no more, does not.
+_WARM_UP_LOOK = 0.5
 # By as much at most, as the event loop counts in milliseconds. Who then waited for the rest would spin.
 _TIMERS_ARE_EARLY = 0.001
 # Of a thousand services, fifty have their turn together: alone, between readings of replicas, each would find the
 # processor's caches cold and take half as long again. Fifty hold up what else comes by some milliseconds, all of them
 # would by a tenth of a second.
 _TURNS_A_PERIOD = 20
+# Of ten thousand, five hundred have their turn together, and the first evaluations of all take long.
+EVALUATED_AT_ONCE = 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,7 @@ class Surroundings:
 
     heard     whether activators have said whom they hold
     untried   whether a replica of a service was not asked yet for its numbers
+    turns     of those that evaluate
     """
 
     cluster: Cluster
@@ -53,6 +58,7 @@ class Surroundings:
     metrics: Metrics
     heard: ActivatorsHeard
     untried: Callable[[str], bool]
+    turns: FewAtOnce
 
 
 class ServiceTasks:
@@ -112,12 +118,12 @@ class ServiceTasks:
     # Deciding
 
     async def _decide_for_ever(self) -> None:
-        clock = asyncio.get_running_loop().time
-        while not self._warm():
-            self._news.hush()
-            await self._news.rung_within(_WARM_UP_LOOK)
-        period = self._around.cadence.evaluation
+        await self._warmed_up()
+        # Thousands of services are warm at the same moment, when the last activator has had its time.
+        await self._around.turns.my_turn(urgent=self.control.waited_for)
         self._evaluate()
+        clock = asyncio.get_running_loop().time
+        period = self._around.cadence.evaluation
         due = next_turn(self.control.view.service, period, clock())
         again = clock()  # when the next urgent push may be evaluated
         while True:
@@ -131,12 +137,20 @@ class ServiceTasks:
                 # Periods that were missed, because the machine slept, are not made up for.
                 due = next_turn(self.control.view.service, period, clock() + _TIMERS_ARE_EARLY)
             if urgent or not self.control.quiescence.lasts(self._around.clock()):
+                await self._around.turns.my_turn(urgent=urgent)
                 self._evaluate()
 
-    def _warm(self) -> bool:
-        now = self._around.clock()
-        queued = self._around.untried(self.control.view.service)
-        return self._around.heard.enough(self.control.activators_heard, now) and self.control.warm(now, queued=queued)
+    async def _warmed_up(self) -> None:
+        """Returns once what is not known yet is not worth waiting for."""
+        around, control = self._around, self.control
+        while True:
+            queued = around.untried(control.view.service)
+            until = max(around.heard.until(control.activators_heard), control.warm_from(queued=queued))
+            left = until - around.clock()
+            if left <= 0:
+                return
+            self._news.hush()
+            await self._news.rung_within(min(left, _WARM_UP_LOOK))
 
     def _evaluate(self) -> None:
         began = perf_counter()

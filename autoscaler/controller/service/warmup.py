@@ -9,6 +9,7 @@ down.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Set
 
 from autoscaler.controller.settings import Cadence
@@ -46,11 +47,11 @@ class ActivatorsHeard:
             self._silent.discard(activator)
             del self._until[activator]
 
-    def enough(self, told: Collection[str], now: float) -> bool:
-        """True when no activator needs to be waited for (any longer) by a service of which those in `told` told."""
+    def until(self, told: Collection[str]) -> float:
+        """From when on no activator is waited for by a service of which those in `told` told, as it looks now."""
         if not self._until:
-            return now >= self._connect_until
-        return all(activator in told or now >= until for activator, until in self._until.items())
+            return self._connect_until
+        return max((until for activator, until in self._until.items() if activator not in told), default=-math.inf)
 
 
 class ReplicasHeard:
@@ -69,7 +70,9 @@ class ReplicasHeard:
         """Those that are gone need not be waited for."""
         self._awaited &= replicas
 
-    def enough(self, now: float, *, queued: bool) -> bool:
-        """True when no replica needs to be waited for (any longer). `queued`: one was not asked yet, because so many
-        are asked before it; what it will say of its last minutes is worth the wait."""
-        return not self._awaited or now >= (self._queued_until if queued else self._until)
+    def until(self, *, queued: bool) -> float:
+        """From when on no replica is waited for, as it looks now. `queued`: one was not asked yet, because so many are
+        asked before it; what it will say of its last minutes is worth the wait."""
+        if not self._awaited:
+            return -math.inf
+        return self._queued_until if queued else self._until
