@@ -29,6 +29,8 @@ class ActivatorLiveness:
         self._closing: dict[str, asyncio.TimerHandle] = {}
         self._falling_silent: dict[str, asyncio.TimerHandle] = {}
         self._silent: set[str] = set()
+        self._awaited: set[str] = set()
+        self._beginning: asyncio.TimerHandle | None = None
 
     @property
     def still_open(self) -> Collection[str]:
@@ -61,17 +63,26 @@ class ActivatorLiveness:
             later = asyncio.get_running_loop().call_later(self._silent_after, self._falls_silent, name)
             self._falling_silent[name] = later
 
-    def listen_anew(self, names: Iterable[str]) -> None:
-        """Nobody is known to be silent, because who begins to lead has not heard anybody yet; but of those that there
-        are each has to be heard within some seconds."""
+    def listen_anew(self, names: Iterable[str], unnamed: Iterable[str]) -> None:
+        """Who begins to lead has not heard anybody yet. Of those that there are, `names`, each has to be heard within
+        some seconds; those that who led before did not name any more are silent until then."""
         for name in (*self._silent, *self._falling_silent):
             self._speaks(name)
-        for name in names:
-            later = asyncio.get_running_loop().call_later(self._first_heard_within, self._falls_silent, name)
-            self._falling_silent[name] = later
+        self._silent.update(unnamed)
+        self._awaited = set(names) - self._silent
+        if self._beginning is not None:
+            self._beginning.cancel()
+        # All at one moment: where nobody is heard, nobody is taken out for having been the first not to be.
+        self._beginning = asyncio.get_running_loop().call_later(self._first_heard_within, self._are_missed)
+
+    def _are_missed(self) -> None:
+        self._silent |= self._awaited
+        self._awaited = set()
+        self._changed()
 
     def _speaks(self, name: str) -> bool:
         _cancel(self._falling_silent, name)
+        self._awaited.discard(name)
         was_silent = name in self._silent
         self._silent.discard(name)
         return was_silent

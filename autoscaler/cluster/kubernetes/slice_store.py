@@ -45,7 +45,7 @@ class Store(Protocol):
         ...
 
     def listen_anew(self) -> None:
-        """Nobody has been heard yet."""
+        """Nobody has been heard yet, and who is named by no slice need not be there."""
         ...
 
     async def write(self, namespace: str, wanted: Wanted, replaces: SliceFacts | None) -> SliceFacts | None:
@@ -107,7 +107,10 @@ class SliceStore:
 
     def listen_anew(self) -> None:
         """See Store."""
-        self._liveness.listen_anew([pod.name for pod in self._pods.facts.values()])
+        pods, slices = self._pods.facts.values(), self._slices.facts.values()
+        named = {one.address for facts in slices for one in (*facts.endpoints, *facts.fallback)}
+        unnamed = [pod.name for pod in pods if named and not named.intersection(pod.addresses)]
+        self._liveness.listen_anew([pod.name for pod in pods], unnamed)
         self._pods_changed()
 
     def _pods_changed(self) -> None:

@@ -9,7 +9,9 @@ import pytest
 
 from autoscaler.cluster.kubernetes.activator_pods import Activators
 from autoscaler.cluster.kubernetes.slice_store import SliceStore
-from tests.unit.kubernetes_cluster.memory_api import ACTIVATORS, MemoryApi
+from autoscaler.cluster.kubernetes.slices import Endpoint, Wanted
+from tests.unit.kubernetes_cluster.activation_store import CHAT, TARGET
+from tests.unit.kubernetes_cluster.memory_api import ACTIVATORS, SLICES, MemoryApi
 
 STILL_OPEN = 0.2
 SILENT_AFTER = 0.1
@@ -135,3 +137,28 @@ async def test_one_that_was_lost_with_who_led_before_is_missed_by_who_leads_now(
     store.listen_anew()
     store.activator_heard("1", speaks=True)
     await named.until(["10.1.0.1"])
+
+
+async def test_one_that_who_led_before_had_taken_out_is_named_again_once_it_speaks(
+    api: MemoryApi, store: SliceStore, named: Named
+) -> None:
+    told = asyncio.Event()
+    store.slice_changed = lambda before, after: told.set()
+    api.put(SLICES, Wanted(CHAT, TARGET, "IPv4", 10_000, (Endpoint("10.1.0.1"),), None).body())
+    api.put(ACTIVATORS, pod("2", ready=True))
+    await named.until(["10.1.0.1", "10.1.0.2"])
+    await told.wait()
+    store.listen_anew()
+    await named.until(["10.1.0.1"])
+    store.activator_heard("1", speaks=True)
+    store.activator_heard("2", speaks=True)
+    await named.until(["10.1.0.1", "10.1.0.2"])
+
+
+async def test_where_nobody_is_heard_nobody_is_taken_out(api: MemoryApi, store: SliceStore, named: Named) -> None:
+    api.put(ACTIVATORS, pod("2", ready=True))
+    await named.until(["10.1.0.1", "10.1.0.2"])
+    store.listen_anew()
+    await asyncio.sleep(7 * SILENT_AFTER)
+    said = [named.said.get_nowait() for _ in range(named.said.qsize())]
+    assert all(addresses == ["10.1.0.1", "10.1.0.2"] for addresses in said)
