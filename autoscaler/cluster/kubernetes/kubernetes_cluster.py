@@ -28,6 +28,8 @@ from autoscaler.policy.names import SCALING
 _log = logging.getLogger(__name__)
 
 _GATHER_SECONDS = 0.02
+# Views that are made in one go: a thousand would keep the event loop from renewing the Lease, and from wakes.
+_IN_ONE_GO = 50
 _HANDED_BACK = ServiceEvent(
     "HandedBack", "Scale", "Started with 1 replica, because it was asleep and is not ours to scale any more"
 )
@@ -85,18 +87,18 @@ class KubernetesCluster:
         await self.synced()
         for service in tuple(self._copies.names):
             self._touch(service)
-        self._rebuild()  # whoever leads allots ports, and has to know for whom
+        await self._rebuild()  # whoever leads allots ports, and has to know for whom
         writing = [asyncio.create_task(self._paths.lead()), asyncio.create_task(self._events.run())]
         self._watching = True
         try:
             needed = [*self._following, *writing]
             await _unless(needed, self._paths.leading.wait())
-            self._rebuild()
+            await self._rebuild()
             yield self._shown
             while True:
                 await asyncio.sleep(_GATHER_SECONDS)
                 await _unless(needed, self._news.wait())
-                if self._rebuild():
+                if await self._rebuild():
                     yield self._shown
         finally:
             self._watching = False
@@ -106,12 +108,14 @@ class KubernetesCluster:
         self._touched[service] = None
         self._news.set()
 
-    def _rebuild(self) -> bool:
-        """Make the views of what was touched anew; True when one of them is another."""
+    async def _rebuild(self) -> bool:
+        """Make the views of what was touched anew, with pauses; True when one of them is another."""
         changed = False
         self._news.clear()
         touched, self._touched = self._touched, {}
-        for service in touched:
+        for number, service in enumerate(touched, 1):
+            if number % _IN_ONE_GO == 0:
+                await asyncio.sleep(0)
             before = self._views.get(service)
             try:
                 after = self._view(service)
