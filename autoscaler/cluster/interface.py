@@ -105,15 +105,16 @@ class Cluster(Protocol):
     async def scale(self, service: str, replicas: int, go_first: Sequence[str]) -> None:
         """Order `replicas` replicas; when that is fewer, those named in `go_first` go first, in that order.
 
-        Raises ClusterError when the order could not be placed; the caller tries again.
+        May wait for its turn behind other orders, and bounds what comes then. Raises ClusterError when the order could
+        not be placed; the caller tries again.
         """
         ...
 
     async def put_activator(self, service: str, in_path: bool) -> None:
         """Lead new connections to the activator too, or to the replicas alone; views tell when that has spread.
 
-        The cluster keeps it so until it is told otherwise. Raises ClusterError when the order could not be placed; the
-        caller tries again.
+        The cluster keeps it so until it is told otherwise. As `scale`, it may wait for its turn. Raises ClusterError
+        when the order could not be placed; the caller tries again.
         """
         ...
 

@@ -28,6 +28,7 @@ from autoscaler.cluster.kubernetes.kubernetes_cluster import KubernetesCluster
 from autoscaler.cluster.kubernetes.ports import PortRange
 from autoscaler.cluster.kubernetes.scaling import Scaling
 from autoscaler.cluster.kubernetes.slice_store import SliceStore
+from autoscaler.cluster.kubernetes.write_turns import WriteTurns
 from tests.cluster.audit import service_account
 from tests.cluster.cluster import Cluster
 from tests.cluster.product_image import IMAGE
@@ -123,11 +124,11 @@ async def leading(cluster: Cluster, namespace: str) -> AsyncIterator[Shown]:
     kubeconfig = await asyncio.to_thread(cluster.credentials, "default", ACCOUNT)
     async with open_connection(str(kubeconfig)) as connection:
         store = SliceStore(connection, connection, namespace)
-        settings = ActivationSettings(ports=PORTS)
+        settings, turns = ActivationSettings(ports=PORTS), WriteTurns()
         async with KubernetesCluster(
             make_copies=lambda touched: Copies(connection, touched),
-            make_paths=lambda hand_back, changed: Activation(store, hand_back, changed, settings),
-            scaling=Scaling(connection),
+            make_paths=lambda hand_back, changed: Activation(store, hand_back, changed, turns, settings),
+            scaling=Scaling(connection, turns),
             events=EventRecorder(connection, "test", time.time),
         ) as opened:
             shown = Shown(opened)

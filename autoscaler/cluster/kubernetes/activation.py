@@ -31,10 +31,11 @@ from autoscaler.cluster.kubernetes.api_error import ApiError
 from autoscaler.cluster.kubernetes.path_state import PathState, Subject
 from autoscaler.cluster.kubernetes.ports import PortBook, PortsExhaustedError
 from autoscaler.cluster.kubernetes.slice_store import Store
-from autoscaler.cluster.kubernetes.slice_writing import write_slices
+from autoscaler.cluster.kubernetes.slice_writing import as_wanted, write_slices
 from autoscaler.cluster.kubernetes.slices import SliceFacts, Wanted
 from autoscaler.cluster.kubernetes.views import Path
 from autoscaler.cluster.kubernetes.work_queue import WorkQueue
+from autoscaler.cluster.kubernetes.write_turns import Urgency, WriteTurns
 
 _log = logging.getLogger(__name__)
 _AS_IT_IS = ActivationSettings()
@@ -60,18 +61,20 @@ class Activation:
         store: Store,
         hand_back: Callable[[str], Awaitable[None]],
         changed: Callable[[str], None],
+        turns: WriteTurns,
         settings: ActivationSettings = _AS_IT_IS,
     ) -> None:
         """`changed` is called with a service of which something that is shown here has changed; `hand_back` orders one
-        replica of a service. Raises nothing but ApiError and ClusterError."""
+        replica of a service, and raises nothing but ApiError and ClusterError; `turns` bounds what is written."""
         self._store = store
         self._hand_back = hand_back
         self._changed = changed
+        self._turns = turns
         self._settings = settings
         self._followed: dict[str, _Followed] = {}
         self._activators = Activators()
         self._book = PortBook(settings.ports)
-        self._queue = WorkQueue(settings.first_pause, settings.longest_pause)
+        self._queue = WorkQueue(self._hurried, settings.first_pause, settings.longest_pause)
         self.leading = asyncio.Event()
         self.synced = store.synced
         store.slice_changed = self._slice_changed
@@ -127,14 +130,14 @@ class Activation:
     async def put(self, service: str, in_path: bool) -> None:
         """Lead connections to the activator too, or to the pods alone, until told otherwise.
 
-        Returns when the API server has taken it; it has then still to spread. Raises ClusterError.
+        Returns when it was its turn and the API server has taken it; it has then still to spread. Raises ClusterError.
         """
         followed = self._followed.get(service)
         if followed is None or followed.state.subject is None:
             raise ClusterError(f"there is no service {service}")
         followed.state.wish = in_path
         try:
-            await self._make_so(service, followed)
+            await self._make_so(service, followed, Urgency.PATH)
         except ApiError as error:
             raise ClusterError(error.message) from error
         if followed.problem:
@@ -191,7 +194,7 @@ class Activation:
         self._mark_all()
         self.leading.set()
         try:
-            await self._queue.work(self._look_after, self._settings.writers)
+            await self._queue.work(self._look_after, self._turns.at_once)
         finally:
             self.leading.clear()
 
@@ -217,22 +220,38 @@ class Activation:
     async def _look_after(self, service: str) -> None:
         followed = self._followed.get(service)
         if followed is not None:
-            await self._make_so(service, followed)
+            await self._make_so(service, followed, Urgency.UPKEEP)
 
-    async def _make_so(self, service: str, followed: _Followed) -> None:
-        """Write what is not as it shall be. Raises ApiError, ClusterError."""
+    async def _make_so(self, service: str, followed: _Followed, urgency: Urgency) -> None:
+        """Write what is not as it shall be, when it is its turn. Raises ApiError, ClusterError."""
         state = followed.state
+        self._check_leading()
+        # Of a thousand services that a new controller looks at, those that are as they shall be wait for no turn.
+        if followed.lock.locked() or not as_wanted(state, self._wanted(service, followed)):
+            async with self._turns.turn(Urgency.DOOR if self._hurried(service) else urgency):
+                await self._write(service, followed)
+        if state.subject is None and not state.slices:
+            self._forget(service, followed)
+        elif state.to_be_handed_back:
+            _log.info("%s: may be scaled no longer, and sleeps: handed back awake", service)
+            await self._hand_back(service)
+
+    async def _write(self, service: str, followed: _Followed) -> None:
+        # The turn comes first: who holds the lock never waits for others, however little urgent his own turn was.
+        async with followed.lock:
+            self._check_leading()
+            await write_slices(
+                self._store, followed.state, lambda: self._wanted(service, followed), lambda: self._look(followed)
+            )
+
+    def _check_leading(self) -> None:
         if not self.leading.is_set():
             raise ApiError(0, "NotLeading", "this controller does not lead", sent=False)
-        async with followed.lock:
-            await write_slices(
-                self._store, state, lambda: self._wanted(service, followed), lambda: self._look(followed)
-            )
-            if state.subject is None and not state.slices:
-                self._forget(service, followed)
-            elif state.to_be_handed_back:
-                _log.info("%s: may be scaled no longer, and sleeps: handed back awake", service)
-                await self._hand_back(service)
+
+    def _hurried(self, service: str) -> bool:
+        """Connections to it may be refused until its slice is written."""
+        followed = self._followed.get(service)
+        return followed is not None and followed.state.subject is not None and not _served(followed.state)
 
     def _wanted(self, service: str, followed: _Followed) -> tuple[Wanted, ...] | None:
         """What its slices shall say; nothing: there shall be none; None: they shall stay as they are."""
@@ -262,7 +281,7 @@ class Activation:
             followed.spreading.cancel()
         self._queue.forget(service)
         self._book.forget(service)
-        del self._followed[service]
+        self._followed.pop(service, None)
 
     def _look(self, followed: _Followed) -> None:
         """Something may have changed: tell what is new, now and when it has spread."""
@@ -287,17 +306,15 @@ class Activation:
             followed.spreading = asyncio.get_running_loop().call_later(rest, self._spread, service)
 
     def _mark_all(self) -> None:
-        """Who has nothing else to be served by comes first, then whoever is led to activators as well. To all others
-        they are the fallback: those follow one after the other."""
-        hurried, others = [], 0
+        """Who is led to activators, or has nobody else, is looked at now. To all others they are the fallback: those
+        follow one after the other."""
+        others = 0
         for service, followed in self._followed.items():
             if _served(followed.state, alone=True):
                 others += 1
                 self._queue.mark_within(service, others / self._settings.unhurried)
             else:
-                hurried.append(service)
-        for service in sorted(hurried, key=lambda name: _served(self._followed[name].state)):
-            self._queue.mark(service)
+                self._queue.mark(service)
 
     @staticmethod
     def _now() -> float:

@@ -16,7 +16,6 @@ class ActivationSettings:
                   put it into a slice, and that has to spread
     forget_after  how long a service must be gone before its slice is deleted: lists have been wrong before
     first_pause, longest_pause  between tries of one service
-    writers       services that are written at the same time
     unhurried     of services that are up, written a second because activators have changed: nobody is led to those, so
                   what matters is that an API server has other work than a slice of each, several times in one roll-out
     """
@@ -27,5 +26,4 @@ class ActivationSettings:
     forget_after: float = 30.0
     first_pause: float = 0.1
     longest_pause: float = 3.0
-    writers: int = 16
     unhurried: float = 50.0

@@ -13,6 +13,7 @@ from autoscaler.cluster.kubernetes.events import EventRecorder
 from autoscaler.cluster.kubernetes.kubernetes_cluster import KubernetesCluster
 from autoscaler.cluster.kubernetes.scaling import Scaling
 from autoscaler.cluster.kubernetes.slice_store import SliceStore
+from autoscaler.cluster.kubernetes.write_turns import WriteTurns
 
 DEFAULT_NAMESPACE = "pilotlight-system"
 
@@ -29,10 +30,10 @@ def own_name() -> str:
 
 def kubernetes_cluster(reads: Connection, writes: Requests, namespace: str, instance: str) -> KubernetesCluster:
     """A cluster behind two ways to the same API server. `writes` may refuse, when this controller does not lead."""
-    store = SliceStore(reads, writes, namespace)
+    store, turns = SliceStore(reads, writes, namespace), WriteTurns()
     return KubernetesCluster(
         make_copies=lambda touched: Copies(reads, touched, namespace),
-        make_paths=lambda hand_back, changed: Activation(store, hand_back, changed),
-        scaling=Scaling(writes),
+        make_paths=lambda hand_back, changed: Activation(store, hand_back, changed, turns),
+        scaling=Scaling(writes, turns),
         events=EventRecorder(writes, instance, time.time),
     )

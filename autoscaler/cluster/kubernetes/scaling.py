@@ -19,13 +19,13 @@ from autoscaler.cluster.interface import ClusterError
 from autoscaler.cluster.kubernetes.api_error import ApiError
 from autoscaler.cluster.kubernetes.connection import MERGE_PATCH, Requests
 from autoscaler.cluster.kubernetes.facts import DeploymentFacts, PodFacts
+from autoscaler.cluster.kubernetes.write_turns import Urgency, WriteTurns
 
 _log = logging.getLogger(__name__)
 
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
 # Lower than anybody gives by hand, so that ours can be told from others'; ranks are added to it.
 _FIRST_TO_GO = -1_000_000_000
-_MOST_AT_ONCE = 10
 _CONFLICT = 409
 _NOT_FOUND = 404
 _TRIES = 5
@@ -54,17 +54,28 @@ def costs(replicas: int, pods: Iterable[PodFacts], go_first: Sequence[str]) -> d
 
 
 class Scaling:
-    """Writes replicas and costs to one cluster."""
+    """Writes replicas and costs to one cluster, when it is their turn."""
 
-    def __init__(self, connection: Requests) -> None:
+    def __init__(self, connection: Requests, turns: WriteTurns) -> None:
         self._connection = connection
-        self._writes = asyncio.Semaphore(_MOST_AT_ONCE)
+        self._turns = turns
 
     async def scale(
         self, deployment: DeploymentFacts, replicas: int, pods: Sequence[PodFacts], go_first: Sequence[str]
     ) -> None:
         """Write the number, after the costs. Raises ClusterError when the number could not be written."""
-        await self._put_costs(deployment.namespace, costs(replicas, pods, go_first))
+        wanted = costs(replicas, pods, go_first)
+        await asyncio.gather(
+            *(self._put_cost(deployment.namespace, name, cost, Urgency.ORDER) for name, cost in wanted.items())
+        )
+        urgency = Urgency.WAKE if replicas > deployment.replicas else Urgency.ORDER
+        try:
+            async with self._turns.turn(urgency):
+                await self._put_replicas(deployment, replicas)
+        except ApiError as error:
+            raise ClusterError(f"Deployment {deployment.name}: {error.message}") from error
+
+    async def _put_replicas(self, deployment: DeploymentFacts, replicas: int) -> None:
         path = f"/apis/apps/v1/namespaces/{deployment.namespace}/deployments/{deployment.name}/scale"
         for tries_left in reversed(range(_TRIES)):
             try:
@@ -74,25 +85,22 @@ class Scaling:
             except ApiError as error:
                 # The server merges anew each time, so a conflict is only a matter of trying again.
                 if error.status != _CONFLICT or not tries_left:
-                    raise ClusterError(f"Deployment {deployment.name}: {error.message}") from error
+                    raise
             else:
                 return
 
     async def clear_costs(self, pods: Iterable[PodFacts]) -> None:
         """Take our costs from pods that stay. What fails now is done the next time."""
         marked = [pod for pod in pods if not pod.deleted and goes_first(pod)]
-        await asyncio.gather(*(self._put_cost(pod.namespace, pod.name, None) for pod in marked))
+        await asyncio.gather(*(self._put_cost(pod.namespace, pod.name, None, Urgency.UPKEEP) for pod in marked))
 
-    async def _put_costs(self, namespace: str, wanted: dict[str, str]) -> None:
-        await asyncio.gather(*(self._put_cost(namespace, name, cost) for name, cost in wanted.items()))
-
-    async def _put_cost(self, namespace: str, name: str, cost: str | None) -> None:
+    async def _put_cost(self, namespace: str, name: str, cost: str | None, urgency: Urgency) -> None:
         """A replica too many that goes is a lesser evil than one too many that stays: failing here is only logged."""
         body = {"metadata": {"annotations": {DELETION_COST: cost}}}
         path = f"/api/v1/namespaces/{namespace}/pods/{name}"
-        async with self._writes:
-            try:
+        try:
+            async with self._turns.turn(urgency):
                 await self._connection.request("PATCH", path, body=body, content_type=MERGE_PATCH, within=1.5)
-            except ApiError as error:
-                if error.status != _NOT_FOUND:
-                    _log.warning("%s/%s: its deletion cost could not be written: %s", namespace, name, error.message)
+        except ApiError as error:
+            if error.status != _NOT_FOUND:
+                _log.warning("%s/%s: its deletion cost could not be written: %s", namespace, name, error.message)

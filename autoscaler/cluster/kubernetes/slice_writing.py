@@ -27,6 +27,14 @@ async def write_slices(
     raise ApiError(409, "Conflict", f"{state.service}: its EndpointSlice keeps changing under our hands")
 
 
+def as_wanted(state: PathState, wanted: tuple[Wanted, ...] | None) -> bool:
+    """Whether there is nothing to write, as far as is known."""
+    if wanted is None:
+        return True
+    there = {facts.name: facts for facts in state.slices}
+    return there.keys() == {one.name for one in wanted} and all(one.said_by(there[one.name]) for one in wanted)
+
+
 async def _one_round(store: Store, state: PathState, wanted: tuple[Wanted, ...], took: Callable[[], None]) -> bool:
     """False when another is needed, because something had changed."""
 

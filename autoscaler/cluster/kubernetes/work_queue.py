@@ -17,19 +17,28 @@ _log = logging.getLogger(__name__)
 
 
 class WorkQueue:
-    """First marked, first looked at. Pauses between tries of one name grow from `first_pause` to `longest_pause`."""
+    """First marked, first looked at, but for those that are `hurried`, which come before all others. Pauses between
+    tries of one name grow from `first_pause` to `longest_pause`."""
 
-    def __init__(self, first_pause: float, longest_pause: float) -> None:
+    def __init__(self, hurried: Callable[[str], bool], first_pause: float, longest_pause: float) -> None:
+        self._is_hurried = hurried
         self._first_pause = first_pause
         self._longest_pause = longest_pause
         self._marked: dict[str, None] = {}
+        self._hurried: dict[str, None] = {}
         self._any = asyncio.Event()
+        self._any_hurried = asyncio.Event()
         self._tries: dict[str, int] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
 
     def mark(self, name: str) -> None:
         """It is to be looked at."""
-        self._marked[name] = None
+        if self._is_hurried(name):
+            self._marked.pop(name, None)
+            self._hurried[name] = None
+            self._any_hurried.set()
+        elif name not in self._hurried:
+            self._marked[name] = None
         self._any.set()
 
     def mark_later(self, name: str, seconds: float) -> None:
@@ -44,31 +53,42 @@ class WorkQueue:
         """The same after so long, unless it is to be looked at sooner in any case."""
         timer = self._timers.get(name)
         due = asyncio.get_running_loop().time() + seconds
-        if name not in self._marked and (timer is None or timer.when() > due):
+        if name not in self._marked and name not in self._hurried and (timer is None or timer.when() > due):
             self.mark_later(name, seconds)
 
     def forget(self, name: str) -> None:
         """It need not be looked at any more."""
         self._marked.pop(name, None)
+        self._hurried.pop(name, None)
         self._tries.pop(name, None)
         timer = self._timers.pop(name, None)
         if timer is not None:
             timer.cancel()
 
     async def work(self, look_at: Callable[[str], Awaitable[None]], workers: int) -> None:
-        """Look at what is marked, at so many at a time, until cancelled."""
+        """Look at what is marked, at so many at a time and at as many more that are hurried, until cancelled."""
         self._tries.clear()
         async with asyncio.TaskGroup() as group:
             for number in range(workers):
-                group.create_task(self._work(look_at), name=f"work {number}")
+                group.create_task(self._work(look_at, self._next), name=f"work {number}")
+                # Those may all be waiting for something, at what nobody waits for.
+                group.create_task(self._work(look_at, self._next_hurried), name=f"hurried work {number}")
 
-    async def _work(self, look_at: Callable[[str], Awaitable[None]]) -> None:
+    async def _next(self) -> str:
+        while not (self._hurried or self._marked):
+            self._any.clear()
+            await self._any.wait()
+        return _first(self._hurried or self._marked)
+
+    async def _next_hurried(self) -> str:
+        while not self._hurried:
+            self._any_hurried.clear()
+            await self._any_hurried.wait()
+        return _first(self._hurried)
+
+    async def _work(self, look_at: Callable[[str], Awaitable[None]], following: Callable[[], Awaitable[str]]) -> None:
         while True:
-            while not self._marked:
-                self._any.clear()
-                await self._any.wait()
-            name = next(iter(self._marked))
-            del self._marked[name]
+            name = await following()
             try:
                 await look_at(name)
             except ApiError as error:
@@ -93,3 +113,9 @@ class WorkQueue:
     def _due(self, name: str) -> None:
         self._timers.pop(name, None)
         self.mark(name)
+
+
+def _first(names: dict[str, None]) -> str:
+    name = next(iter(names))
+    del names[name]
+    return name

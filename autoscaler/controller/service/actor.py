@@ -19,7 +19,6 @@ _log = logging.getLogger(__name__)
 
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 2.0
-_LONGEST_ORDER = 5.0
 
 
 class Placeable(Protocol):
@@ -131,11 +130,7 @@ class Actor(Generic[AnyOrder]):
 
     async def _place(self, order: AnyOrder) -> bool:
         try:
-            async with asyncio.timeout(_LONGEST_ORDER):
-                await order.place(self._cluster)
-        except TimeoutError:
-            self._failed(order, f"the cluster did not answer an order within {_LONGEST_ORDER:g} s")
-            return False
+            await order.place(self._cluster)
         except ClusterError as error:
             self._failed(order, str(error))
             return False

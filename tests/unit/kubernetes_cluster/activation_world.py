@@ -10,6 +10,7 @@ from autoscaler.cluster.kubernetes.activation import Activation
 from autoscaler.cluster.kubernetes.activation_settings import ActivationSettings
 from autoscaler.cluster.kubernetes.path_state import Subject
 from autoscaler.cluster.kubernetes.slices import SliceFacts
+from autoscaler.cluster.kubernetes.write_turns import WRITES_AT_ONCE, WriteTurns
 from tests.unit.kubernetes_cluster.activation_store import CHAT, ONE, TARGET, TWO, MemoryStore, activators
 
 UP = Subject(TARGET, managed=True, replicas=1, ready=1)
@@ -19,11 +20,12 @@ ASLEEP = Subject(TARGET, managed=True, replicas=0, ready=0)
 class World:
     """An Activation that leads, over a store, with one service."""
 
-    def __init__(self, store: MemoryStore, settings: ActivationSettings) -> None:
+    def __init__(self, store: MemoryStore, settings: ActivationSettings, at_once: int) -> None:
         self.store = store
         self.handed_back: list[str] = []
         self.changes: list[str] = []
-        self.activation = Activation(store, self._hand_back, self.changes.append, settings)
+        self.turns = WriteTurns(at_once)
+        self.activation = Activation(store, self._hand_back, self.changes.append, self.turns, settings)
         self._leading: asyncio.Task[None] | None = None
 
     async def _hand_back(self, service: str) -> None:
@@ -59,8 +61,9 @@ async def world(
     subject: Subject | None = UP,
     store: MemoryStore | None = None,
     settings: ActivationSettings = ActivationSettings(),  # noqa: B008
+    at_once: int = WRITES_AT_ONCE,
 ) -> AsyncIterator[World]:
-    there = World(store or MemoryStore(), settings)
+    there = World(store or MemoryStore(), settings, at_once)
     running = asyncio.create_task(there.activation.run())
     for facts in there.store.stored.values():
         there.store.slice_changed(None, facts)

@@ -12,6 +12,7 @@ from autoscaler.cluster.kubernetes.facts import DeploymentFacts, PodFacts
 from autoscaler.cluster.kubernetes.json_object import JsonObject
 from autoscaler.cluster.kubernetes.reduction import deployment_facts, pod_facts
 from autoscaler.cluster.kubernetes.scaling import DELETION_COST, Scaling, costs, goes_first
+from autoscaler.cluster.kubernetes.write_turns import WriteTurns
 from tests.unit.kubernetes_cluster import kubernetes_objects as given
 
 NOT_READY = {"PodScheduled": "True", "Ready": "False"}
@@ -89,33 +90,33 @@ def test_who_is_marked_already_is_not_marked_again() -> None:
 
 async def test_costs_are_written_before_the_number() -> None:
     writes = Writes()
-    await Scaling(writes).scale(deployment(), 2, (A, B, C), ("b",))
+    await Scaling(writes, WriteTurns()).scale(deployment(), 2, (A, B, C), ("b",))
     assert [path.rpartition("/")[2] for _, path, _ in writes.calls] == ["b", "scale"]
     assert writes.calls[-1][2] == {"spec": {"replicas": 2}}
 
 
 async def test_a_cost_that_cannot_be_written_does_not_hold_up_the_order() -> None:
     writes = Writes({"/pods/": [403, 403]})
-    await Scaling(writes).scale(deployment(), 1, (A, B, C), ("b", "c"))
+    await Scaling(writes, WriteTurns()).scale(deployment(), 1, (A, B, C), ("b", "c"))
     assert writes.calls[-1][1].endswith("/scale")
 
 
 async def test_a_conflict_is_tried_again() -> None:
     writes = Writes({"/scale": [409, 409]})
-    await Scaling(writes).scale(deployment(), 5, (A,), ())
+    await Scaling(writes, WriteTurns()).scale(deployment(), 5, (A,), ())
     assert len(writes.calls) == 3
 
 
 @pytest.mark.parametrize("statuses", [[403], [409] * 5])
 async def test_an_order_that_is_not_taken_is_an_error(statuses: list[int]) -> None:
     with pytest.raises(ClusterError, match="refused"):
-        await Scaling(Writes({"/scale": statuses})).scale(deployment(), 5, (A,), ())
+        await Scaling(Writes({"/scale": statuses}), WriteTurns()).scale(deployment(), 5, (A,), ())
 
 
 async def test_costs_are_taken_from_those_that_stay() -> None:
     (cost,) = costs(2, (A, B, C), ("a",)).values()
     writes = Writes()
-    await Scaling(writes).clear_costs(
+    await Scaling(writes, WriteTurns()).clear_costs(
         (facts("a", cost=cost), facts("b", cost="-5"), facts("c", cost=cost, deleted=True))
     )
     body = {"metadata": {"annotations": {DELETION_COST: None}}}
