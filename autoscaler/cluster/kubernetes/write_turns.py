@@ -27,15 +27,15 @@ class Urgency(IntEnum):
     """What is written first.
 
     WAKE    more replicas: somebody may be waiting for them
+    ORDER   fewer: what waits here cannot be taken back when somebody comes meanwhile
     DOOR    who leads connections to a service without a ready pod: until it is written they may be refused
-    ORDER   other orders of replicas
     PATH    other orders of where connections are led
     UPKEEP  what is brought up to date without anybody having asked
     """
 
     WAKE = 0
-    DOOR = 1
-    ORDER = 2
+    ORDER = 1
+    DOOR = 2
     PATH = 3
     UPKEEP = 4
 
@@ -56,7 +56,8 @@ class WriteTurns:
     async def turn(self, urgency: Urgency) -> AsyncIterator[None]:
         """Wait for a turn and have it. What is raised within it is passed on; raises ApiError when it lasts too long.
 
-        A server that asks to be left alone for some time is: all but wakes wait, not only who was told.
+        A server that asks to be left alone for some time is: not only who was told waits, but all that is no order of
+        replicas.
         """
         await self._begin(urgency)
         try:
@@ -99,7 +100,7 @@ class WriteTurns:
     def _free(self, urgency: Urgency) -> bool:
         if urgency is Urgency.WAKE:
             return self._under_way < self.at_once
-        return self._under_way < self._unhurried and self._opening is None
+        return self._under_way < self._unhurried and (self._opening is None or urgency is Urgency.ORDER)
 
     def _hold_off(self, seconds: float) -> None:
         loop = asyncio.get_running_loop()

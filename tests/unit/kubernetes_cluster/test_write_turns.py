@@ -41,7 +41,7 @@ async def test_the_most_urgent_goes_first_and_of_those_alike_who_came_first() ->
     writers = Writers(WriteTurns(1))
     urgencies = [Urgency.UPKEEP, Urgency.PATH, Urgency.UPKEEP, Urgency.ORDER, Urgency.DOOR, Urgency.WAKE, Urgency.PATH]
     await asyncio.gather(*(writers.start(str(number), urgency) for number, urgency in enumerate(urgencies)))
-    assert [name for _, name in writers.began] == ["0", "5", "4", "3", "1", "6", "2"]
+    assert [name for _, name in writers.began] == ["0", "5", "3", "4", "1", "6", "2"]
     assert writers.most_at_once == 1
 
 
@@ -84,10 +84,11 @@ async def test_waiting_for_a_turn_is_not_bounded_and_a_turn_is() -> None:
     assert asyncio.get_running_loop().time() == pytest.approx(54.0)
 
 
-async def test_a_server_that_asks_for_a_pause_has_one_from_all_but_wakes() -> None:
+async def test_a_server_that_asks_for_a_pause_has_one_from_all_but_orders_of_replicas() -> None:
     writers = Writers(WriteTurns(16))
     busy = ApiError(503, "", "busy", retry_after=7.0)
     with pytest.raises(ApiError, match="busy"):
         await writers.write("told", Urgency.UPKEEP, error=busy)
-    await asyncio.gather(writers.start("wake", Urgency.WAKE), writers.start("path", Urgency.PATH))
-    assert writers.began == [(0.0, "told"), (1.0, "wake"), (8.0, "path")]
+    await asyncio.gather(*(writers.start(urgency.name, urgency) for urgency in reversed(Urgency)))
+    assert [(at, name) for at, name in writers.began if at < 8.0] == [(0.0, "told"), (1.0, "ORDER"), (1.0, "WAKE")]
+    assert [name for at, name in writers.began if at == 8.0] == ["DOOR", "PATH", "UPKEEP"]
