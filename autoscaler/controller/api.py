@@ -70,7 +70,7 @@ class Knowledge(Protocol):
         """Where a recording is written, or why it is no longer; None when none was asked for."""
         ...
 
-    def metrics_text(self) -> bytes:
+    async def metrics_text(self) -> bytes:
         """The page of `/metrics`."""
         ...
 
@@ -148,7 +148,7 @@ class _Handlers:
 
     async def metrics(self, request: web.Request) -> web.Response:
         headers = {"Content-Type": CONTENT_TYPE_LATEST}
-        return web.Response(body=self._knowledge.metrics_text(), headers=headers)
+        return web.Response(body=await self._knowledge.metrics_text(), headers=headers)
 
     async def healthz(self, request: web.Request) -> web.Response:
         """Alive, leading or not: one that stands by must not be restarted for it."""

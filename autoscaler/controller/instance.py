@@ -159,10 +159,10 @@ class ControllerInstance:
         """See Knowledge."""
         return None if self._controller is None else self._controller.recording
 
-    def metrics_text(self) -> bytes:
+    async def metrics_text(self) -> bytes:
         """See Knowledge."""
         own = metrics_page(OF_LEADERSHIP, self._samples)
-        return own if self._controller is None else own + self._controller.metrics_text()
+        return own if self._controller is None else own + await self._controller.metrics_text()
 
     def _samples(self) -> Iterator[Sample]:
         yield "pilotlight_leader", (), self._controller is not None

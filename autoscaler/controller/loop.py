@@ -65,7 +65,7 @@ class Controller:
         self._early = EarlyPushes()
         self._scraper = Scraper(self, cadence)
         self.connections = ActivatorConnections(self)
-        self._metrics = Metrics(self._samples)
+        self._metrics = Metrics(self)
         self._around = Surroundings(
             cluster,
             clock,
@@ -102,11 +102,14 @@ class Controller:
         """Where a recording is written, or why it is no longer; None when none was asked for."""
         return None if self._recorder is None else self._recorder.problem or str(self._recorder.path)
 
-    def metrics_text(self) -> bytes:
+    async def metrics_text(self) -> bytes:
         """The page of `/metrics`."""
-        return self._metrics.text()
+        return await self._metrics.text()
 
-    def _samples(self) -> Iterator[Sample]:
+    # See metrics.Shown
+
+    def of_the_controller(self) -> Iterator[Sample]:
+        """See Shown."""
         yield "pilotlight_cluster_trouble", (), len(self._cluster.trouble)
         yield "pilotlight_activators_connected", (), len(self.connections.connected)
         yield "pilotlight_activator_messages_refused", (), self._messages_refused
@@ -116,9 +119,15 @@ class Controller:
             yield "pilotlight_gpu_metrics_failures", (), self._gpus.failures
         if self._recorder is not None:
             yield "pilotlight_recording", (), self._recorder.problem is None
-        now = self._clock()
-        for control in self.services.values():
-            yield from service_samples(control, now)
+
+    def names(self) -> list[str]:
+        """See Shown."""
+        return sorted(self._services)
+
+    def of_a_service(self, service: str) -> Iterator[Sample]:
+        """See Shown."""
+        if service in self._services:
+            yield from service_samples(self._services[service].control, self._clock())
 
     # Running
 

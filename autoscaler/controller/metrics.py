@@ -2,7 +2,7 @@
 
 One table declares every metric. Nearly all of them describe what the controller knows anyway, so they are read from
 there when Prometheus asks: a service that is gone leaves no series behind, and nothing can be forgotten in an update.
-Only histograms are kept here.
+Only histograms are kept here, those of a service by themselves.
 """
 
 from __future__ import annotations
@@ -10,14 +10,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
+from typing import Protocol
 
-from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client import Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
+
+from autoscaler.controller.metrics_page import Page
+from autoscaler.controller.pauses import with_pauses
 
 _SERVICE = ("namespace", "service")
 # A GPU model's start takes seconds to a quarter of an hour.
 _START_BUCKETS = (0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 45, 60, 90, 120, 180, 300, 480, 600, 900)
+# Each has some sixty lines, and hundreds once it has started.
+_SERVICES_AT_ONCE = 5
 _LOOP_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1)
 
 
@@ -131,16 +138,29 @@ Sample = tuple[str, tuple[str, ...], float]
 """Name of a metric, the values of its labels, its value."""
 
 
-class Metrics:
-    """Everything `/metrics` shows. `present` gives the samples of gauges and counters when asked."""
+class Shown(Protocol):
+    """Gives the samples of gauges and counters, as of now."""
 
-    def __init__(self, present: Callable[[], Iterable[Sample]]) -> None:
-        self._registry = CollectorRegistry()
-        self._registry.register(_Present(present, (*_OF_A_SERVICE, *_OF_THE_CONTROLLER)))
-        self._loop = self._histogram(LOOP_SECONDS)
-        self._starts = self._histogram(START_SECONDS)
-        self._wakes = self._histogram(WAKE_SECONDS)
-        self._phases = self._histogram(PHASE_SECONDS)
+    def of_the_controller(self) -> Iterable[Sample]:
+        """Those without a service."""
+        ...
+
+    def names(self) -> Sequence[str]:
+        """The services that there are, in order."""
+        ...
+
+    def of_a_service(self, service: str) -> Iterable[Sample]:
+        """Its own; none when it is gone."""
+        ...
+
+
+class Metrics:
+    """Everything `/metrics` shows."""
+
+    def __init__(self, shown: Shown) -> None:
+        self._shown = shown
+        self._loop = _histogram(LOOP_SECONDS)
+        self._durations: dict[str, _Durations] = {}
 
     def evaluated(self, seconds: float) -> None:
         """One evaluation took so long."""
@@ -148,33 +168,73 @@ class Metrics:
 
     def measured(self, service: str, starts: Iterable[float], wakes: Iterable[float]) -> None:
         """Replicas of `namespace/name` took so long to start, and wakes of it so long in all. Seconds."""
-        for family, durations in ((self._starts, starts), (self._wakes, wakes)):
-            for seconds in durations:
-                family.labels(*labels_of(service)).observe(seconds)
+        for seconds in starts:
+            self._of(service).starts.labels(*labels_of(service)).observe(seconds)
+        for seconds in wakes:
+            self._of(service).wakes.labels(*labels_of(service)).observe(seconds)
 
     def started(self, service: str, phases: Iterable[tuple[str, float]]) -> None:
         """Phases of starts of replicas of `namespace/name`: which, and how many seconds it took."""
         for phase, seconds in phases:
-            self._phases.labels(*labels_of(service), phase).observe(seconds)
+            self._of(service).phases.labels(*labels_of(service), phase).observe(seconds)
 
     def forget(self, service: str) -> None:
         """Drop what is kept of a service that is gone."""
-        for family in (self._starts, self._wakes, self._phases):
-            family.remove_by_labels(dict(zip(_SERVICE, labels_of(service), strict=True)))
+        self._durations.pop(service, None)
 
-    def text(self) -> bytes:
-        """The page, in Prometheus's text format."""
-        return generate_latest(self._registry)
+    async def text(self) -> bytes:
+        """The page, in Prometheus's text format. What is new while it is made may be on it or not."""
+        page = Page()
+        present = _Present(self._shown.of_the_controller, (*_OF_A_SERVICE, *_OF_THE_CONTROLLER))
+        page.add((present, self._loop, *_Durations().all))
+        await with_pauses(self._add_each_few(page), 1)
+        return page.text()
 
-    def _histogram(self, metric: Metric) -> Histogram:
-        return Histogram(metric.name, metric.help, metric.labels, buckets=metric.buckets, registry=self._registry)
+    def _add_each_few(self, page: Page) -> Iterator[None]:
+        names = self._shown.names()
+        for first in range(0, len(names), _SERVICES_AT_ONCE):
+            few = names[first : first + _SERVICES_AT_ONCE]
+            durations = [kept for name in few if (kept := self._durations.get(name)) is not None]
+            page.add(
+                (_Present(partial(self._of_each, few), _OF_A_SERVICE), *(h for kept in durations for h in kept.all))
+            )
+            yield
+
+    def _of_each(self, services: Iterable[str]) -> Iterator[Sample]:
+        for service in services:
+            yield from self._shown.of_a_service(service)
+
+    def _of(self, service: str) -> _Durations:
+        kept = self._durations.get(service)
+        if kept is None:
+            kept = self._durations[service] = _Durations()
+        return kept
+
+
+class _Durations:
+    """Histograms of one service."""
+
+    __slots__ = ("phases", "starts", "wakes")
+
+    def __init__(self) -> None:
+        self.starts = _histogram(START_SECONDS)
+        self.wakes = _histogram(WAKE_SECONDS)
+        self.phases = _histogram(PHASE_SECONDS)
+
+    @property
+    def all(self) -> tuple[Histogram, Histogram, Histogram]:
+        return self.starts, self.wakes, self.phases
+
+
+def _histogram(metric: Metric) -> Histogram:
+    return Histogram(metric.name, metric.help, metric.labels, buckets=metric.buckets, registry=None)
 
 
 def metrics_page(metrics: Sequence[Metric], present: Callable[[], Iterable[Sample]]) -> bytes:
-    """A page of gauges and counters, in Prometheus's text format."""
-    registry = CollectorRegistry()
-    registry.register(_Present(present, metrics))
-    return generate_latest(registry)
+    """A page of a few gauges and counters, in Prometheus's text format."""
+    page = Page()
+    page.add((_Present(present, metrics),))
+    return page.text()
 
 
 def labels_of(service: str) -> tuple[str, str]:
@@ -189,10 +249,6 @@ class _Present(Collector):
     def __init__(self, present: Callable[[], Iterable[Sample]], metrics: Sequence[Metric]) -> None:
         self._present = present
         self._metrics = metrics
-
-    def describe(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
-        """The families without samples: registering must not ask for what is not there yet."""
-        yield from self._families().values()
 
     def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
         """The families with the samples of this moment."""

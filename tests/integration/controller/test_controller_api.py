@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from autoscaler.cluster.interface import ReplicaPhase, ServiceView
 from autoscaler.controller.api import api_application
-from autoscaler.controller.metrics import CATALOGUE, OF_LEADERSHIP, Metrics, metrics_page
+from autoscaler.controller.metrics import CATALOGUE, OF_LEADERSHIP, Metrics, Sample, metrics_page
 from autoscaler.controller.service.control import ServiceControl
 from autoscaler.controller.service_samples import service_samples
 from autoscaler.controller.settings import Cadence
@@ -40,16 +40,23 @@ class Shown:
             control = ServiceControl(shown, Cadence(), 1_000.0)
             control.viewed(shown, 1_000.0)
             self._services[shown.service] = control
-        self._metrics = Metrics(
-            lambda: (s for control in self._services.values() for s in service_samples(control, NOW))
-        )
+        self._metrics = Metrics(self)
 
     @property
     def services(self) -> Mapping[str, ServiceControl]:
         return self._services
 
-    def metrics_text(self) -> bytes:
-        return metrics_page(OF_LEADERSHIP, lambda: ()) + self._metrics.text()
+    async def metrics_text(self) -> bytes:
+        return metrics_page(OF_LEADERSHIP, lambda: ()) + await self._metrics.text()
+
+    def of_the_controller(self) -> Iterable[Sample]:
+        return ()
+
+    def names(self) -> list[str]:
+        return list(self._services)
+
+    def of_a_service(self, service: str) -> Iterable[Sample]:
+        return service_samples(self._services[service], NOW)
 
 
 @asynccontextmanager

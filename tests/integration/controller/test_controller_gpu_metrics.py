@@ -164,7 +164,7 @@ async def test_busy_gpus_keep_a_service_awake_until_they_are_idle(tmp_path: Path
         control = controller.services[CHAT]
         assert summary(control, time.time())["gpu_utilization"] == 0.93
         assert summary(control, time.time())["gpu_memory"] == 0.25
-        page = controller.metrics_text().decode()
+        page = (await controller.metrics_text()).decode()
         assert 'pilotlight_gpu_utilization_ratio{namespace="default",service="chat"} 0.93' in page
         assert 'pilotlight_reading_age_seconds{namespace="default",reading="gpu_memory",service="chat"}' in page
         assert "pilotlight_gpu_metrics_up 1.0" in page

@@ -125,7 +125,7 @@ async def test_whoever_stands_by_sends_an_activator_on_and_says_who_leads() -> N
             await here.dial()
         assert refused.value.status == 503
         assert here.instance.standing_by == "this controller stands by; two leads"
-        assert b"pilotlight_leader 0.0" in here.instance.metrics_text()
+        assert b"pilotlight_leader 0.0" in await here.instance.metrics_text()
 
 
 async def test_whoever_leads_gives_an_activator_its_table() -> None:
@@ -135,7 +135,7 @@ async def test_whoever_leads_gives_an_activator_its_table() -> None:
             table = await socket.receive_json(timeout=30)
             assert [route["service"] for route in table["routes"]] == [CHAT]
             assert here.instance.activators == ("a",)
-            assert b"pilotlight_leader 1.0" in here.instance.metrics_text()
+            assert b"pilotlight_leader 1.0" in await here.instance.metrics_text()
 
 
 async def test_whoever_loses_the_lead_lets_its_activators_go_at_once() -> None:
@@ -157,7 +157,7 @@ async def test_a_second_term_begins_with_nothing_of_the_first() -> None:
         await here.loses_the_lead()
         await here.given_the_lead()
         assert here.instance.activators == ()
-        assert b"pilotlight_leader_terms_total 2.0" in here.instance.metrics_text()
+        assert b"pilotlight_leader_terms_total 2.0" in await here.instance.metrics_text()
         async with here.dial() as socket:
             assert (await socket.receive_json(timeout=30))["version"] == 1
 
@@ -171,7 +171,7 @@ async def test_who_cannot_show_a_token_does_not_get_in_and_is_counted() -> None:
         assert refused.value.headers is not None
         assert refused.value.headers["WWW-Authenticate"] == "Bearer"
         assert here.instance.activators == ()
-        assert b"pilotlight_activators_refused_total 1.0" in here.instance.metrics_text()
+        assert b"pilotlight_activators_refused_total 1.0" in await here.instance.metrics_text()
         async with here.dial() as socket:
             await socket.receive_json(timeout=30)
 
@@ -212,21 +212,21 @@ async def test_a_replica_that_cannot_show_who_it_is_is_refused_counted_and_named
     async with one_instance(replica_door=Door()) as here:
         await here.given_the_lead()
         assert await told(here, token="secret") == 403
-        assert b'pilotlight_told_addresses_total{outcome="refused"} 1.0' in here.instance.metrics_text()
+        assert b'pilotlight_told_addresses_total{outcome="refused"} 1.0' in await here.instance.metrics_text()
         assert "pod 'chat-1' of 'default' from 127.0.0.1: somebody else's token" in caplog.text
         assert "secret" not in caplog.text
         for _ in range(20):
             assert await told(here, token="secret") == 403
         assert caplog.text.count("somebody else's token") == 10, "nobody fills our logs"
-        assert b'pilotlight_told_addresses_total{outcome="refused"} 21.0' in here.instance.metrics_text()
+        assert b'pilotlight_told_addresses_total{outcome="refused"} 21.0' in await here.instance.metrics_text()
 
 
 async def test_what_is_known_already_is_no_fault() -> None:
     async with one_instance(replica_door=Door()) as here:
         await here.given_the_lead()
         assert [await told(here), await told(here)] == [204, 204]
-        assert b'pilotlight_told_addresses_total{outcome="news"} 1.0' in here.instance.metrics_text()
-        assert b'pilotlight_told_addresses_total{outcome="known"} 1.0' in here.instance.metrics_text()
+        assert b'pilotlight_told_addresses_total{outcome="news"} 1.0' in await here.instance.metrics_text()
+        assert b'pilotlight_told_addresses_total{outcome="known"} 1.0' in await here.instance.metrics_text()
 
 
 @pytest.mark.parametrize(("pod", "status"), [("unknown", 404), ("moved", 409)])
@@ -236,6 +236,6 @@ async def test_a_pod_that_is_not_known_there_yet_is_no_stranger(
     async with one_instance(replica_door=Door()) as here:
         await here.given_the_lead()
         assert await told(here, pod=pod) == status
-        assert b'pilotlight_told_addresses_total{outcome="unknown"} 1.0' in here.instance.metrics_text()
-        assert b'pilotlight_told_addresses_total{outcome="refused"} 0.0' in here.instance.metrics_text()
+        assert b'pilotlight_told_addresses_total{outcome="unknown"} 1.0' in await here.instance.metrics_text()
+        assert b'pilotlight_told_addresses_total{outcome="refused"} 0.0' in await here.instance.metrics_text()
         assert "no such" not in caplog.text

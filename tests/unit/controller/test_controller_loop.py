@@ -283,7 +283,7 @@ async def test_a_service_that_is_gone_is_forgotten() -> None:
         cluster.remove("default/other")
         await asyncio.sleep(5)
         assert list(controller.services) == [CHAT]
-        assert b'service="other"' not in controller.metrics_text()
+        assert b'service="other"' not in await controller.metrics_text()
 
 
 async def test_every_decision_is_written_down_with_what_it_was_decided_on(tmp_path: Path) -> None:
