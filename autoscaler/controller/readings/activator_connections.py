@@ -12,7 +12,9 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Protocol
 
 from aiohttp import WSCloseCode, WSMsgType, web
@@ -27,6 +29,7 @@ _log = logging.getLogger(__name__)
 # Ten minutes of history by the second for some hundred services fit; a runaway sender does not.
 _LARGEST_PUSH_BYTES = 16 * 1024 * 1024
 _BAD_MESSAGES_IN_A_ROW = 5
+_SERVICES_AT_ONCE = 100
 # An activator speaks every second. One that does not for so long is asked, and has half as long again to answer.
 _HEARTBEAT_SECONDS = 2.0
 
@@ -115,7 +118,7 @@ class ActivatorConnections:
         closing = [c.socket.close(code=WSCloseCode.SERVICE_RESTART) for c in self._connections.values()]
         await asyncio.gather(*closing, return_exceptions=True)
 
-    async def serve(self, request: web.Request) -> web.WebSocketResponse:
+    async def serve(self, request: web.Request) -> web.StreamResponse:
         """One activator's connection, from its beginning to its end. Raises what aiohttp answers with."""
         name = request.match_info["name"]
         if ACTIVATOR_NAME.fullmatch(name) is None:
@@ -124,7 +127,10 @@ class ActivatorConnections:
             # Only browsers send it. A page that somebody has open must not be able to push load from his machine.
             raise web.HTTPForbidden(text="browsers have no business here\n")
         socket = web.WebSocketResponse(heartbeat=self._heartbeat, max_msg_size=_LARGEST_PUSH_BYTES, compress=False)
-        await socket.prepare(request)
+        try:
+            await socket.prepare(request)
+        except ConnectionResetError:
+            return web.Response()  # it left before it was let in, and nobody reads this
         end_when_lost(socket.get_extra_info("socket"), OF_THE_CONTROL_LINK)
         connection = _Connection(socket)
         # The newest connection of a name is the real one: the other is what a broken network has left behind.
@@ -162,7 +168,11 @@ class ActivatorConnections:
                     break
             else:
                 refused_in_a_row = 0
-                self._listener.activator_pushed(name, push)
+                for part in _parts(push):
+                    self._listener.activator_pushed(name, part)
+                    # What has arrived already is read without a pause, and of a new controller's first seconds that is
+                    # the history of all services.
+                    await asyncio.sleep(0)
 
     async def _send_tables(self, name: str, connection: _Connection) -> None:
         """Keep this activator on the newest table until its connection ends or is replaced."""
@@ -182,6 +192,16 @@ class ActivatorConnections:
 
 def _json(body: object) -> str:
     return json.dumps(body, separators=(",", ":"))
+
+
+def _parts(push: StatsPush) -> Iterator[StatsPush]:
+    """The same push, a number of services at a time."""
+    if len(push.services) <= _SERVICES_AT_ONCE:
+        yield push
+        return
+    services = iter(push.services.items())
+    while few := dict(islice(services, _SERVICES_AT_ONCE)):
+        yield StatsPush(push.urgent, few)
 
 
 def _read_push(data: object) -> StatsPush:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from aiohttp import web
@@ -18,12 +18,14 @@ class Told:
         self.events: list[str] = []
         self.pushes: list[StatsPush] = []
         self.refused: list[str] = []
+        self.on_push: Callable[[], None] = lambda: None
 
     def activator_connected(self, activator: str) -> None:
         self.events.append(f"+{activator}")
 
     def activator_pushed(self, activator: str, push: StatsPush) -> None:
         self.pushes.append(push)
+        self.on_push()
 
     def activator_disconnected(self, activator: str, *, left: bool) -> None:
         self.events.append(f"-{activator}" if not left else f"bye {activator}")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from activator.messages import Endpoint, EndpointState, HoldBounds, Route, Routes, StatsPush, Timeouts, parse_routes
 from tests.integration.controller.controller_links import serving_activators
@@ -35,6 +36,52 @@ async def test_a_push_arrives_as_it_was_sent() -> None:
             await until(lambda: bool(told.pushes))
         assert told.pushes[0].services[CHAT].waiting == 3
         await until(lambda: told.events == ["+a", "-a"])
+
+
+async def test_between_pushes_that_came_at_once_and_within_a_large_one_everything_else_has_its_turn() -> None:
+    names = [f"team/model-{number}" for number in range(250)]
+    large = StatsPush(False, {name: stats("activator/a", 10.0) for name in names})
+    turns, pushed_in = 0, []
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with serving_activators() as (_, told, url), aiohttp.ClientSession() as session:
+        told.on_push = lambda: pushed_in.append(turns)
+        counting = asyncio.create_task(count())
+        async with session.ws_connect(f"{url}/activators/a") as socket:
+            for _ in range(20):
+                await socket.send_str(good())
+            await socket.send_str(json.dumps(large.to_json()))
+            await until(lambda: len(told.pushes) >= 23)
+        counting.cancel()
+        assert len(set(pushed_in)) == len(pushed_in) == 23
+        assert [name for push in told.pushes[20:] for name in push.services] == names
+
+
+async def test_one_that_leaves_before_it_is_let_in_is_no_error(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare = web.WebSocketResponse.prepare
+
+    async def prepare_for_nobody(self: web.WebSocketResponse, request: web.BaseRequest) -> object:
+        assert request.transport is not None
+        request.transport.abort()
+        await until(lambda: request.transport is None)
+        return await prepare(self, request)
+
+    monkeypatch.setattr(web.WebSocketResponse, "prepare", prepare_for_nobody)
+    async with serving_activators() as (connections, told, url), aiohttp.ClientSession() as session:
+        with pytest.raises(aiohttp.ClientError):
+            await session.ws_connect(f"{url}/activators/a")
+        monkeypatch.undo()
+        async with session.ws_connect(f"{url}/activators/b"):
+            await until(lambda: connections.connected == ("b",))
+        assert told.events[0] == "+b"
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 async def test_one_that_connects_is_sent_the_table_that_is_there() -> None:
