@@ -80,7 +80,7 @@ class KeepAlive:
 
     def step(self, observed: Observed) -> Order:
         """See Policy."""
-        peak = max((sample.concurrency for sample in observed.samples), default=0.0)
+        peak = max([concurrency for _, concurrency, _, _ in observed.samples], default=0.0)
         self._needed.append(math.ceil(max(peak, observed.in_flight + observed.held)))
         return Order(max(self._needed))
 

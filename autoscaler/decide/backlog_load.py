@@ -23,8 +23,9 @@ of entering a replica's. Such a pair is cancelled here, not taken for an arrival
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
+from operator import sub
 
 # A request that has left the hold's count is in a replica's within so many seconds.
 _REACH = 2
@@ -102,6 +103,29 @@ class BacklogLoad:
         self._running[row] += concurrency - waiting
         self._waiting[row] += waiting
         self._arrived[row] += arrived
+
+    def add_run(
+        self, first: int, concurrency: Sequence[float], arrived: Sequence[float], waiting: Sequence[float]
+    ) -> None:
+        """Take samples of seconds that follow each other from `first` on, as `add` would one by one."""
+        if first < self._oldest:
+            gone, first = self._oldest - first, self._oldest
+            concurrency, arrived, waiting = concurrency[gone:], arrived[gone:], waiting[gone:]
+        if not concurrency:
+            return
+        if self._running and first != self._first + len(self._running):
+            for second, sample in enumerate(zip(concurrency, arrived, waiting, strict=True), first):
+                self.add(second, *sample)
+            return
+        if not self._running:
+            self._first, self._clean = first, 0
+        waiting = list(map(min, waiting, concurrency))
+        self._running += map(sub, concurrency, waiting)
+        self._waiting += waiting
+        self._arrived += [_rounded(count) if count % 1.0 else count for count in arrived]
+        self._counted += [0.0] * len(waiting)
+        self._settled = False
+        self._pairs = self._pairs or min(arrived) < 0.0
 
     def corrections(self, weight: float, service_seconds: float | None, *, over: bool) -> Iterator[tuple[int, float]]:
         """What to add to which second of the windows, since it was last asked. `over`: see above."""

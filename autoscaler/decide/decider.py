@@ -7,6 +7,7 @@ adds to `decide` are the windows, which it keeps as running sums instead of carr
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 from autoscaler.decide.backlog import track_backlog, waiting_weight
@@ -18,7 +19,7 @@ from autoscaler.decide.repeats import repeated, repeats_until
 from autoscaler.decide.state import Backlog, Readings, State, Throughput, initial_state
 from autoscaler.decide.throughput import full_load, track_throughput
 from autoscaler.policy.scaling_policy import Improvements, Metric, ScalingPolicy
-from autoscaler.signals.observation import Observation
+from autoscaler.signals.observation import Observation, Sample
 from autoscaler.signals.reading import Known, Missing, Reading
 from autoscaler.signals.windows import (
     LinearWindow,
@@ -29,6 +30,7 @@ from autoscaler.signals.windows import (
     panic_window_seconds,
 )
 
+_MANY = 8  # samples, from which on it pays to take them together
 _LONGEST_START = 3_600
 _SECONDS_LATE = 3  # samples are of whole seconds, and come up to two seconds late
 _NO_ARRIVALS = Missing("no arrivals were counted in the window")
@@ -131,6 +133,9 @@ class Decider:
         arriving = self._arriving
         add_to_backlog = self._backlog_load.add
         held_from, held_to = (math.inf, -math.inf) if by_rps else backlog.seconds
+        of_backlog = held_from <= samples[0].second and samples[-1].second <= held_to
+        if of_backlog and len(samples) > _MANY and self._record_backlog(samples):
+            return
         busy = self._last_busy
         first, last = 0, -1  # from which to which second it was silent, which is not written yet
         for second, load, rate, waiting in samples:
@@ -158,6 +163,24 @@ class Decider:
         self._record_silence(first, last)
         self._last_busy = busy
         self._told = max(self._told, samples[-1].second)
+
+    def _record_backlog(self, samples: Sequence[Sample]) -> bool:
+        """What the loop in `_record` does with the seconds of a long start, all at once; False where it has to."""
+        seconds, loads, rates, waiting = zip(*samples, strict=True)
+        first, last = seconds[0], seconds[-1]
+        if seconds != tuple(range(first, last + 1)) or min(loads) <= 0.0:
+            return False
+        self._backlog_load.add_run(first, loads, rates, waiting)
+        self._record_silence(first, last)
+        for second, rate in zip(seconds, rates, strict=True):
+            if rate:
+                self._arrivals.record(second, rate)
+                if self._arriving is not None:
+                    self._arriving.record(second, rate)
+        if self._last_busy is None or last >= self._last_busy:
+            self._last_busy = last + 1.0
+        self._told = max(self._told, last)
+        return True
 
     def _record_silence(self, first: int, last: int) -> None:
         if first <= last:

@@ -125,6 +125,32 @@ def test_it_does_not_matter_how_often_was_asked_meanwhile(
         assert counted_often[second] == counted_once.get(second, 0.0)
 
 
+@settings(deadline=None, max_examples=100)
+@given(
+    st.lists(
+        st.lists(st.tuples(st.floats(0.5, 9.0), st.floats(-1.0, 3.0), st.floats(0.0, 12.0)), min_size=1, max_size=12),
+        min_size=1,
+        max_size=4,
+    ),
+    st.lists(st.integers(-3, 15), min_size=4, max_size=4),
+    st.integers(-2, 20),
+)
+def test_seconds_taken_together_count_as_one_by_one(
+    runs: list[list[tuple[float, float, float]]], gaps: list[int], oldest: int
+) -> None:
+    together, apart = BacklogLoad(), BacklogLoad()
+    for load in (together, apart):
+        load.forget(oldest)
+    at = 0
+    for run, gap in zip(runs, gaps, strict=False):
+        at += gap
+        together.add_run(at, *zip(*run, strict=True))
+        for second, sample in enumerate(run, at):
+            apart.add(second, *sample)
+        at += len(run)
+        assert dict(together.corrections(0.5, 2.5, over=False)) == dict(apart.corrections(0.5, 2.5, over=False))
+
+
 def test_seconds_of_a_backlog_that_is_not_over_belong_to_the_next_one_too() -> None:
     """They may be told only after the replica that worked it off is gone."""
     gone, ours = observation(START + 22.5, ready=0, starting=1), ScalingPolicy()
