@@ -9,7 +9,7 @@ name, its proxy asks for that, and says for which pod it asks, which such a page
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Protocol
@@ -19,12 +19,14 @@ from aiohttp.typedefs import Handler, Middleware
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from autoscaler.controller.clock import Clock
+from autoscaler.controller.pauses import with_pauses
 from autoscaler.controller.recording_page import send_recording
 from autoscaler.controller.service.control import ServiceControl
 from autoscaler.controller.service_report import explanation, summary
 
 _LAST_DEFAULT = 10
 _LAST_MOST = 1_000
+_SERVICES_AT_ONCE = 25
 
 
 class Knowledge(Protocol):
@@ -110,16 +112,23 @@ class _Handlers:
         if self._knowledge.standing_by:
             return self._ask_the_leader()
         now = self._clock()
-        return _json(
-            200,
+        written: list[str] = []
+        await with_pauses(self._write_each(now, written), _SERVICES_AT_ONCE)
+        rest = _dumps(
             {
                 "at": now,
-                "services": [summary(control, now) for control in self._knowledge.services.values()],
                 "activators": list(self._knowledge.activators),
                 "recording": self._knowledge.recording,
                 "cluster_trouble": list(self._knowledge.cluster_trouble),
-            },
+            }
         )
+        text = "".join(('{"services": [', ", ".join(written), "], ", rest.removeprefix("{")))
+        return web.json_response(text=text)
+
+    def _write_each(self, now: float, written: list[str]) -> Iterator[None]:
+        for control in self._knowledge.services.values():
+            written.append(_dumps(summary(control, now)))
+            yield
 
     async def explain(self, request: web.Request) -> web.Response:
         if self._knowledge.standing_by:
@@ -222,5 +231,9 @@ def _error(status: int, message: str) -> web.Response:
 
 
 def _json(status: int, body: object) -> web.Response:
+    return web.json_response(body, status=status, dumps=_dumps)
+
+
+def _dumps(body: object) -> str:
     # Whatever a recording or another process holds: what is not a number in JSON must not break a reader.
-    return web.json_response(body, status=status, dumps=lambda value: json.dumps(value, allow_nan=False))
+    return json.dumps(body, allow_nan=False)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,6 +19,7 @@ from autoscaler.controller.metrics import CATALOGUE, OF_LEADERSHIP, Metrics, Sam
 from autoscaler.controller.service.control import ServiceControl
 from autoscaler.controller.service_samples import service_samples
 from autoscaler.controller.settings import Cadence
+from autoscaler.signals.present import LiveSources
 from tests.integration.controller.controller_links import served
 from tests.unit.controller.controller_builders import CHAT, inference_service, replica, stats, view
 
@@ -247,6 +250,34 @@ async def test_whoever_has_not_seen_the_whole_cluster_is_alive_and_not_ready() -
             assert answer.status == 200
         async with session.get(f"{url}/readyz") as answer:
             assert answer.status == 503
+
+
+@pytest.mark.parametrize("path", ["/services", "/metrics"])
+async def test_while_many_services_are_shown_everything_else_has_its_turn(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = Shown(*(view(service=f"team/model-{number}") for number in range(100)))
+    turns, looked_in = 0, Counter[int]()
+    live = ServiceControl.live
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    def look(self: ServiceControl, now: float) -> LiveSources:
+        looked_in[turns] += 1
+        return live(self, now)
+
+    monkeypatch.setattr(ServiceControl, "live", look)
+    counting = asyncio.create_task(count())
+    async with api(shown) as (session, url), session.get(f"{url}{path}") as answer:
+        assert answer.status == 200
+        assert (await answer.text()).count("model-99") > 0
+    counting.cancel()
+    assert looked_in.total() == 100
+    assert max(looked_in.values()) <= 25
 
 
 async def test_metrics_are_what_the_catalogue_declares() -> None:
