@@ -230,7 +230,7 @@ class Activation:
         if followed.lock.locked() or not as_wanted(state, self._wanted(service, followed)):
             async with self._turns.turn(Urgency.DOOR if self._hurried(service) else urgency):
                 await self._write(service, followed)
-        if state.subject is None and not state.slices:
+        if state.subject is None and not state.slices and self._followed.get(service) is followed:
             self._forget(service, followed)
         elif state.to_be_handed_back:
             _log.info("%s: may be scaled no longer, and sleeps: handed back awake", service)
@@ -281,7 +281,7 @@ class Activation:
             followed.spreading.cancel()
         self._queue.forget(service)
         self._book.forget(service)
-        self._followed.pop(service, None)
+        del self._followed[service]
 
     def _look(self, followed: _Followed) -> None:
         """Something may have changed: tell what is new, now and when it has spread."""

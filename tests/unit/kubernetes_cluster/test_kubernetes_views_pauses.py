@@ -7,9 +7,9 @@ import asyncio
 import pytest
 
 from autoscaler.cluster.interface import ServiceView
-from autoscaler.cluster.kubernetes import kubernetes_cluster as room
 from autoscaler.cluster.kubernetes.copies import INFERENCE_SERVICES
 from autoscaler.cluster.kubernetes.opening import kubernetes_cluster
+from autoscaler.cluster.kubernetes.views import view_of
 from tests.unit.kubernetes_cluster import kubernetes_objects as given
 from tests.unit.kubernetes_cluster.memory_api import MemoryApi
 
@@ -21,15 +21,14 @@ async def test_no_more_than_fifty_views_are_made_before_others_have_their_turn(m
     for number in range(300):
         api.put(INFERENCE_SERVICES.path, given.inference_service(f"m{number}"))
     made_in_a_row: list[int] = [0]
-    make = room.view_of
 
     def counted(*of: object) -> ServiceView:
         if made_in_a_row[-1] == 0:
             asyncio.get_running_loop().call_soon(made_in_a_row.append, 0)
         made_in_a_row[-1] += 1
-        return make(*of)  # type: ignore[arg-type]
+        return view_of(*of)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(room, "view_of", counted)
+    monkeypatch.setattr("autoscaler.cluster.kubernetes.kubernetes_cluster.view_of", counted)
     async with kubernetes_cluster(api, api, "pilotlight-system", "one") as cluster:
         async for views in cluster.watch():
             assert len(views) == 300
