@@ -7,6 +7,8 @@ proxies, so that the controller reads three thousand of them every second, as it
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -37,10 +39,25 @@ _AT_A_TIME = 500
 
 
 @dataclass(frozen=True, slots=True)
+class Start:
+    """Of a controller that begins.
+
+    known_after  seconds from its start to its first decisions on all services
+    processor    seconds of processor that it used until then
+    refused      requests to the API server that were not answered as they should be, until it was at rest
+    """
+
+    known_after: float
+    processor: float
+    refused: int
+
+
+@dataclass(frozen=True, slots=True)
 class Live:
     """What was measured.
 
-    known_after    seconds from the controller's start to its first decisions on all services
+    first          the start of the first controller, which makes all slices
+    successor      of one that takes over when that is killed, and finds replicas and an activator with a past
     cores          of the controller, on average over `seconds` at rest; activator_cores likewise
     passes         milliseconds for deciding on every service once, one for each period watched
     requests       to the API server at rest in a minute, by verb and resource
@@ -49,7 +66,8 @@ class Live:
     services: int
     pods: int
     seconds: float
-    known_after: float
+    first: Start
+    successor: Start
     cores: float
     activator_cores: float
     resident_mib: float
@@ -72,22 +90,14 @@ def measure(cluster: Cluster, services: int, seconds: float, passes: int) -> Liv
         f"--api=127.0.0.1:{_API}",
         f"--activators={SYSTEM_NAMESPACE}/pilotlight-activator",
     ]
-    began = time.monotonic()
-    controller = _start(cluster, "autoscaler.controller", flags)
     token = cluster.run / "activator.token"
     token.touch(mode=0o600)
     audience = "--audience=pilotlight-controller"
     token.write_text(cluster.kubectl("create", "token", "pilotlight-activator", "-n", SYSTEM_NAMESPACE, audience))
-    flags = [f"--control=unix:{control}", f"--control-token={token}", "--admin=127.0.0.1:7340", "--bind=127.0.0.1"]
-    activator = _start(cluster, "activator", ["--name=one", *flags])
-    log = cluster.run / "autoscaler.controller.log"
+    link = [f"--control=unix:{control}", f"--control-token={token}", "--admin=127.0.0.1:7340", "--bind=127.0.0.1"]
+    activator = _start(cluster, "activator", ["--name=one", *link])
     with cluster.inside():
-        wait_until(lambda: _decided_on() == services, "decisions on all services", 120, log)
-        known_after = time.monotonic() - began
-        slices = "--selector=endpointslice.kubernetes.io/managed-by=pilotlight.dev"
-        listing = ("get", "endpointslices", "-A", slices, "-o=name")
-        wait_until(lambda: len(cluster.kubectl(*listing).split()) >= services, "slices for all services", 240, log)
-        time.sleep(15)  # nothing is left of the start
+        controller, first = _begun(cluster, flags, services)
         mark, before, busy, other = (
             cluster.audit.mark(),
             time.monotonic(),
@@ -98,19 +108,38 @@ def measure(cluster: Cluster, services: int, seconds: float, passes: int) -> Liv
         lasted = time.monotonic() - before
         used, others = cpu_seconds(controller) - busy, cpu_seconds(activator) - other
         events = list(cluster.audit.events(mark, service_account(SYSTEM_NAMESPACE, ACCOUNT)))
+        resident, watched = resident_mib(controller), tuple(_passes(services, passes))
+        os.kill(controller, signal.SIGKILL)
+        _, successor = _begun(cluster, flags, services)
         return Live(
             services=services,
             pods=len(pods),
             seconds=lasted,
-            known_after=known_after,
+            first=first,
+            successor=successor,
             cores=used / lasted,
             activator_cores=others / lasted,
-            resident_mib=resident_mib(controller),
-            passes=tuple(_passes(services, passes)),
+            resident_mib=resident,
+            passes=watched,
             requests=Counter(
                 f"{event.verb} {event.resource}{f' ({event.code})' if event.code >= 400 else ''}" for event in events
             ),
         )
+
+
+def _begun(cluster: Cluster, flags: list[str], services: int) -> tuple[int, Start]:
+    """A controller's process, at rest, and how it came there. Raises ClusterError."""
+    log, mark, began = cluster.run / "autoscaler.controller.log", cluster.audit.mark(), time.monotonic()
+    controller = _start(cluster, "autoscaler.controller", flags)
+    wait_until(lambda: _decided_on() == services, "decisions on all services", 120, log)
+    known_after, processor = time.monotonic() - began, cpu_seconds(controller)
+    slices = "--selector=endpointslice.kubernetes.io/managed-by=pilotlight.dev"
+    listing = ("get", "endpointslices", "-A", slices, "-o=name")
+    wait_until(lambda: len(cluster.kubectl(*listing).split()) >= services, "slices for all services", 240, log)
+    time.sleep(15)  # nothing is left of the start
+    events = cluster.audit.events(mark, service_account(SYSTEM_NAMESPACE, ACCOUNT))
+    refused = sum(event.code == 429 or event.code >= 500 for event in events)
+    return controller, Start(known_after, processor, refused)
 
 
 def _fill(cluster: Cluster, services: int) -> dict[str, str]:

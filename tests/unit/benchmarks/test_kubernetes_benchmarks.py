@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from benchmarks.kubernetes_page import table, with_section
-from benchmarks.kubernetes_scale.live import Live
+from benchmarks.kubernetes_scale.live import Live, Start
 from benchmarks.kubernetes_scale.processes import Evaluations, evaluations
 from benchmarks.kubernetes_scale.replicas import stats
 from benchmarks.kubernetes_scale.report import p95
@@ -98,11 +98,12 @@ def test_a_pass_is_what_each_service_has_taken_once() -> None:
 def test_a_replica_of_the_benchmark_says_what_a_queue_proxy_could() -> None:
     said = stats("model-1", 20.0, 600)
     assert parse_stats(said.to_json()) == said
-    assert len(said.seconds) == 20
+    assert [row.age for row in said.seconds] == [float(age) for age in range(20, 0, -1)]
 
 
 @pytest.mark.parametrize(("passes", "cores", "met"), [([60.0] * 20, 0.9, 2), ([80.0] * 20, 0.9, 1), ([60.0], 1.1, 1)])
 def test_scale_is_judged_by_its_passes_and_its_cores(passes: list[float], cores: float, met: int) -> None:
-    live = Live(1_000, 3_000, 30.0, 5.0, cores, 0.1, 200.0, tuple(passes), Counter())
+    start = Start(5.0, 4.0, 0)
+    live = Live(1_000, 3_000, 30.0, start, start, cores, 0.1, 200.0, tuple(passes), Counter())
     assert sum(verdict.met for verdict in scale_verdicts(live)) == met
     assert p95(passes) == passes[0]
