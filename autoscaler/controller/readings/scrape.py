@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from autoscaler.cluster.interface import Replica, ReplicaPhase
+from autoscaler.controller.pauses import FewAtOnce
 from autoscaler.controller.readings.replica_connection import NoAnswerError, ReplicaConnection
 from autoscaler.controller.settings import Cadence
 from queue_proxy.messages import MessageError, Stats, parse_stats
@@ -29,6 +30,8 @@ _SCRAPED = (ReplicaPhase.STARTING, ReplicaPhase.READY, ReplicaPhase.DRAINING)
 # model is, it knows to the millisecond: that shall be heard before the cluster, which looks once a second, says so.
 _WHILE_STARTING = 0.25
 _ASKED_FOR_HISTORY_AT_ONCE = 32
+# In one turn of the event loop. Each is read in some milliseconds, and answers like to come together.
+HISTORIES_READ_AT_ONCE = 8
 # Who is silent for so long may answer still, but lets the next be asked: replicas of a machine that is gone must not
 # hold up all others.
 _LONGEST_TURN = 0.25
@@ -82,6 +85,7 @@ class Scraper:
         self._cadence = cadence
         self._services: dict[str, dict[_Target, _Scrape]] = {}
         self._turns = asyncio.Semaphore(_ASKED_FOR_HISTORY_AT_ONCE)
+        self._reading = FewAtOnce(HISTORIES_READ_AT_ONCE)
 
     def follow(self, service: str, replicas: Iterable[Replica], history_seconds: int) -> None:
         """Scrape exactly these replicas of this service from now on, as far as they have an address; of those that
@@ -178,6 +182,8 @@ class Scraper:
                 page = await connection.get(path)
             if page.status != 200:
                 raise ScrapeError(f"{target.url} answered {page.status}")
+            if history:
+                await self._reading.my_turn()
             stats = parse_stats(json.loads(page.body))
         except TimeoutError as error:
             raise ScrapeError(f"{target.url} did not answer within {bound} s") from error

@@ -6,13 +6,14 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Mapping
+from itertools import pairwise
 
 import pytest
 
 from autoscaler.cluster.interface import Replica, ReplicaPhase
 from autoscaler.controller.readings import scrape
 from autoscaler.controller.readings.replica_connection import Page
-from autoscaler.controller.readings.scrape import Scraper
+from autoscaler.controller.readings.scrape import HISTORIES_READ_AT_ONCE, Scraper
 from autoscaler.controller.settings import Cadence
 from queue_proxy.messages import Stats
 from tests.unit.controller.controller_builders import replica, stats
@@ -92,6 +93,17 @@ async def test_history_is_asked_of_few_at_a_time_and_of_all_in_the_end(fleet: Fl
     await asyncio.sleep(0.5)
     assert fleet.asked_at_once == 32
     assert len(told.read) == 600
+    await scraper.close()
+
+
+async def test_of_histories_that_come_together_few_are_read_in_one_turn_of_the_loop(fleet: Fleet) -> None:
+    scraper, told = following({"s": fleet.replicas(32, 0.01)})
+    await asyncio.sleep(0.01)
+    read = [0]
+    while read[-1] < 32:
+        await asyncio.sleep(0)
+        read.append(len(told.read))
+    assert max(after - before for before, after in pairwise(read)) <= 2 * HISTORIES_READ_AT_ONCE
     await scraper.close()
 
 
