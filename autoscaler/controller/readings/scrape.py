@@ -26,6 +26,9 @@ from queue_proxy.messages import MessageError, Stats, parse_stats
 # Ten minutes of rows are some thirty kilobytes. Whoever answers with more is not a queue proxy.
 _LARGEST_ANSWER_BYTES = 1024 * 1024
 _SCRAPED = (ReplicaPhase.STARTING, ReplicaPhase.READY, ReplicaPhase.DRAINING)
+# Replicas that are due at nearly the same moment are asked together: one alone, of thousands, finds the processor asleep
+# and its caches cold. A second is a whole number of these.
+_TOGETHER = 0.05
 # A starting proxy listens within a fraction of a second, and its first numbers are wanted before it is ready. When its
 # model is, it knows to the millisecond: that shall be heard before the cluster, which looks once a second, says so.
 _WHILE_STARTING = 0.25
@@ -138,7 +141,7 @@ class Scraper:
                     scrape.tried = True
                 starting = scrape.phase is ReplicaPhase.STARTING
                 interval = min(_WHILE_STARTING, self._cadence.scrape) if starting else self._cadence.scrape
-                await asyncio.sleep(max(0.0, began + interval - clock()))
+                await asyncio.sleep(max(0.0, due_after(began, interval) - clock()))
         finally:
             connection.close()
 
@@ -195,6 +198,14 @@ class Scraper:
             # The replica died and another process was given its port.
             raise ScrapeError(f"{target.url} is {stats.source!r}, not {target.replica!r}")
         return stats
+
+
+def due_after(began: float, interval: float) -> float:
+    """When a replica is asked again that was asked at `began`: after the interval, to the nearest moment that many
+    have in common."""
+    if interval < 2 * _TOGETHER:
+        return began + interval
+    return _TOGETHER * round((began + interval) / _TOGETHER)
 
 
 def _target(service: str, replica: Replica) -> _Target | None:

@@ -39,7 +39,7 @@ _TIMERS_ARE_EARLY = 0.001
 # would by a tenth of a second.
 _TURNS_A_PERIOD = 20
 # Of ten thousand, five hundred have their turn together, and the first evaluations of all take long.
-EVALUATED_AT_ONCE = 25
+EVALUATED_AT_ONCE = 50
 
 
 @dataclass(frozen=True, slots=True)
