@@ -26,8 +26,8 @@ from queue_proxy.messages import MessageError, Stats, parse_stats
 # Ten minutes of rows are some thirty kilobytes. Whoever answers with more is not a queue proxy.
 _LARGEST_ANSWER_BYTES = 1024 * 1024
 _SCRAPED = (ReplicaPhase.STARTING, ReplicaPhase.READY, ReplicaPhase.DRAINING)
-# Replicas that are due at nearly the same moment are asked together: one alone, of thousands, finds the processor asleep
-# and its caches cold. A second is a whole number of these.
+# Replicas that are due at nearly the same moment are asked together: one alone, of thousands, finds a processor that
+# slept, and its caches cold. A second is a whole number of these.
 _TOGETHER = 0.05
 # A starting proxy listens within a fraction of a second, and its first numbers are wanted before it is ready. When its
 # model is, it knows to the millisecond: that shall be heard before the cluster, which looks once a second, says so.

@@ -111,7 +111,9 @@ async def test_so_are_they_asked_from_then_on(fleet: Fleet) -> None:
     """Whoever waits for his turn is not asked together with all others a second later."""
     scraper, _ = following({"s": fleet.replicas(320, 0.01)})
     await asyncio.sleep(3)
-    assert fleet.asked_at_once <= 64
+    assert (
+        fleet.asked_at_once < 320 * 0.7
+    )  # they were asked over a tenth of a second, and share moments of half of that
     assert max(Counter(path for _, _, path in fleet.asked).values()) >= 640
     await scraper.close()
 

@@ -1,4 +1,4 @@
-"""When services have their turns to be decided on, and replicas to be read: once a period, spread over it, in groups."""
+"""When services are decided on, and replicas read: once a period each, spread over it, and in groups."""
 
 from __future__ import annotations
 
