@@ -6,6 +6,7 @@ token, a client certificate or a CA may have been replaced.
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -63,6 +64,7 @@ async def close_client(client: ApiClient) -> None:
     """End all its connections."""
     closing: Callable[[], Awaitable[None]] = client.close
     await closing()
+    await asyncio.sleep(0)  # one that was being made as we were told to end ends with the loop's next turn
 
 
 def _check_file(target: str) -> None:
