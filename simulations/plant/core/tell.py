@@ -87,7 +87,7 @@ def tell_replicas(p: State, s: int) -> None:
 
 def tell_seconds(p: State, s: int, after_work: int, after_held: int) -> int:
     """Whole seconds: what came together between two scrapes, or pushes, is shared out evenly over the time between.
-    Of a silence only its first and its last one: that is enough for windows (`queue_proxy.measurement`)."""
+    Of a silence only its first and its last one, as sources tell of theirs (`queue_proxy.measurement`)."""
     world, told = p.world[0], p.told[0]
     base, count, silent = s * world.ring, 0, 0
     end = max(told.work_until, told.held_until)
