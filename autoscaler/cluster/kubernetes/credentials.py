@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import cast
+from weakref import WeakSet
 
 import aiohttp
 import yaml
@@ -23,6 +25,7 @@ IN_CLUSTER = "in-cluster"
 
 # What a peer that has gone without a word is noticed by, on a connection on which nothing has to be said.
 _KEEPALIVE = ((socket.TCP_KEEPIDLE, 10), (socket.TCP_KEEPINTVL, 5), (socket.TCP_KEEPCNT, 3))
+_CLOSING_TURNS = 100
 # The client's own functions have no types; these say what they are.
 _in_cluster: Callable[[Configuration], None] = load_incluster_config
 _from_file: Callable[..., Awaitable[object]] = load_kube_config
@@ -61,10 +64,15 @@ def client_of(configuration: Configuration) -> ApiClient:
 
 
 async def close_client(client: ApiClient) -> None:
-    """End all its connections."""
+    """End all its connections, also those of requests that were given up.
+
+    These say farewell in TLS and wait for the server's, of which the client knows nothing: a loop that ends first would
+    leave them open.
+    """
     closing: Callable[[], Awaitable[None]] = client.close
     await closing()
-    await asyncio.sleep(0)  # one that was being made as we were told to end ends with the loop's next turn
+    if isinstance(client.rest_client, _RestClient):
+        await client.rest_client.sockets_closed()
 
 
 def _check_file(target: str) -> None:
@@ -86,15 +94,32 @@ def _said(error: Exception) -> str:
 class _RestClient(RESTClientObject):
     """The client's own, with connections that notice when the other side is gone."""
 
+    def __init__(self, configuration: Configuration) -> None:
+        self._sockets: WeakSet[socket.socket] = WeakSet()
+        super().__init__(configuration)
+
     def _create_connector(self) -> aiohttp.TCPConnector:
-        return aiohttp.TCPConnector(limit=0, ssl=self.ssl_context, socket_factory=_socket)
+        return aiohttp.TCPConnector(limit=0, ssl=self.ssl_context, socket_factory=self._socket)
 
+    def _socket(self, address: tuple[object, ...]) -> socket.socket:
+        family, kind, protocol = address[:3]
+        made = socket.socket(cast(int, family), cast(int, kind), cast(int, protocol))
+        made.setblocking(False)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in _KEEPALIVE:
+            made.setsockopt(socket.IPPROTO_TCP, option, value)
+        self._sockets.add(made)
+        return made
 
-def _socket(address: tuple[object, ...]) -> socket.socket:
-    family, kind, protocol = address[:3]
-    made = socket.socket(cast(int, family), cast(int, kind), cast(int, protocol))
-    made.setblocking(False)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, value in _KEEPALIVE:
-        made.setsockopt(socket.IPPROTO_TCP, option, value)
-    return made
+    async def sockets_closed(self) -> None:
+        """Nothing more comes or goes; returns when whoever uses the sockets has seen that, a few turns of the loop on."""
+        for one in self._open():
+            with suppress(OSError):  # the other side was faster
+                one.shutdown(socket.SHUT_RDWR)
+        for _ in range(_CLOSING_TURNS):
+            if not self._open():
+                return
+            await asyncio.sleep(0)
+
+    def _open(self) -> list[socket.socket]:
+        return [one for one in tuple(self._sockets) if one.fileno() >= 0]

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import datetime
-import ipaddress
 import logging
-import ssl
 import time
 from pathlib import Path
 
 import pytest
 from aiohttp import web
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from autoscaler.controller.readings.gpu_metrics import GpuMetrics
 from autoscaler.controller.readings.prometheus_gpus import PrometheusGpus
 from autoscaler.controller.settings import PrometheusAddress
 from tests.integration.controller.controller_links import served
 from tests.integration.controller.prometheus_answers import busy, matrix, prometheus, replying, trouble
+from tests.integration.self_signed import self_signed
 
 TOKEN = "token-that-nobody-may-read"
 
@@ -95,7 +89,7 @@ async def test_nothing_is_taken_from_the_environment(tmp_path: Path, monkeypatch
 
 
 async def test_a_certificate_counts_if_who_signed_it_is_named(tmp_path: Path) -> None:
-    certificate, context = _certificate(tmp_path)
+    certificate, context = self_signed(tmp_path)
     application = web.Application()
 
     async def answer(request: web.Request) -> web.Response:
@@ -114,29 +108,3 @@ async def test_a_certificate_counts_if_who_signed_it_is_named(tmp_path: Path) ->
         assert "cannot be asked" in await trouble(nobody)
     finally:
         await runner.cleanup()
-
-
-def _certificate(folder: Path) -> tuple[Path, ssl.SSLContext]:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "prometheus")])
-    now = datetime.datetime.now(datetime.UTC)
-    signed = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    certificate, private = folder / "certificate.pem", folder / "key.pem"
-    certificate.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
-    private.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, private)
-    return certificate, context
