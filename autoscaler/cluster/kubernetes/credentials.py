@@ -112,7 +112,7 @@ class _RestClient(RESTClientObject):
         return made
 
     async def sockets_closed(self) -> None:
-        """Nothing more comes or goes; returns when whoever uses the sockets has seen that, a few turns of the loop on."""
+        """Nothing comes or goes; returns when whoever uses the sockets has seen that, after turns of the loop."""
         for one in self._open():
             with suppress(OSError):  # the other side was faster
                 one.shutdown(socket.SHUT_RDWR)
