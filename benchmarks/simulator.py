@@ -17,6 +17,7 @@ import subprocess
 import time
 from collections import deque
 from collections.abc import Iterator
+from operator import attrgetter
 
 import numpy as np
 
@@ -32,6 +33,7 @@ from simulations.scenario import DrawnSeconds, MeasuredSeconds, Scenario, Servic
 from simulations.traces.trace import CHUNK_ROWS, Requests
 
 DAY = 86_400.0
+_CONCURRENCY = attrgetter("concurrency")
 
 _SIMFAAS = """
 import time
@@ -76,13 +78,20 @@ class KeepAlive:
     urgent = True
 
     def __init__(self) -> None:
-        self._needed: deque[int] = deque(maxlen=60)
+        self._turn = 0
+        self._most: deque[tuple[int, int]] = deque()  # (turn, needed then), each more than all that came after it
 
     def step(self, observed: Observed) -> Order:
         """See Policy."""
-        peak = max([concurrency for _, concurrency, _, _ in observed.samples], default=0.0)
-        self._needed.append(math.ceil(max(peak, observed.in_flight + observed.held)))
-        return Order(max(self._needed))
+        peak = max(map(_CONCURRENCY, observed.samples), default=0.0)
+        needed, most = math.ceil(max(peak, observed.in_flight + observed.held)), self._most
+        self._turn = turn = self._turn + 1
+        while most and most[-1][1] <= needed:
+            most.pop()
+        most.append((turn, needed))
+        if most[0][0] <= turn - 60:
+            most.popleft()
+        return Order(most[0][1])
 
 
 class WindowAverage:

@@ -132,15 +132,15 @@ class _Loop:
         while True:
             while heap and heap[0][0] != due[heap[0][1]]:
                 heapq.heappop(heap)
-            at = heap[0][0] if heap else _NEVER
-            told = plant.advance(min(at, end))
+            at, s = heap[0] if heap else (_NEVER, 0)
+            told = plant.advance(at if at < end else end)
             if told >= 0:
                 self._arrival(told)
             elif at > end:
                 return
             else:
-                _, s = heapq.heappop(heap)
-                self._step(s, urgent=s in self._told)
+                heapq.heappop(heap)
+                self._step(s, at, urgent=s in self._told)
                 if progress is not None and at - shown >= self._end / 200:
                     shown = at
                     progress(at / self._end)
@@ -170,8 +170,8 @@ class _Loop:
         if at < self._due[s]:
             self._ask_at(s, at)
 
-    def _step(self, s: int, *, urgent: bool) -> None:
-        plant, now = self._plant, self._plant.now
+    def _step(self, s: int, now: float, *, urgent: bool) -> None:
+        plant = self._plant
         if self._repeating[s]:
             self._repeating[s] = False
             plant.tell_arrivals(s)
@@ -195,7 +195,7 @@ class _Loop:
         self._rest_or_ask(s, observed, order)
 
     def _rest_or_ask(self, s: int, observed: Observed, order: Order) -> None:
-        plant, now, replicas = self._plant, observed.at, observed.replicas
+        plant, now = self._plant, observed.at
         if order.repeats_until is not None and observed.settled:
             turn = _NEVER if order.repeats_until == _NEVER else self._first_turn_from(s, order.repeats_until)
             if turn > self._next_turn(s, now):
@@ -206,14 +206,12 @@ class _Loop:
         if self._resting_with_replicas[s]:
             self._resting_with_replicas[s] = False
             plant.tell_arrivals(s)
-        nobody = not (observed.held or observed.in_flight or replicas.draining)
-        steady = order.replicas == replicas.wanted == replicas.ready and nobody
-        self._resting[s] = order.rests and steady
-        if not self._resting[s]:
+        self._resting[s] = resting = order.rests and _is_steady(observed, order)
+        if not resting:
             turn = self._next_turn(s, now)
             self._ask_at(s, turn if order.again_at is None else max(now + 1e-6, min(turn, order.again_at)))
             return
-        if replicas.ready:
+        if observed.replicas.ready:
             self._resting_with_replicas[s] = True
             plant.tell_arrivals(s, every=True)
         self._due[s] = _NEVER
@@ -222,21 +220,24 @@ class _Loop:
 
     def _next_turn(self, s: int, now: float) -> float:
         """When it is asked after now."""
-        return self._turn(s, math.floor(self._turns(s, now) + 1e-9) + 1)
+        first, period = self._first_turn, self._periods[s]
+        return first + (math.floor((now - first) / period + 1e-9) + 1) * period
 
     def _first_turn_from(self, s: int, at: float) -> float:
         """When it is asked first from then on."""
-        return self._turn(s, math.ceil(self._turns(s, at) - 1e-9))
-
-    def _turns(self, s: int, at: float) -> float:
-        return (at - self._first_turn) / self._periods[s]
-
-    def _turn(self, s: int, number: int) -> float:
-        return self._first_turn + number * self._periods[s]
+        first, period = self._first_turn, self._periods[s]
+        return first + math.ceil((at - first) / period - 1e-9) * period
 
     def _ask_at(self, s: int, at: float) -> None:
         self._due[s] = at
         heapq.heappush(self._heap, (at, s))
+
+
+def _is_steady(observed: Observed, order: Order) -> bool:
+    """Nobody is there, and there are as many replicas as are wanted."""
+    replicas = observed.replicas
+    nobody = not (observed.held or observed.in_flight or replicas.draining)
+    return nobody and order.replicas == replicas.wanted == replicas.ready
 
 
 def _check(scenario: Scenario, policies: Sequence[Policy]) -> None:

@@ -86,7 +86,7 @@ class CompiledCore:
         self._address = self._table.ctypes.data
 
     def advance(self, p: State, until: float) -> int:
-        return self._advance(self._at(p), until)
+        return self._advance(self._address if p is self._seen else self._at(p), until)
 
     def order(self, p: State, s: int, wanted: int) -> None:
         self._entries["order_at"](self._at(p), s, wanted)
@@ -98,7 +98,8 @@ class CompiledCore:
         self._entries["look_at_all"](self._at(p))
 
     def tell(self, p: State, s: int, after_work: int, after_held: int, heard: float, urgent: int) -> int:
-        return self._tell(self._at(p), s, after_work, after_held, heard, urgent)
+        address = self._address if p is self._seen else self._at(p)
+        return self._tell(address, s, after_work, after_held, heard, urgent)
 
     def _at(self, p: State) -> int:
         """Where compiled code finds the collections. They are kept alive by the State that is remembered."""

@@ -98,7 +98,10 @@ def _entry(kind: types.Type, number: int) -> Callable[..., object]:
         def generate(context, builder, signature, args):
             word = ir.IntType(64)
             table = builder.inttoptr(args[0], word.as_pointer())
-            return builder.load(builder.gep(table, [ir.Constant(word, number)]))
+            address = builder.load(builder.gep(table, [ir.Constant(word, number)]))
+            # Collections are exchanged between calls only: it need not be read again after each store.
+            address.set_metadata("invariant.load", builder.module.add_metadata([]))
+            return address
 
         return kind(STATE), generate
 

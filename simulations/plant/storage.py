@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, MutableSequence, Sequence
 from dataclasses import astuple, fields
+from functools import partial
 from operator import attrgetter
 from struct import Struct
 from typing import TYPE_CHECKING, TypeVar, cast
@@ -97,8 +98,7 @@ def read_one(kind: type[DataclassInstance], collection: Sequence[object]) -> Cal
     if isinstance(collection, list):
         fields_of = attrgetter(*_names(kind))
         return lambda: cast("tuple[float, ...]", fields_of(collection[0]))
-    unpack, place = Struct(_layout(kind)).unpack_from, _bytes(collection)
-    return lambda: unpack(place)
+    return partial(Struct(_layout(kind)).unpack_from, _bytes(collection))
 
 
 def read_many(
