@@ -8,6 +8,7 @@ them all, but a limit that another one overrules explains nothing. The same deci
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 from autoscaler.decide.backlog import drain_seconds
 from autoscaler.decide.candidates import Proposal
@@ -20,6 +21,9 @@ from autoscaler.policy.scaling_policy import Metric, ScalingPolicy
 from autoscaler.signals.observation import Observation
 from autoscaler.signals.reading import Known, Missing, Reading, Stale
 from autoscaler.signals.windows import panic_window_seconds
+
+# Windows, targets and counts are nearly always the same few numbers.
+_SAID_AGAIN = 1_024
 
 _OPENING = {
     Reason.SCALE_UP: "Up from {wanted} to {desired}",
@@ -209,6 +213,7 @@ def _requests(value: float) -> str:
     return "1 request" if value == 1.0 else f"{_number(value)} requests"
 
 
+@lru_cache(_SAID_AGAIN)
 def _number(value: float) -> str:
     """At most two digits after the point, one from 10 on, none from 100 on or where they say nothing."""
     if value >= 100.0 or value == int(value):
@@ -218,5 +223,6 @@ def _number(value: float) -> str:
     return f"{value:.{2 if value < 10.0 else 1}f}".rstrip("0").rstrip(".")
 
 
+@lru_cache(_SAID_AGAIN)
 def _seconds(value: float) -> str:
     return f"{value:g} s"

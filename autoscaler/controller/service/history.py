@@ -48,7 +48,7 @@ class DecisionHistory:
         before = self.latest
         str(decision.said)  # until it is said, it keeps alive everything that it is made from
         self._decisions.append(decision)
-        changed = before is None or _gist(before) != _gist(decision)
+        changed = before is None or _differ(before, decision)
         if changed:
             self._changes.append(_packed(decision))
         return changed
@@ -66,8 +66,13 @@ class DecisionHistory:
         return tuple(map(_unpacked, _tail(self._changes, count)))
 
 
-def _gist(decision: Decision) -> tuple[object, ...]:
-    return decision.desired, decision.reason, decision.phase, decision.panic
+def _differ(one: Decision, other: Decision) -> bool:
+    return (
+        one.desired != other.desired
+        or one.reason is not other.reason
+        or one.phase is not other.phase
+        or one.panic is not other.panic
+    )
 
 
 def _tail(ring: deque[Kept], count: int) -> tuple[Kept, ...]:

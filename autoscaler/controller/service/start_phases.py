@@ -93,6 +93,7 @@ class StartLog:
 
     def __init__(self) -> None:
         self._starts: dict[str, _Start] = {}
+        self._untold: list[_Start] = []  # at least those that are not
         self._durations: dict[StartPhase, deque[float]] = {}
         self._fresh: list[PhaseTime] = []
         self._looked = False
@@ -132,9 +133,12 @@ class StartLog:
 
     def settle(self, now: float) -> None:
         """Take the cluster's word for replicas whose queue proxy has not spoken in time."""
-        for start in self._starts.values():
+        if not self._untold:  # nearly always: it is asked in every evaluation
+            return
+        self._untold = [start for start in self._starts.values() if not start.told]
+        for start in self._untold:
             ready_at = start.shown_ready_at
-            if ready_at is None or start.told:
+            if ready_at is None:
                 continue
             if not start.watched or now - ready_at > _PROXY_SPEAKS_WITHIN:
                 start.marks.setdefault(StartPhase.READY, ready_at)
@@ -172,6 +176,7 @@ class StartLog:
         seen_before = start is not None
         if start is None:
             start = self._starts[replica.name] = _Start(self._looked, self._ordered_for_one_that_came(now))
+            self._untold.append(start)
 
         def moment(reported: float, phase: StartPhase) -> float:
             if phase in _TOLD_BY_KUBELET and 0.0 <= now - reported < _KUBELET_IS_LATE:

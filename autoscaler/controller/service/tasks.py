@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
@@ -34,11 +33,9 @@ _log = logging.getLogger(__name__)
 _WARM_UP_LOOK = 0.5
 # By as much at most, as the event loop counts in milliseconds. Who then waited for the rest would spin.
 _TIMERS_ARE_EARLY = 0.001
-# Of a thousand services, fifty have their turn together: alone, between readings of replicas, each would find the
-# processor's caches cold and take half as long again. Fifty hold up what else comes by some milliseconds, all of them
-# would by a tenth of a second.
-_TURNS_A_PERIOD = 20
-# Of ten thousand, five hundred have their turn together, and the first evaluations of all take long.
+# All services have their turn one after the other: alone, between readings of replicas, each would find the processor's
+# caches cold and take half as long again. Everything else has its own turn after so many of them, which hold it up by
+# some milliseconds; all of a thousand would by a tenth of a second.
 EVALUATED_AT_ONCE = 50
 
 
@@ -124,7 +121,7 @@ class ServiceTasks:
         self._evaluate()
         clock = asyncio.get_running_loop().time
         period = self._around.cadence.evaluation
-        due = next_turn(self.control.view.service, period, clock())
+        due = next_turn(period, clock())
         again = clock()  # when the next urgent push may be evaluated
         while True:
             urgent = await self._urgent.rung_within(due - clock())
@@ -135,7 +132,7 @@ class ServiceTasks:
                 again = clock() + self._around.cadence.urgent_gap
             if clock() >= due - _TIMERS_ARE_EARLY:
                 # Periods that were missed, because the machine slept, are not made up for.
-                due = next_turn(self.control.view.service, period, clock() + _TIMERS_ARE_EARLY)
+                due = next_turn(period, clock() + _TIMERS_ARE_EARLY)
             if urgent or not self.control.quiescence.lasts(self._around.clock()):
                 await self._around.turns.my_turn(urgent=urgent)
                 self._evaluate()
@@ -187,10 +184,6 @@ class ServiceTasks:
                 faults.add(FaultKind.RECORDING, recorder.problem, clock())
 
 
-def next_turn(service: str, period: float, after: float) -> float:
-    """When a service is decided on next: the first of its turns, one each `period`, that is later than `after`.
-
-    Services are spread over the period, in groups: each by its name has one of a few turns that all have in common.
-    """
-    turn = zlib.crc32(service.encode()) % _TURNS_A_PERIOD / _TURNS_A_PERIOD
-    return period * (math.floor(after / period - turn) + 1 + turn)
+def next_turn(period: float, after: float) -> float:
+    """When services are decided on next: the first multiple of `period`, by the event loop's clock, after `after`."""
+    return period * (math.floor(after / period) + 1)

@@ -60,8 +60,7 @@ async def test_first_evaluations_of_all_services_leave_the_loop_its_turns(evalua
         assert max(evaluated) <= 2 * EVALUATED_AT_ONCE
 
 
-async def test_so_do_those_that_have_their_turn_together(evaluated: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("autoscaler.controller.service.tasks._TURNS_A_PERIOD", 1)
+async def test_so_do_those_that_have_their_turn_together(evaluated: list[int]) -> None:
     async with running(fleet()):
         await asyncio.sleep(3)
         evaluated.clear()
