@@ -126,6 +126,7 @@ async def test_a_cancelled_call_frees_its_slot_running_or_waiting() -> None:
     async with serving("--limit", "1") as (model, proxy, client):
         model.gate.clear()
         running = client.infer(b"running", timeout=60)
+        await until(lambda: model.running == 1)  # one that has not begun has nothing to cancel
         await proxy.until_stats(running=1)
         waiting = client.infer(b"waiting", timeout=60)
         await proxy.until_stats(waiting=1)
