@@ -1,6 +1,22 @@
 # One image for every component: the command says which (python -m queue_proxy, activator, autoscaler.controller, …).
 # It runs as any user, on a read-only root file system, and has neither pip nor a compiler.
 ARG BASE=python:3.13-slim
+# The same Python with a C compiler: only what it makes gets into the image.
+ARG COMPILER=python:3.13
+
+# What is decided for thousands of services every two seconds is compiled (compiled.txt says what): it is the same code and
+# decides the same, in less than half the time. Sources stay beside it, for tracebacks.
+FROM ${COMPILER} AS compile
+COPY requirements-compile.lock wheels* /build/
+RUN python3 -m venv /opt/compiler && cd /build && if ls *.whl >/dev/null 2>&1; then offline="--no-index --find-links ."; fi \
+ && /opt/compiler/bin/pip install --no-cache-dir --disable-pip-version-check \
+      --require-hashes ${offline:-} --requirement requirements-compile.lock
+COPY compiled.txt /app/
+COPY queue_proxy /app/queue_proxy
+COPY activator /app/activator
+COPY autoscaler /app/autoscaler
+RUN cd /app && CFLAGS=-g0 /opt/compiler/bin/mypyc --ignore-missing-imports $(cat compiled.txt) >/dev/null \
+ && rm -rf build .mypy_cache && find . -name '*.so' | tar cf /compiled.tar -T -
 
 FROM ${BASE} AS build
 RUN python3 -m venv /opt/tools && python3 -m venv --without-pip /opt/pilotlight
@@ -24,8 +40,9 @@ COPY admission /app/admission
 COPY autoscaler /app/autoscaler
 COPY simulations /app/simulations
 COPY pilotlight /app/pilotlight
+COPY --from=compile /compiled.tar /build/
 # The distribution's name and version, for `pilotlight --version`; installing it would need a build backend.
-RUN cd /app && python3 -c "import pathlib, tomllib; \
+RUN cd /app && tar xf /build/compiled.tar && python3 -c "import pathlib, tomllib; \
 project = tomllib.loads(pathlib.Path('pyproject.toml').read_text())['project']; \
 metadata = pathlib.Path('pilotlight-' + project['version'] + '.dist-info', 'METADATA'); \
 metadata.parent.mkdir(); \

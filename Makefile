@@ -6,6 +6,9 @@ BIN := $(VENV)/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
 PACKAGES := pilotlight admission autoscaler activator queue_proxy simulations
 CODE := $(PACKAGES) tests benchmarks
+COMPILED := PYTHONSAFEPATH=1 PYTHONPATH=$(CURDIR)/build/compiled:$(CURDIR)
+# Instead of the sources, which pytest would else put first.
+COMPILED_TESTS := --import-mode=append --override-ini=pythonpath= tests/unit/decide tests/unit/signals
 # What `make test` runs after the linters; TESTS=tests/unit runs only those.
 TESTS ?= tests
 # What takes minutes, or is about the tests' own cluster: control planes that fail, twenty wakes and sleeps, the page on
@@ -14,7 +17,7 @@ LONG := $(wildcard $(patsubst %,tests/kubernetes/test_%*.py,faults_activators fa
   faults_prometheus takeover_clock docs_ canary_ cluster_lifetime cluster_scale cluster_gateway activation_path))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-kserve lint cluster bench bench-dataplane bench-wake bench-scale bench-simulator docs \
+.PHONY: help demo test test-long test-kserve lint cluster compiled bench bench-dataplane bench-wake bench-scale bench-simulator docs \
   lock clean
 
 help:
@@ -24,6 +27,7 @@ help:
 	@echo "make test-kserve  what a real cluster does under KServe's own controller, where PILOTLIGHT_KSERVE says where that is"
 	@echo "make lint   the first three of these alone"
 	@echo "make cluster  a real Kubernetes cluster of two nodes on this machine, with the image, until Ctrl-C"
+	@echo "make compiled  the packages as the image has them, what is in compiled.txt compiled, in build/compiled"
 	@echo "make bench  what a proxied request and a wake cost"
 	@echo "make bench-dataplane  the queue proxy beside Knative's, nginx, haproxy and aiohttp"
 	@echo "make bench-simulator  simulated requests a second, beside SimFaaS"
@@ -42,6 +46,8 @@ test: lint $(VENV)/.mlserver
 ifeq ($(TESTS),tests)
 	nice -n 19 $(BIN)/python -m tests.cluster prepare & \
 	$(BIN)/python -m pytest tests/unit --numprocesses=auto && \
+	$(MAKE) --no-print-directory compiled && \
+	$(COMPILED) $(BIN)/python -m pytest $(COMPILED_TESTS) --numprocesses=auto && \
 	$(BIN)/python -m pytest tests/conformance tests/integration tests/security --numprocesses=2 --dist=loadfile && \
 	{ wait; $(BIN)/python -m pytest tests/kubernetes $(LONG:%=--ignore=%); }; result=$$?; wait; exit $$result
 else
@@ -68,6 +74,15 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
+# Nothing that is compiled lies beside the sources: who changes one would run the other.
+compiled: $(VENV)/.dev
+	rm -rf build/compiled
+	mkdir -p build/compiled
+	cp -r $(PACKAGES) build/compiled
+	cd build/compiled && CFLAGS=-g0 $(abspath $(BIN))/mypyc --ignore-missing-imports $$(cat ../../compiled.txt) >mypyc.log 2>&1 \
+	  || { cat mypyc.log; exit 1; }
+	rm -rf build/compiled/build build/compiled/.mypy_cache
+
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/dataplane_cpu.py
 	$(BIN)/python -m benchmarks.wake
@@ -85,8 +100,8 @@ bench-simulator: $(VENV)/.dev
 bench-wake: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.kubernetes_wake --write
 
-bench-scale: $(VENV)/.dev
-	$(BIN)/python -m benchmarks.kubernetes_scale --write
+bench-scale: compiled
+	$(COMPILED) $(BIN)/python -m benchmarks.kubernetes_scale --write
 
 docs: $(VENV)/.runtime
 	$(BIN)/python -m autoscaler.policy.reference > docs/policy.md
@@ -121,6 +136,8 @@ lock:
 	  --extra cluster --extra otel --constraint requirements.lock pyproject.toml --output-file requirements-image.lock
 	uv pip compile --quiet --upgrade --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
 	  --extra dev --constraint requirements.lock pyproject.toml --output-file requirements-dev.lock
+	printf 'mypy[mypyc]\n' | uv pip compile --quiet --upgrade --python-version 3.11 --generate-hashes \
+	  --constraint requirements-dev.lock --no-emit-index-url --no-annotate --no-header - --output-file requirements-compile.lock
 	printf 'mlserver\nmlserver-sklearn\n' | uv pip compile --quiet --upgrade --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-annotate --no-header - --output-file requirements-mlserver.lock
 

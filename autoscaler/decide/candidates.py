@@ -24,7 +24,7 @@ _SIGNALS = {
 }
 
 
-@value_type
+@value_type(frozen=True)
 class Proposal:
     """What the load asks for, before anything that is not load is considered.
 

@@ -74,7 +74,7 @@ class Phase(Enum):
     DRAINING = "draining"
 
 
-@value_type
+@value_type(frozen=True)
 class Candidate:
     """What one signal alone asks for. `replicas` is None when its reading may not be believed."""
 
@@ -84,7 +84,7 @@ class Candidate:
     replicas: int | None
 
 
-@value_type
+@value_type(frozen=True)
 class Limit:
     """One limit that changed the number: from `before` to `after`."""
 
@@ -118,7 +118,7 @@ class Sentence:
         return hash(str(self))
 
 
-@value_type
+@value_type(frozen=True)
 class Decision:
     """What was decided at `at`, from what, and why.
 

@@ -11,7 +11,7 @@ from autoscaler.signals.observation import ReplicaCounts
 from autoscaler.signals.value_type import value_type
 
 
-@value_type
+@value_type(frozen=True)
 class RateLimits:
     """`base` is the number of replicas that all else is relative to, at least 1; results stay in least..most."""
 

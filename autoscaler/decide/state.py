@@ -21,7 +21,7 @@ class Activity(Enum):
     INACTIVE = "inactive"
 
 
-@value_type
+@value_type(frozen=True)
 class Panic:
     """`since` is when the panic threshold was last reached, None outside of panic; `most` the largest number
     wanted in this panic."""
@@ -30,7 +30,7 @@ class Panic:
     most: int = 0
 
 
-@value_type
+@value_type(frozen=True)
 class Backlog:
     """Whether the load includes requests that piled up while no replica was ready.
 
@@ -55,7 +55,7 @@ class Backlog:
         return math.inf if self.first is None else self.first, math.inf if self.last is None else self.last
 
 
-@value_type
+@value_type(frozen=True)
 class Throughput:
     """What replicas complete, and completed while all of them were full: see `throughput`.
 
@@ -72,7 +72,7 @@ class Throughput:
     measured: tuple[tuple[float, float], ...] = ()
 
 
-@value_type
+@value_type(frozen=True)
 class Evidence:
     """What observations have shown so far.
 
@@ -86,7 +86,7 @@ class Evidence:
     last_work: float
 
 
-@value_type
+@value_type(frozen=True)
 class State:
     """What is carried from one decision to the next.
 
@@ -110,7 +110,7 @@ class State:
     throughput: Throughput = Throughput()
 
 
-@value_type
+@value_type(frozen=True)
 class Readings:
     """Everything one decision looks at: the observation, and what its samples and those before it average to.
 

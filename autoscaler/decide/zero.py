@@ -24,7 +24,7 @@ from autoscaler.signals.value_type import value_type
 _GIVING_UP_AFTER_DEADLINE = 30.0
 
 
-@value_type
+@value_type(frozen=True)
 class Rest:
     """The outcome for a service that nobody needs now.
 

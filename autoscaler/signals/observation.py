@@ -30,7 +30,7 @@ class Sample(NamedTuple):
     waiting: float = 0.0
 
 
-@value_type
+@value_type(frozen=True)
 class ReplicaCounts:
     """Replicas by phase. `pending` waits for a GPU or a node; `failed` is backing off before its next start."""
 
@@ -42,7 +42,7 @@ class ReplicaCounts:
     failed: int = 0
 
 
-@value_type
+@value_type(frozen=True)
 class Observation:
     """One evaluation's input.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from autoscaler.signals.value_type import value_type
 
 
-@value_type
+@value_type(frozen=True)
 class Known:
     """A value and its age in seconds."""
 
@@ -17,7 +17,7 @@ class Known:
     age: float = 0.0
 
 
-@value_type
+@value_type(frozen=True)
 class Stale:
     """The last value that was known, too old to act on; kept so that it can be shown."""
 
@@ -25,7 +25,7 @@ class Stale:
     age: float
 
 
-@value_type
+@value_type(frozen=True)
 class Missing:
     """Never seen, or not seen by everyone who should report it; `why` is for the reader of a decision."""
 

@@ -28,7 +28,7 @@ _DRIFT = 0.0005
 _MOST_COMPLETIONS_REMEMBERED = 100.0
 
 
-@value_type
+@value_type(frozen=True)
 class Span:
     """What one source did between two moments of the receiver's clock.
 
@@ -99,7 +99,7 @@ class Source:
             spans.append(Span(end - 1.0, end, _bounded(load, 1.0), _bounded(row.waited, 1.0), arrived))
         if stats.seconds:
             rest = min(1.0, min(row.age for row in stats.seconds))
-            load = stats.waiting if self.is_activator else stats.running + stats.waiting
+            load = float(stats.waiting) if self.is_activator else stats.running + stats.waiting
             spans.append(
                 Span(
                     self.heard_at - rest,

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from autoscaler.decide import decider
 from benchmarks.kubernetes_page import PAGE, Surroundings, write_section
 from benchmarks.kubernetes_scale import growth, live
 from benchmarks.kubernetes_scale.report import section, verdicts
@@ -36,7 +37,9 @@ def main(arguments: Sequence[str]) -> int:
     for services in options.growth:
         grown.append(growth.measure(services))
         print(grown[-1], flush=True)
-    text = section(measured, grown, surroundings.text())
+    compiled = Path(decider.__file__).suffix != ".py"
+    how = "compiled, as in the image" if compiled else "interpreted, which the image is not"
+    text = section(measured, grown, f"{surroundings.text()} What decides was {how}.")
     print(text)
     if options.write:
         write_section(options.write, "scale", text)

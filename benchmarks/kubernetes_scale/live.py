@@ -167,7 +167,8 @@ def _ready(cluster: Cluster) -> dict[str, str]:
 
 def _start(cluster: Cluster, module: str, flags: list[str]) -> int:
     """Start a module's process in node 1's network; its own process id."""
-    argv = ["env", f"PYTHONPATH={_REPOSITORY}", "POD_IP=127.0.0.1", sys.executable, "-m", module, *flags]
+    path = os.environ.get("PYTHONPATH", str(_REPOSITORY))
+    argv = ["env", f"PYTHONPATH={path}", "POD_IP=127.0.0.1", sys.executable, "-m", module, *flags]
     process = cluster.start_in_node(1, argv, cluster.run / f"{module}.log")
     found: list[int] = []
 

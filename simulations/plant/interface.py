@@ -21,7 +21,7 @@ F8 = NDArray[np.float64]
 I8 = NDArray[np.int64]
 
 
-@value_type
+@value_type(frozen=True)
 class Observed:
     """What a controller would have been told of one service at `at`. Nothing is newer than the metrics path allows.
 

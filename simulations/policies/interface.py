@@ -11,7 +11,7 @@ from simulations.plant.interface import Observed
 from simulations.scenario import Scenario, ServiceSpec
 
 
-@value_type
+@value_type(frozen=True)
 class Order:
     """What is wanted from now on.
 

@@ -21,9 +21,11 @@ IMAGE = "localhost/pilotlight:dev"
 ALSO = ("pilotlight:0.1.0", "pilotlight/example-server:0.1.0")
 _REPOSITORY = Path(__file__).parents[2]
 _PACKAGES = ("queue_proxy", "activator", "admission", "autoscaler", "simulations", "pilotlight")
-_FILES = ("Dockerfile", ".dockerignore", "pyproject.toml", "requirements-image.lock")
+_LOCKS = ("requirements-image.lock", "requirements-compile.lock")
+_FILES = ("Dockerfile", ".dockerignore", "pyproject.toml", "compiled.txt", *_LOCKS)
 _DEBIAN = "bookworm"
 _BASE_PACKAGES = ("python3", "python3-venv", "ca-certificates")
+_COMPILER_PACKAGES = (*_BASE_PACKAGES, "python3-dev", "gcc", "libc6-dev")
 _BASE_PYTHON = "3.11"  # of that Debian
 _BASE_WITHOUT = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info", "var/cache/apt", "var/lib/apt")
 _BASE_NOT_COMPILED = "usr/lib/python3*/**/*.pyc"
@@ -35,24 +37,24 @@ def product_image() -> Path:
     with tempfile.TemporaryDirectory(prefix="pilotlight-image-") as directory:
         context = Path(directory)
         _stage(context)
-        base = base_image()
+        base, compiler = base_image(), base_image(_COMPILER_PACKAGES)
         path = cache_root() / "images" / f"pilotlight-{_digest(context, base)}.tar"
         with locked("images"):
             if not path.exists():
                 path.parent.mkdir(exist_ok=True)
-                _build(context, base, path)
+                _build(context, base, compiler, path)
             path.touch()
             forget_old(path.parent.glob("pilotlight-*.tar"), _KEPT)
     return path
 
 
-def base_image() -> str:
-    """The name of the base image in buildah's storage; makes it (a minute) where it is not there."""
-    recipe = f"{_DEBIAN} {_BASE_PACKAGES} {_BASE_WITHOUT} {_BASE_NOT_COMPILED}"
+def base_image(packages: tuple[str, ...] = _BASE_PACKAGES) -> str:
+    """The name of an image with these in buildah's storage; makes it (a minute) where it is not there."""
+    recipe = f"{_DEBIAN} {packages} {_BASE_WITHOUT} {_BASE_NOT_COMPILED}"
     name = f"localhost/pilotlight-base:{hashlib.sha256(recipe.encode()).hexdigest()[:16]}"
     with locked("base-image"):
         if name not in buildah("images", "--format", "{{.Name}}:{{.Tag}}").split():
-            _make_base(name)
+            _make_base(name, packages)
     return name
 
 
@@ -93,9 +95,11 @@ def _digest(context: Path, base: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def _build(context: Path, base: str, path: Path) -> None:
-    shutil.copytree(wheels(), context / "wheels")
-    buildah("build", "--quiet", "--layers", f"--build-arg=BASE={base}", f"--tag={IMAGE}", str(context))
+def _build(context: Path, base: str, compiler: str, path: Path) -> None:
+    for lock in _LOCKS:
+        shutil.copytree(wheels(_REPOSITORY / lock), context / "wheels", dirs_exist_ok=True)
+    bases = (f"--build-arg=BASE={base}", f"--build-arg=COMPILER={compiler}")
+    buildah("build", "--quiet", "--layers", *bases, f"--tag={IMAGE}", str(context))
     unfinished = path.with_suffix(".unfinished")
     unfinished.unlink(missing_ok=True)
     archive(IMAGE, unfinished)
@@ -103,11 +107,11 @@ def _build(context: Path, base: str, path: Path) -> None:
     unfinished.rename(path)
 
 
-def _make_base(name: str) -> None:
+def _make_base(name: str, packages: tuple[str, ...]) -> None:
     print(f"making a Debian {_DEBIAN} with Python; this takes a minute, once", file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory(prefix="pilotlight-base-") as directory:
         root = Path(directory) / "root"
-        command = ["debootstrap", "--variant=minbase", f"--include={','.join(_BASE_PACKAGES)}", _DEBIAN, str(root)]
+        command = ["debootstrap", "--variant=minbase", f"--include={','.join(packages)}", _DEBIAN, str(root)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise ClusterError(f"debootstrap: {done.stdout[-1500:]}{done.stderr[-1500:]}")

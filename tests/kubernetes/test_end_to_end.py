@@ -67,6 +67,14 @@ async def test_nothing_is_compiled_when_a_component_starts(inside: Cluster, inst
     assert json.loads(sources) == []
 
 
+def test_what_decides_is_native_code(installed: Installation) -> None:
+    where = "import autoscaler.decide.decider as made; print(made.__file__)"
+    file = installed.cluster.kubectl(
+        "exec", f"--namespace={NAMESPACE}", f"deployment/{CONTROLLER}", "--", "python", "-c", where
+    )
+    assert file.strip().endswith(".so")
+
+
 def test_the_image_adds_to_its_base_no_more_than_it_is_said_to(installed: Installation) -> None:
     with tarfile.open(product_image()) as archive:
         written = archive.extractfile("manifest.json")

@@ -38,7 +38,7 @@ from autoscaler.signals.value_type import value_type
 from queue_proxy.messages import Stats
 
 
-@value_type
+@value_type(frozen=True)
 class Evaluation:
     """What came of one evaluation.
 

@@ -14,7 +14,7 @@ from queue_proxy.messages import Stats
 _GOES_FIRST = (ReplicaPhase.FAILED, ReplicaPhase.PENDING, ReplicaPhase.STARTING, ReplicaPhase.READY)
 
 
-@value_type
+@value_type(frozen=True)
 class Heard:
     """The last numbers of one source, and when they came."""
 

@@ -7,7 +7,7 @@ from autoscaler.signals.observation import ReplicaCounts
 from autoscaler.signals.value_type import value_type
 
 
-@value_type
+@value_type(frozen=True)
 class Listed:
     """Names of all replicas and of those that are ready, and how many there are of each phase by this view."""
 
