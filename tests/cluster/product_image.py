@@ -38,7 +38,7 @@ def product_image() -> Path:
         context = Path(directory)
         _stage(context)
         base, compiler = base_image(), base_image(_COMPILER_PACKAGES)
-        path = cache_root() / "images" / f"pilotlight-{_digest(context, base)}.tar"
+        path = cache_root() / "images" / f"pilotlight-{_digest(context, base, compiler)}.tar"
         with locked("images"):
             if not path.exists():
                 path.parent.mkdir(exist_ok=True)
@@ -87,8 +87,8 @@ def _stage(context: Path) -> None:
         )
 
 
-def _digest(context: Path, base: str) -> str:
-    digest = hashlib.sha256(base.encode())
+def _digest(context: Path, *images: str) -> str:
+    digest = hashlib.sha256(" ".join(images).encode())
     for path in sorted(path for path in context.rglob("*") if path.is_file()):
         digest.update(f"\0{path.relative_to(context)}\0{path.stat().st_size}\0".encode())
         digest.update(path.read_bytes())

@@ -25,6 +25,7 @@ IN_CLUSTER = "in-cluster"
 
 # What a peer that has gone without a word is noticed by, on a connection on which nothing has to be said.
 _KEEPALIVE = ((socket.TCP_KEEPIDLE, 10), (socket.TCP_KEEPINTVL, 5), (socket.TCP_KEEPCNT, 3))
+# Turns of the event loop in which whoever reads from a socket sees its end; two or three, as a rule.
 _CLOSING_TURNS = 100
 # The client's own functions have no types; these say what they are.
 _in_cluster: Callable[[Configuration], None] = load_incluster_config

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import shutil
 import socket
-import ssl
 import sys
 import time
 from collections.abc import Iterator
@@ -29,6 +27,7 @@ from tests.integration.queue_proxy.queue_proxy_harness import (
     request,
     serving,
 )
+from tests.integration.self_signed import self_signed
 
 
 class Switch:
@@ -177,18 +176,9 @@ def running_commands() -> Iterator[bytes]:
             yield (process / "cmdline").read_bytes()
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl to make a certificate")
 @pytest.mark.parametrize("scheme", ["HTTPS", "\\u0048TTPS"])
 async def test_an_https_probe_needs_no_certificate_that_anybody_trusts(tmp_path: Path, scheme: str) -> None:
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    making = await asyncio.create_subprocess_exec(
-        *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=nobody"),
-        *("-keyout", key, "-out", certificate),
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    assert await making.wait() == 0
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
+    _, context = self_signed(tmp_path)
     paths = []
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
