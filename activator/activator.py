@@ -14,7 +14,7 @@ from activator.services import ServiceTable
 from activator.settings import Settings
 from queue_proxy.http import HttpServer
 from queue_proxy.listening_sockets import take_socket
-from queue_proxy.notice import IDLE_PATIENCE_SECONDS, until_nobody_comes
+from queue_proxy.notice import idle_patience, until_nobody_comes
 from queue_proxy.observability import Observability, ObservabilityError
 from queue_proxy.process import StartError
 
@@ -73,17 +73,19 @@ class Activator:
         are led until everybody has learned that we end.
         """
         seconds = self._settings.drain_seconds
-        ends_at = _CLOCK() + seconds
+        ordered_at = _CLOCK()
+        ends_at = ordered_at + seconds
         self.leaving = True
         notice = self._settings.notice.within(seconds)
         own_ports = self.table.has_own_ports
-        self.table.begin_drain(seconds if own_ports else min(IDLE_PATIENCE_SECONDS, seconds))
+        self.table.begin_drain(seconds if own_ports else min(idle_patience(0.0), seconds))
         await self.table.stop_accepting(handed_over=True)
         if own_ports:
             await until_nobody_comes(notice, lambda: self.table.connections_total, _CLOCK)
         await self.table.stop_accepting(handed_over=False)
         if own_ports:
-            self.table.begin_drain(min(IDLE_PATIENCE_SECONDS, max(0.0, ends_at - _CLOCK())))
+            now = _CLOCK()
+            self.table.begin_drain(min(idle_patience(now - ordered_at), max(0.0, ends_at - now)))
         seconds = max(0.0, ends_at - _CLOCK())
         refusing = asyncio.get_running_loop().call_later(seconds, self.table.dismiss)
         await self.table.wait_closed(seconds + _FAREWELL_SECONDS)

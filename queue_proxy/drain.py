@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 from queue_proxy.dispatcher import QueueDispatcher
 from queue_proxy.http import HttpServer
-from queue_proxy.notice import IDLE_PATIENCE_SECONDS, Notice, until_nobody_comes
+from queue_proxy.notice import Notice, idle_patience, until_nobody_comes
 
 log = logging.getLogger(__name__)
 
@@ -77,11 +77,12 @@ class Drain:
         """End for good: returns when no connection is left, or the time is over."""
         self._ordered.set()
         self._begin()
-        self._ends_at = self._clock() + self._times.seconds
+        ordered_at = self._clock()
+        self._ends_at = ordered_at + self._times.seconds
         self._dispatcher.slots.drain()
         await until_nobody_comes(self._times.notice.within(self._left()), self._connections, self._clock)
         await self._close_door()
-        self._server.begin_drain(min(IDLE_PATIENCE_SECONDS, self._left()))
+        self._server.begin_drain(min(idle_patience(self._clock() - ordered_at), self._left()))
         # Who is in line then would be cut with the rest, and could not know that it may safely be sent again.
         last_words = min(_LAST_WORDS_SECONDS, _LAST_WORDS_SHARE * self._left())
         sending_away = asyncio.get_running_loop().call_later(self._left() - last_words, self._dispatcher.send_away)

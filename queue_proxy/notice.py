@@ -18,9 +18,8 @@ from queue_proxy.flag_types import seconds
 QUIET_SECONDS = 0.25
 """Without a new connection for so long, nobody is led here any more."""
 
-IDLE_PATIENCE_SECONDS = 1.0
-"""A client may have its next request under way on a connection that looks idle from here, so that is closed only after
-so long."""
+_USED_WITHIN_SECONDS = 5.0
+_LEAST_PATIENCE_SECONDS = 1.0
 
 
 class Notice(NamedTuple):
@@ -55,6 +54,15 @@ async def until_nobody_comes(
         if now >= ends:
             return
         await sleep(min(ends - now, QUIET_SECONDS))
+
+
+def idle_patience(noticed: float) -> float:
+    """Seconds for which an idle connection is kept yet, when answers have said for `noticed` seconds that it ends.
+
+    A client may have its next request under way on a connection that looks idle from here, and one that is closed at
+    that moment loses it. Who has had five seconds and sent nothing seldom sends in just the moment of the close.
+    """
+    return max(_LEAST_PATIENCE_SECONDS, _USED_WITHIN_SECONDS - noticed)
 
 
 def add_notice_flags(parser: argparse.ArgumentParser) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import random
 import select
 import time
@@ -94,10 +95,14 @@ class Connection(asyncio.Protocol):
         body = b'{"inputs": [1, 2, 3]}'
         close = b"Connection: close\r\n" if self._alone else b""
         assert self._request is not None
-        self.transport.write(
-            b"POST /infer HTTP/1.1\r\nHost: load\r\nX-Request-Id: %d\r\n%bContent-Length: %d\r\n\r\n%b"
-            % (self._request, close, len(body), body)
+        request = b"POST /infer HTTP/1.1\r\nHost: load\r\nX-Request-Id: %d\r\n%bContent-Length: %d\r\n\r\n%b" % (
+            self._request,
+            close,
+            len(body),
+            body,
         )
+        # Sent at once: a transport would send at the end of the loop's turn, long after the look at the socket.
+        assert os.write(self.transport.get_extra_info("socket").fileno(), request) == len(request)
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data

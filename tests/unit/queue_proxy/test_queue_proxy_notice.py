@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from queue_proxy.notice import QUIET_SECONDS, Notice, until_nobody_comes
+from queue_proxy.notice import QUIET_SECONDS, Notice, idle_patience, until_nobody_comes
 
 
 def closes_after(notice: Notice, arrivals: list[float]) -> float:
@@ -53,3 +53,10 @@ def test_the_door_is_open_for_the_least_time_and_closed_after_the_most(
 ) -> None:
     closed = closes_after(Notice(least, least + longer), arrivals)
     assert least - 1e-6 <= closed <= least + longer + 1e-6
+
+
+@pytest.mark.parametrize(("noticed", "patience"), [(0.0, 5.0), (0.25, 4.75), (4.0, 1.0), (15.0, 1.0)])
+def test_an_idle_client_has_five_seconds_since_the_order_to_end_and_one_in_any_case(
+    noticed: float, patience: float
+) -> None:
+    assert idle_patience(noticed) == pytest.approx(patience)
