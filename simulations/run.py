@@ -99,38 +99,63 @@ def simulate(
     return Run(plant.results(), loop.steps, plant.compiled, before, plant.latencies() if keep_latencies else None)
 
 
+class _Turns:
+    """When one service's policy is asked, and what it has said so far.
+
+    due      when it is asked next; the loop's heap may hold older wishes, too
+    told     a request has found no endpoint since it was asked
+    resting  it is not asked before something happens; with_replicas: before anything comes at all; repeating: before
+             anything changes, because each step until `due` would only repeat the last one
+    """
+
+    __slots__ = (
+        "due",
+        "idle_first",
+        "in_path",
+        "last_urgent",
+        "period",
+        "policy",
+        "repeating",
+        "resting",
+        "resting_with_replicas",
+        "told",
+        "urgent",
+        "wanted",
+    )
+
+    def __init__(self, policy: Policy, first_turn: float) -> None:
+        self.policy = policy
+        self.period = policy.period
+        self.urgent = policy.urgent
+        self.due = first_turn
+        self.wanted = -1
+        self.in_path = self.idle_first = True
+        self.resting = self.resting_with_replicas = self.repeating = self.told = False
+        self.last_urgent = -_NEVER
+
+
 class _Loop:
-    """Who is asked when. `_due[s]` is when service s is asked next; the heap may hold older wishes of it, too."""
+    """Who is asked when."""
 
     def __init__(
         self, plant: SimulatedPlant, policies: Sequence[Policy], end: float, watch: Watch | None, first_turn: float
     ) -> None:
         self.steps = 0
         self._plant = plant
-        self._policies = policies
         self._end = end
         self._watch = watch
-        self._periods = [policy.period for policy in policies]
         self._first_turn = first_turn
-        self._due = [first_turn] * len(policies)
+        self._turns = [_Turns(policy, first_turn) for policy in policies]
         self._heap = [(first_turn, s) for s in range(len(policies))]
-        self._wanted = [-1] * len(policies)
-        self._in_path = [True] * len(policies)
-        self._idle_first = [True] * len(policies)
-        self._resting = [False] * len(policies)
-        self._repeating = [False] * len(policies)
-        self._resting_with_replicas = [False] * len(policies)
-        self._last_urgent = [-_NEVER] * len(policies)
-        self._told: set[int] = set()
         for s in range(len(policies)):
             plant.tell_arrivals(s)
 
     def run(self, end: float, progress: Progress | None) -> None:
         """Up to `end`, from where it has come to."""
-        plant, heap, due = self._plant, self._heap, self._due
+        plant, heap, turns = self._plant, self._heap, self._turns
         shown = plant.now
         while True:
-            while heap and heap[0][0] != due[heap[0][1]]:
+            while heap and heap[0][0] != turns[heap[0][1]].due:
                 heapq.heappop(heap)
             at, s = heap[0] if heap else (_NEVER, 0)
             told = plant.advance(at if at < end else end)
@@ -140,7 +165,7 @@ class _Loop:
                 return
             else:
                 heapq.heappop(heap)
-                self._step(s, at, urgent=s in self._told)
+                self._step(s, at)
                 if progress is not None and at - shown >= self._end / 200:
                     shown = at
                     progress(at / self._end)
@@ -148,88 +173,90 @@ class _Loop:
     def _arrival(self, s: int) -> None:
         """A request found no endpoint, or something happened while its policy rested. An urgent policy is asked now
         when a request found none; whoever rested is asked at its next turn, as if it had never ceased to be asked."""
-        policy, now = self._policies[s], self._plant.now
-        if self._repeating[s]:
-            self._repeating[s] = False
+        turns, now = self._turns[s], self._plant.now
+        if turns.repeating:
+            turns.repeating = False
             self._plant.tell_arrivals(s)
-            at = self._first_turn_from(s, now)
-            if policy.urgent and self._plant.found_nobody:
-                at = min(at, max(now, self._last_urgent[s] + _URGENT_GAP))
-                self._told.add(s)
-        elif self._resting_with_replicas[s]:
+            at = self._first_turn_from(turns.period, now)
+            if turns.urgent and self._plant.found_nobody:
+                at = min(at, max(now, turns.last_urgent + _URGENT_GAP))
+                turns.told = True
+        elif turns.resting_with_replicas:
             self._plant.tell_arrivals(s)
-            at = self._next_turn(s, now)
-        elif policy.urgent:
-            at = max(now, self._last_urgent[s] + _URGENT_GAP)
-            self._told.add(s)
-        elif self._resting[s]:
-            at = self._next_turn(s, now)
+            at = self._next_turn(turns.period, now)
+        elif turns.urgent:
+            at = max(now, turns.last_urgent + _URGENT_GAP)
+            turns.told = True
+        elif turns.resting:
+            at = self._next_turn(turns.period, now)
         else:
             return
         at = max(at, self._first_turn)
-        if at < self._due[s]:
-            self._ask_at(s, at)
+        if at < turns.due:
+            self._ask_at(s, turns, at)
 
-    def _step(self, s: int, now: float, *, urgent: bool) -> None:
-        plant = self._plant
-        if self._repeating[s]:
-            self._repeating[s] = False
+    def _step(self, s: int, now: float) -> None:
+        plant, turns = self._plant, self._turns[s]
+        if turns.repeating:
+            turns.repeating = False
             plant.tell_arrivals(s)
+        urgent = turns.told
         if urgent:
-            self._told.discard(s)
-            self._last_urgent[s] = now
+            turns.told = False
+            turns.last_urgent = now
         observed = plant.observe(s, urgent=urgent)
-        order = self._policies[s].step(observed)
+        order = turns.policy.step(observed)
         self.steps += 1
-        if order.idle_first is not self._idle_first[s]:
-            self._idle_first[s] = order.idle_first
+        if order.idle_first is not turns.idle_first:
+            turns.idle_first = order.idle_first
             plant.put_idle_first(s, order.idle_first)
-        if order.replicas != self._wanted[s]:
-            self._wanted[s] = order.replicas
+        if order.replicas != turns.wanted:
+            turns.wanted = order.replicas
             plant.order(s, order.replicas)
-        if order.activator_in_path is not self._in_path[s]:
-            self._in_path[s] = order.activator_in_path
+        if order.activator_in_path is not turns.in_path:
+            turns.in_path = order.activator_in_path
             plant.put_activator(s, order.activator_in_path)
         if self._watch is not None:
             self._watch(observed, order)
-        self._rest_or_ask(s, observed, order)
+        self._rest_or_ask(s, turns, observed, order)
 
-    def _rest_or_ask(self, s: int, observed: Observed, order: Order) -> None:
+    def _rest_or_ask(self, s: int, turns: _Turns, observed: Observed, order: Order) -> None:
         plant, now = self._plant, observed.at
         if order.repeats_until is not None and observed.settled:
-            turn = _NEVER if order.repeats_until == _NEVER else self._first_turn_from(s, order.repeats_until)
-            if turn > self._next_turn(s, now):
-                self._repeating[s] = True
+            until = order.repeats_until
+            turn = _NEVER if until == _NEVER else self._first_turn_from(turns.period, until)
+            if turn > self._next_turn(turns.period, now):
+                turns.repeating = True
                 plant.tell_changes(s)
-                self._ask_at(s, turn)
+                self._ask_at(s, turns, turn)
                 return
-        if self._resting_with_replicas[s]:
-            self._resting_with_replicas[s] = False
+        if turns.resting_with_replicas:
+            turns.resting_with_replicas = False
             plant.tell_arrivals(s)
-        self._resting[s] = resting = order.rests and _is_steady(observed, order)
+        turns.resting = resting = order.rests and _is_steady(observed, order)
         if not resting:
-            turn = self._next_turn(s, now)
-            self._ask_at(s, turn if order.again_at is None else max(now + 1e-6, min(turn, order.again_at)))
+            turn = self._next_turn(turns.period, now)
+            self._ask_at(s, turns, turn if order.again_at is None else max(now + 1e-6, min(turn, order.again_at)))
             return
         if observed.replicas.ready:
-            self._resting_with_replicas[s] = True
+            turns.resting_with_replicas = True
             plant.tell_arrivals(s, every=True)
-        self._due[s] = _NEVER
+        turns.due = _NEVER
         if order.again_at is not None and order.again_at < _NEVER:
-            self._ask_at(s, max(order.again_at, now + 1e-6))
+            self._ask_at(s, turns, max(order.again_at, now + 1e-6))
 
-    def _next_turn(self, s: int, now: float) -> float:
-        """When it is asked after now."""
-        first, period = self._first_turn, self._periods[s]
+    def _next_turn(self, period: float, now: float) -> float:
+        """When who has this period is asked after now."""
+        first = self._first_turn
         return first + (math.floor((now - first) / period + 1e-9) + 1) * period
 
-    def _first_turn_from(self, s: int, at: float) -> float:
+    def _first_turn_from(self, period: float, at: float) -> float:
         """When it is asked first from then on."""
-        first, period = self._first_turn, self._periods[s]
+        first = self._first_turn
         return first + math.ceil((at - first) / period - 1e-9) * period
 
-    def _ask_at(self, s: int, at: float) -> None:
-        self._due[s] = at
+    def _ask_at(self, s: int, turns: _Turns, at: float) -> None:
+        turns.due = at
         heapq.heappush(self._heap, (at, s))
 
 

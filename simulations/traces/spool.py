@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from simulations.traces.trace import CHUNK_ROWS, Requests, TraceError, concatenated, cut, in_order
 
-WINDOW_ROWS = 4 * CHUNK_ROWS
+WINDOW_ROWS = 16 * CHUNK_ROWS
 _IN_MEMORY_ROWS = 1 << 20
 _WHOLE_SORT_ROWS = 4 << 20
 _ROW_BYTES = 8 + 4 + 4 + 4 + 8
