@@ -22,6 +22,7 @@ from autoscaler.cluster.interface import GpuSource
 from autoscaler.cluster.local.client import LocalCluster
 from autoscaler.controller.api import api_application
 from autoscaler.controller.clock import anchored_clock
+from autoscaler.controller.huge_pages import keep_together
 from autoscaler.controller.instance import ControllerInstance
 from autoscaler.controller.leadership import Alone, Membership
 from autoscaler.controller.listening import listening_socket
@@ -67,6 +68,7 @@ async def run(config: Config) -> None:
         asyncio.get_running_loop().add_signal_handler(number, _told_to_end, stopped)
     clock = anchored_clock()
     async with AsyncExitStack() as stack:
+        stack.push_async_callback(_ended, asyncio.create_task(keep_together()))
         recorder = None
         if config.record is not None:
             recorder = Recorder(config.record)

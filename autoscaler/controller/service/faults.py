@@ -9,10 +9,10 @@ from __future__ import annotations
 import logging
 import traceback
 from collections import Counter
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from enum import Enum
+from types import TracebackType
 
 from autoscaler.controller.clock import Clock
 
@@ -72,15 +72,15 @@ class Faults:
         if before is None or before.message != message:
             _log.warning("%s: %s: %s", self._service, kind.value, message)
 
-    @contextmanager
-    def contained(self, clock: Clock, kind: FaultKind) -> Iterator[None]:
+    def contained(self, clock: Clock, kind: FaultKind) -> Contained:
         """Whatever is raised inside is this service's own trouble: kept as a fault, and nobody else's."""
-        try:
-            yield
-        except Exception as error:
-            where = traceback.extract_tb(error.__traceback__)[-1]
-            self.add(kind, f"{type(error).__name__}: {error} (in {where.name}, line {where.lineno})", clock())
-            _log.debug("%s: %s", self._service, traceback.format_exc())
+        return Contained(self, clock, kind)
+
+    def ours(self, kind: FaultKind, error: Exception, now: float) -> None:
+        """This was raised, and not foreseen."""
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        self.add(kind, f"{type(error).__name__}: {error} (in {where.name}, line {where.lineno})", now)
+        _log.debug("%s: %s", self._service, "".join(traceback.format_exception(error)))
 
     def clear(self, kind: FaultKind, subject: str = "") -> None:
         """It went well."""
@@ -102,3 +102,25 @@ class Faults:
         """What to show when there is room for one: a policy that cannot be read explains all that follows from it."""
         order = list(FaultKind)
         return min(self._current.values(), key=lambda fault: (order.index(fault.kind), -fault.last), default=None)
+
+
+class Contained:
+    """See Faults.contained. A class: every reading and every evaluation goes through one, and a generator takes twice
+    as long."""
+
+    def __init__(self, faults: Faults, clock: Clock, kind: FaultKind) -> None:
+        self._faults = faults
+        self._clock = clock
+        self._kind = kind
+
+    def __enter__(self) -> None:
+        """Nothing is known yet."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> bool:
+        """Keep what was raised; not what ends a task or the process."""
+        if not isinstance(error, Exception):
+            return False
+        self._faults.ours(self._kind, error, self._clock())
+        return True

@@ -159,7 +159,8 @@ class ServiceTasks:
             else:
                 self._carry_out(evaluation)
             self.lead_connections()
-            metrics.started(control.view.service, [(time.phase.value, time.seconds) for time in control.starts.take()])
+            if measured := control.starts.take():
+                metrics.started(control.view.service, [(time.phase.value, time.seconds) for time in measured])
         metrics.evaluated(perf_counter() - began)
 
     def _carry_out(self, evaluation: Evaluation) -> None:
