@@ -11,12 +11,11 @@ COPY requirements-compile.lock wheels* /build/
 RUN python3 -m venv /opt/compiler && cd /build && if ls *.whl >/dev/null 2>&1; then offline="--no-index --find-links ."; fi \
  && /opt/compiler/bin/pip install --no-cache-dir --disable-pip-version-check \
       --require-hashes ${offline:-} --requirement requirements-compile.lock
-COPY compiled.txt /app/
+COPY compiled.txt compile_packages.py /app/
 COPY queue_proxy /app/queue_proxy
 COPY activator /app/activator
 COPY autoscaler /app/autoscaler
-RUN cd /app && CFLAGS=-g0 /opt/compiler/bin/mypyc --ignore-missing-imports $(cat compiled.txt) >/dev/null \
- && rm -rf build .mypy_cache && find . -name '*.so' | tar cf /compiled.tar -T -
+RUN cd /app && /opt/compiler/bin/python compile_packages.py && rm -rf build .mypy_cache && find . -name '*.so' | tar cf /compiled.tar -T -
 
 FROM ${BASE} AS build
 RUN python3 -m venv /opt/tools && python3 -m venv --without-pip /opt/pilotlight

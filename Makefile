@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
 PACKAGES := pilotlight admission autoscaler activator queue_proxy simulations
-CODE := $(PACKAGES) tests benchmarks
+CODE := $(PACKAGES) tests benchmarks compile_packages.py
 COMPILED := PYTHONSAFEPATH=1 PYTHONPATH=$(CURDIR)/build/compiled:$(CURDIR)
 # Instead of the sources, which pytest would else put first.
 COMPILED_TESTS := --import-mode=append --override-ini=pythonpath= tests/unit/decide tests/unit/signals
@@ -78,10 +78,9 @@ lint: $(VENV)/.dev
 compiled: $(VENV)/.dev
 	rm -rf build/compiled
 	mkdir -p build/compiled
-	cp -r $(PACKAGES) build/compiled
-	cd build/compiled && CFLAGS=-g0 $(abspath $(BIN))/mypyc --ignore-missing-imports $$(cat ../../compiled.txt) >mypyc.log 2>&1 \
-	  || { cat mypyc.log; exit 1; }
-	rm -rf build/compiled/build build/compiled/.mypy_cache
+	cp -r $(PACKAGES) compiled.txt build/compiled
+	cd build/compiled && $(abspath $(BIN))/python ../../compile_packages.py
+	rm -rf build/compiled/build build/compiled/.mypy_cache build/compiled/compiled.txt
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/dataplane_cpu.py
