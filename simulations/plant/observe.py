@@ -21,7 +21,7 @@ from simulations.scenario import MetricsPath
 # What `core.tell` writes (`records.Told`, in the order of its fields), and of each second (`records.ToldSecond`).
 ToldNumbers = tuple[
     float, float, float, float, float, int, int, float, int, int, float, float, float, float, int, float, float,
-    int, int, int, int, int, int, int, int, int, int, int, int, int, int, float,
+    int, int, int, int, float, float, int, int, int, int, int, int, int, int, float,
 ]  # fmt: skip
 ToldSeconds = Iterable[tuple[int, float, float, float]]
 Tell = Callable[[int, int, int, float, bool], tuple[ToldNumbers, ToldSeconds]]
