@@ -15,7 +15,8 @@ COPY compiled.txt compile_packages.py /app/
 COPY queue_proxy /app/queue_proxy
 COPY activator /app/activator
 COPY autoscaler /app/autoscaler
-RUN cd /app && /opt/compiler/bin/python compile_packages.py && rm -rf build .mypy_cache && find . -name '*.so' | tar cf /compiled.tar -T -
+RUN cd /app && /opt/compiler/bin/python compile_packages.py \
+ && rm -rf build .mypy_cache && find . -name '*.so' | tar cf /compiled.tar -T -
 
 FROM ${BASE} AS build
 RUN python3 -m venv /opt/tools && python3 -m venv --without-pip /opt/pilotlight

@@ -10,57 +10,47 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 _LIST = Path("compiled.txt")
 _DECORATORS = ("value_type", "dataclass")
-_FUTURE = "from __future__ import annotations"
+# What a constructor that takes the fields and keeps them would not do.
+_BEYOND = ("__init__", "__post_init__", "ClassVar", "InitVar", "KW_ONLY", "kw_only")
 
 
 def with_constructors(source: str) -> str:
-    """The source of a module with an `__init__` in each dataclass that needs no more than its fields for that.
+    """The source of a module with an `__init__` in each dataclass whose fields have no default that is made by `field`.
 
     Each takes the place of the empty line above the fields, and so every other line keeps its number, which tracebacks
-    tell. What was frozen is so no longer, as nothing is that is compiled; mypy has seen the sources, in which it is.
+    tell. Raises SyntaxError, naming the class, where that line is missing or something would be lost.
     """
     lines = source.splitlines()
     for node in ast.parse(source).body:
-        if not isinstance(node, ast.ClassDef) or node.bases:
+        if not isinstance(node, ast.ClassDef) or not any(map(_makes_a_dataclass, node.decorator_list)):
             continue
-        decorator = next(filter(_is_of_dataclass, node.decorator_list), None)
         fields = [part for part in node.body if isinstance(part, ast.AnnAssign)]
-        if decorator is None or not fields or any(map(_is_made_anew, fields)):
+        if not fields or any(map(_is_made_anew, fields)):
             continue
         above = fields[0].lineno - 2
-        if lines[above] or decorator.lineno != decorator.end_lineno:
-            raise SyntaxError(
-                f"class {node.name}: an empty line above its fields and a decorator of one line are needed"
-            )
+        text = "\n".join(lines[node.decorator_list[0].lineno - 1 : node.end_lineno])
+        if node.bases or any(re.search(rf"\b{word}\b", text) for word in _BEYOND):
+            raise SyntaxError(f"class {node.name}: no bases, and none of {', '.join(_BEYOND)} can be compiled")
+        if lines[above]:
+            raise SyntaxError(f"class {node.name}: an empty line above its fields is needed")
         lines[above] = _constructor(fields)
-        lines[decorator.lineno - 1] = f"@__dataclass({_arguments(decorator)})"
-    return "\n".join(lines).replace(_FUTURE, f"{_FUTURE}; from dataclasses import dataclass as __dataclass", 1) + "\n"
+    return "\n".join(lines) + "\n"
 
 
-def _is_of_dataclass(decorator: ast.expr) -> bool:
+def _makes_a_dataclass(decorator: ast.expr) -> bool:
     return isinstance(decorator, ast.Call) and isinstance(decorator.func, ast.Name) and decorator.func.id in _DECORATORS
 
 
 def _is_made_anew(field: ast.AnnAssign) -> bool:
     """Its default is made by a function."""
-    return isinstance(field.value, ast.Call) and ast.unparse(field.value.func) == "field"
-
-
-def _arguments(decorator: ast.expr) -> str:
-    """Without slots, since a native class has its fields in place; and by value where it was frozen."""
-    given = (
-        {each.arg: ast.unparse(each.value) for each in decorator.keywords} if isinstance(decorator, ast.Call) else {}
-    )
-    given.pop("slots", None)
-    if given.pop("frozen", "False") == "True" and given.get("eq", "True") == "True":
-        given["unsafe_hash"] = "True"
-    return ", ".join(f"{name}={value}" for name, value in given.items())
+    return isinstance(field.value, ast.Call) and ast.unparse(field.value.func).endswith("field")
 
 
 def _constructor(fields: list[ast.AnnAssign]) -> str:
@@ -69,19 +59,26 @@ def _constructor(fields: list[ast.AnnAssign]) -> str:
         default = "" if field.value is None else f" = {ast.unparse(field.value)}"
         parameters.append(f"{ast.unparse(field.target)}: {ast.unparse(field.annotation)}{default}")
     body = "; ".join(f"self.{name} = {name}" for name in (ast.unparse(field.target) for field in fields))
-    return f"    def __init__(self, {', '.join(parameters)}) -> None: {body}"
+    # That nothing frozen may be written to holds outside of it.
+    return f"    def __init__(self, {', '.join(parameters)}) -> None: {body}  # type: ignore[misc, unused-ignore]"
 
 
 def main() -> int:
     """Compile; returns mypyc's exit status, and prints what it says when that is not 0."""
+    if Path(".git").exists():
+        print("error: this changes sources for a while: run it in a copy", file=sys.stderr)  # noqa: T201
+        return 2
     modules = _LIST.read_text().split()
     sources = {Path(module): Path(module).read_text() for module in modules}
-    for path, source in sources.items():
-        path.write_text(with_constructors(source))
+    written = {path: with_constructors(source) for path, source in sources.items()}
     command = [sys.executable, "-m", "mypyc", "--ignore-missing-imports", *modules]
-    done = subprocess.run(command, env={**os.environ, "CFLAGS": "-g0"}, capture_output=True, text=True, check=False)
-    for path, source in sources.items():
-        path.write_text(source)
+    try:
+        for path, source in written.items():
+            path.write_text(source)
+        done = subprocess.run(command, env={**os.environ, "CFLAGS": "-g0"}, capture_output=True, text=True, check=False)
+    finally:
+        for path, source in sources.items():
+            path.write_text(source)
     if done.returncode:
         print(done.stdout, done.stderr, sep="\n")  # noqa: T201
     return done.returncode

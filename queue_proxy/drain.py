@@ -82,7 +82,8 @@ class Drain:
         self._dispatcher.slots.drain()
         await until_nobody_comes(self._times.notice.within(self._left()), self._connections, self._clock)
         await self._close_door()
-        self._server.begin_drain(min(idle_patience(self._clock() - ordered_at), self._left()))
+        # Of little time half is left for closing in good order: who is cut at the end may have sent meanwhile.
+        self._server.begin_drain(min(idle_patience(self._clock() - ordered_at), self._left() / 2))
         # Who is in line then would be cut with the rest, and could not know that it may safely be sent again.
         last_words = min(_LAST_WORDS_SECONDS, _LAST_WORDS_SHARE * self._left())
         sending_away = asyncio.get_running_loop().call_later(self._left() - last_words, self._dispatcher.send_away)

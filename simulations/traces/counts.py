@@ -14,11 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulations.traces.randomness import stream
-from simulations.traces.trace import Floats, Ints, Requests, TraceError, cut, digest_of, in_order, requests
+from simulations.traces.trace import DRAWN_ROWS, Floats, Ints, Requests, TraceError, cut, digest_of, in_order, requests
 
 MOST_A_BIN = 10_000_000
-# What is drawn depends on it.
-_BLOCK_ROWS = 65_536
 
 
 def check_fullest(name: str, fullest: float, width: float) -> None:
@@ -109,12 +107,12 @@ class CountsTrace:
                 yield from cut(drawn)
 
     def _blocks(self) -> Iterator[tuple[int, int]]:
-        """Slices of cells, of whole bins, that hold about _BLOCK_ROWS requests each."""
+        """Slices of cells, of whole bins, that hold about DRAWN_ROWS requests each."""
         cells, begin = self.cells, 0
         total = np.cumsum(cells.count)
         while begin < len(total):
             before = int(total[begin - 1]) if begin else 0
-            end = int(np.searchsorted(total, before + _BLOCK_ROWS / max(self.load, 1e-9), side="right"))
+            end = int(np.searchsorted(total, before + DRAWN_ROWS / max(self.load, 1e-9), side="right"))
             end = min(max(end, begin + 1), len(total))
             # Up to the first cell of a later bin: a bin is never divided, so blocks follow one another in time.
             end = int(np.searchsorted(cells.bin, cells.bin[end - 1], side="right"))

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 # So many fit into a core's cache together with what simulates them; of four times as many a request costs 5 % more.
 CHUNK_ROWS = 16_384
+# For so many at once random numbers are drawn, where any are: what is drawn depends on it, and so every result.
+DRAWN_ROWS = 65_536
 NOT_RECORDED = -1
 MOST_SERVICES = 100_000
 MOST_TOKENS = 2**31 - 1
@@ -124,24 +126,24 @@ def in_order(rows: Requests) -> Requests:
     return rows.take(np.argsort(rows.arrival, kind="stable"))
 
 
-def cut(rows: Requests) -> Iterator[Requests]:
-    """The same rows, at most CHUNK_ROWS at a time."""
-    for begin in range(0, len(rows), CHUNK_ROWS):
-        yield rows.take(slice(begin, begin + CHUNK_ROWS))
+def cut(rows: Requests, size: int = CHUNK_ROWS) -> Iterator[Requests]:
+    """The same rows, at most `size` at a time."""
+    for begin in range(0, len(rows), size):
+        yield rows.take(slice(begin, begin + size))
 
 
-def rechunked(pieces: Iterator[Requests]) -> Iterator[Requests]:
-    """The same rows in chunks that are full, whatever sizes they come in: small chunks cost their readers time."""
+def rechunked(pieces: Iterator[Requests], size: int = CHUNK_ROWS) -> Iterator[Requests]:
+    """The same rows in chunks of `size`, whatever sizes they come in: small chunks cost their readers time."""
     waiting: list[Requests] = []
     rows = 0
     for piece in pieces:
         waiting.append(piece)
         rows += len(piece)
-        if rows < CHUNK_ROWS:
+        if rows < size:
             continue
         together = concatenated(waiting)
-        whole = rows - rows % CHUNK_ROWS
-        yield from cut(together.take(slice(0, whole)))
+        whole = rows - rows % size
+        yield from cut(together.take(slice(0, whole)), size)
         waiting, rows = [together.take(slice(whole, rows))], rows - whole
     if rows:
         yield concatenated(waiting)

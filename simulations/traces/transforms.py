@@ -16,6 +16,7 @@ from simulations.traces.generators import GeneratedTrace, MixedTrace
 from simulations.traces.randomness import stream
 from simulations.traces.servegen import RatesTrace
 from simulations.traces.trace import (
+    DRAWN_ROWS,
     Floats,
     Ints,
     Requests,
@@ -122,7 +123,7 @@ class _Scaled(Derived):
         return rechunked(self._copied())
 
     def _copied(self) -> Iterator[Requests]:
-        chunks = self.below.chunks()
+        chunks = rechunked(self.below.chunks(), DRAWN_ROWS)
         rows = next(chunks, None)
         number = 0
         while rows is not None:

@@ -114,7 +114,7 @@ class Contained:
         self._kind = kind
 
     def __enter__(self) -> None:
-        """Nothing is known yet."""
+        """Nothing is to be prepared."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None

@@ -102,7 +102,13 @@ class Connection(asyncio.Protocol):
             body,
         )
         # Sent at once: a transport would send at the end of the loop's turn, long after the look at the socket.
-        assert os.write(self.transport.get_extra_info("socket").fileno(), request) == len(request)
+        try:
+            written = os.write(self.transport.get_extra_info("socket").fileno(), request)
+        except OSError as error:
+            self.lose(f"it could not be sent: {error}")
+            return
+        if written < len(request):
+            self.lose(f"{written} of its {len(request)} bytes could be sent")
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data

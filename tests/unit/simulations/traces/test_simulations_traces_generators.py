@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,7 +14,7 @@ from simulations.traces.generators import MixedTrace
 from simulations.traces.notation import GENERATORS, generate
 from simulations.traces.randomness import stream
 from simulations.traces.renewal import Gaps, renewals, weibull_shape
-from simulations.traces.trace import Trace, TraceError
+from simulations.traces.trace import Requests, Trace, TraceError, cut, requests
 from simulations.traces.transforms import repeat, scale_load, select, warp_burstiness, window
 from tests.unit.simulations.traces.trace_samples import assert_lawful, everything
 
@@ -259,3 +261,24 @@ def test_changes_that_make_no_sense_are_refused() -> None:
 def test_blocks_have_their_own_numbers() -> None:
     assert stream(1, "x", 5).random() == stream(1, "x", 5).random()
     assert len({stream(seed, use, block).random() for seed in (1, 2) for use in "xy" for block in (0, 1)}) == 8
+
+
+@pytest.mark.parametrize("size", [1_000, 65_536, 70_000])
+def test_what_is_drawn_for_more_load_does_not_depend_on_the_chunks_it_is_read_in(size: int) -> None:
+    def scaled(size: int) -> bytes:
+        return everything(scale_load(_InChunks(size), 1.5, 3)).arrival.tobytes()
+
+    assert scaled(size) == scaled(_InChunks.rows)
+
+
+class _InChunks:
+    """Requests four times a second, so many in a chunk."""
+
+    rows = 150_000
+    name, services, span, digest = "given", ("a",), rows / 4, "given"
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+
+    def chunks(self) -> Iterator[Requests]:
+        return cut(requests(np.arange(self.rows) / 4), self._size)
