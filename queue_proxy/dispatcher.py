@@ -156,7 +156,7 @@ class QueueDispatcher:
             exchange.answer(error_answer(503, f"the model cannot be reached: {why}"))
             return
         # An activator has other replicas to send it to; of one alone nobody can tell whether a request came from it.
-        direct = self.slots.shared and exchange.head.value(SLOT_HEADER) is None
+        direct = self.slots.came_directly(exchange.head.value(SLOT_HEADER), self._clock())
         self._tries.refused(admission, why, outlasts_restart=direct and not self.draining)
 
     def _give_up(self, admission: Admission, why: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -33,6 +34,9 @@ Arrival = TypeVar("Arrival", bound=Ticket)
 
 MOST_ACTIVATORS = 64
 _SOONEST_SECONDS = 0.001
+# Connections are led away from a replica that has failed by kube-proxy, when EndpointSlices say so; by then activators
+# have closed theirs.
+_LED_AWAY_SECONDS = 5.0
 _SENT_AND_NOT_TAKEN_BYTES = 65_536
 
 
@@ -51,6 +55,12 @@ class SharedSlots(Generic[Arrival]):
         self._connections: dict[ActivatorConnection, None] = {}
         self._expiry: asyncio.TimerHandle | None = None
         self._expires_at = 0.0
+        self._shared_until = -math.inf
+
+    def came_directly(self, token: bytes | None, now: float) -> bool:
+        """Whether a request is known not to come from an activator: those that share say in each whose slot it takes.
+        They do not share any more what cannot serve, while clients may still be led here for a moment."""
+        return token is None and (self.shared or now < self._shared_until + _LED_AWAY_SECONDS)
 
     @property
     def full(self) -> bool:
@@ -115,6 +125,8 @@ class SharedSlots(Generic[Arrival]):
     def closed(self, connection: ActivatorConnection) -> None:
         """It is gone."""
         del self._connections[connection]
+        if self.shared:
+            self._shared_until = self._clock()
         self.shared = len(self._connections) > 1
         self._carry_out(self._sharing.leave(connection, self._clock()))
 

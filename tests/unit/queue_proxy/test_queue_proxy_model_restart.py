@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
+import pytest
+
+from queue_proxy.shared_slots import ActivatorConnection
 from queue_proxy.slot_messages import SLOT_HEADER
 from queue_proxy.tries import RESTART_SECONDS
 from tests.unit.queue_proxy.test_queue_proxy_dispatcher_laws import WHOLE, Bench, run
@@ -101,3 +105,41 @@ def test_nobody_waits_for_a_model_that_ends_for_good() -> None:
         await bench.end()
 
     run(scenario)
+
+
+@pytest.mark.parametrize(("moments", "answered"), [(0, False), (6, True)], ids=["just-now", "long-ago"])
+def test_who_came_directly_is_known_for_a_moment_after_activators_have_closed_their_connections(
+    moments: int, answered: bool
+) -> None:
+    async def scenario(clock: Callable[[], float]) -> None:
+        bench = Bench(2, 5, None, clock)
+        await bench.happen("ready", 0)
+        activators = [ActivatorConnection(bench.dispatcher.slots) for _ in range(2)]
+        for activator in activators:
+            activator.connection_made(_Listening())
+        for activator in activators:
+            activator.connection_lost(None)
+        for _ in range(moments):
+            await bench.happen("moment", 0)
+        await bench.happen("request", 0)
+        await model_ends(bench)
+        assert bench.clients[0].written.startswith(NOT_READY) is answered
+        await bench.end()
+
+    run(scenario)
+
+
+class _Listening(asyncio.Transport):
+    """An activator that takes whatever it is told."""
+
+    def is_closing(self) -> bool:
+        return False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        pass
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def abort(self) -> None:
+        pass
