@@ -43,8 +43,8 @@ async def keep_together() -> None:
 
 
 def put_together() -> int:
-    """Ask for large pages wherever memory of ours could be in such and is not. Returns of how many bytes the kernel has
-    put all into them; 0 where there are none."""
+    """Ask for large pages wherever memory of ours could be in such and is not. Returns how many bytes of it are in them
+    now, counting only regions that are so as a whole; 0 where the kernel has none."""
     try:
         if "[never]" in (_KERNEL / "enabled").read_text():
             return 0

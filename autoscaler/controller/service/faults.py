@@ -76,8 +76,8 @@ class Faults:
         """Whatever is raised inside is this service's own trouble: kept as a fault, and nobody else's."""
         return Contained(self, clock, kind)
 
-    def ours(self, kind: FaultKind, error: Exception, now: float) -> None:
-        """This was raised, and not foreseen."""
+    def raised(self, kind: FaultKind, error: Exception, now: float) -> None:
+        """This was raised, and nobody foresaw it."""
         where = traceback.extract_tb(error.__traceback__)[-1]
         self.add(kind, f"{type(error).__name__}: {error} (in {where.name}, line {where.lineno})", now)
         _log.debug("%s: %s", self._service, "".join(traceback.format_exception(error)))
@@ -117,10 +117,10 @@ class Contained:
         """Nothing is to be prepared."""
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+        self, raised: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> bool:
         """Keep what was raised; not what ends a task or the process."""
         if not isinstance(error, Exception):
             return False
-        self._faults.ours(self._kind, error, self._clock())
+        self._faults.raised(self._kind, error, self._clock())
         return True
