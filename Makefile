@@ -39,18 +39,20 @@ help:
 demo: $(VENV)/.runtime
 	$(BIN)/pilotlight demo
 
-# What real clusters are made of is compiled beside the tests that need none; those that do come last and wait for it.
+# What real clusters are made of is compiled beside all that needs none; tests that do come last and wait for it.
 # Unit tests keep no clock, so they share the processors with whatever the tests of the cluster need built. Those of
 # several processes mostly wait for one another, so they run two at a time; a cluster takes the whole machine.
-test: lint $(VENV)/.mlserver
+test: $(VENV)/.dev
 ifeq ($(TESTS),tests)
 	nice -n 19 $(BIN)/python -m tests.cluster prepare & \
+	$(MAKE) --no-print-directory lint $(VENV)/.mlserver && \
 	$(BIN)/python -m pytest tests/unit --numprocesses=auto && \
 	$(MAKE) --no-print-directory compiled && \
 	$(COMPILED) $(BIN)/python -m pytest $(COMPILED_TESTS) --numprocesses=auto && \
 	$(BIN)/python -m pytest tests/conformance tests/integration tests/security --numprocesses=2 --dist=loadfile && \
 	{ wait; $(BIN)/python -m pytest tests/kubernetes $(LONG:%=--ignore=%); }; result=$$?; wait; exit $$result
 else
+	$(MAKE) --no-print-directory lint $(VENV)/.mlserver
 	$(BIN)/python -m pytest $(TESTS)
 endif
 

@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.cluster import tools
@@ -68,9 +69,14 @@ def _prepare() -> int:
     if why := tools.missing():
         print(f"tests/kubernetes will be skipped: {why}", file=sys.stderr)
         return 0
-    binaries(Module.KUBERNETES)
-    product_image()
-    inference_server_image()
+    # Beside the compiler, whose packages wait for one another, and most of what an image takes is one process's work.
+    with ThreadPoolExecutor() as builders:
+        for made in [
+            builders.submit(binaries, Module.KUBERNETES),
+            builders.submit(product_image),
+            builders.submit(inference_server_image),
+        ]:
+            made.result()
     return 0
 
 

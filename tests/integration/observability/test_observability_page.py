@@ -53,7 +53,9 @@ async def test_the_commands_of_the_page_do_what_it_says(tmp_path: Path) -> None:
         await until(lambda: len(collector.spans) >= 1)
     finally:
         os.killpg(process.pid, signal.SIGTERM)
-        await process.wait()
+        # Up to the end of the pipes: the proxy, which drains, holds them for longer than the shell that started it.
+        async with asyncio.timeout(30):
+            await process.communicate()
         await collector.stop()
         await model.stop()
     assert output[0] == "ready\n"
