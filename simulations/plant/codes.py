@@ -19,6 +19,7 @@ NODE_IDLE: Final = 5  # a made node may have been idle long enough
 TRANSFER: Final = 6  # a transfer that shares its bandwidth ends
 LINE: Final = 7  # the first in the line of a replica's queue proxy may have waited too long
 EVENT_KINDS: Final = 8
+NEAR: Final = 32  # so many of the events to come are at hand: see core.events
 
 # Where a request is.
 HELD: Final = 1  # in the activator
@@ -76,7 +77,7 @@ OCTAVES: Final = 32
 LOWEST_OCTAVE: Final = -15
 PER_OCTAVE: Final = 32
 BUCKETS: Final = OCTAVES * PER_OCTAVE
-HISTOGRAMS: Final = 4  # latency warm, latency cold, TTFT warm, TTFT cold
+HISTOGRAMS: Final = 4  # latency warm, latency cold, TTFT warm, TTFT cold; the latter where answers have tokens
 
 WINDOW_SECONDS: Final = 300.0
 WINDOW_LEAST: Final = 10

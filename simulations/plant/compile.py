@@ -29,7 +29,8 @@ from simulations.plant.core import tell as _tell
 from simulations.plant.records import State
 
 _MODULES = (
-    "heap",
+    "draws",
+    "events",
     "areas",
     "ready",
     "refusals",

@@ -40,6 +40,7 @@ _RECORDS = {
     "told": Told,
     "told_seconds": ToldSecond,
     "bins": Bin,
+    "near": Event,
     "heap": Event,
     "rows": Row,
 }

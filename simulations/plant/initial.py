@@ -8,7 +8,7 @@ from typing import cast
 
 import numpy as np
 
-from simulations.plant.codes import BUCKETS, HISTOGRAMS, INFINITE, NONE, STARTS_KEPT
+from simulations.plant.codes import BUCKETS, HISTOGRAMS, INFINITE, NEAR, NONE, STARTS_KEPT
 from simulations.plant.records import Bin, Event, Link, Node, Row, Second, State, Told, ToldSecond, World
 from simulations.plant.service_record import Service
 from simulations.plant.storage import RecordT, chain, dtype_of, integers, numbers, records
@@ -72,6 +72,7 @@ def initial_state(
         told=records(Told, 1, compiled=compiled),
         told_seconds=records(ToldSecond, ring, compiled=compiled),
         bins=records(Bin, count * bins, compiled=compiled),
+        near=records(Event, NEAR, compiled=compiled),
         heap=records(Event, 4 * _FIRST_REQUESTS, compiled=compiled),
         rows=records(Row, 1, compiled=compiled),
         histograms=integers(count * HISTOGRAMS * BUCKETS, compiled=compiled),

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from autoscaler.signals.observation import Sample
-from simulations.plant.core.heap import counted, share
+from simulations.plant.core.draws import counted, share
 
 # As in the collector: what is told of a second waits no longer than this for those that are missing.
 _SECONDS_TO_WAIT = 2

@@ -27,6 +27,7 @@ class World:
     now: float = 0.0
     seed: int = 0
     tie: int = 0
+    near: int = 0  # events in the line; `events`: in the heap (core.events)
     events: int = 0
     cursor: int = 0
     rows: int = 0
@@ -185,7 +186,7 @@ class Bin:
 
 @dataclass(slots=True)
 class Event:
-    """An event in the heap, first by time, then by its number."""
+    """An event to come, first by time, then by its number (core.events)."""
 
     at: float = 0.0
     tie: int = 0
@@ -218,6 +219,7 @@ class State(NamedTuple):
     told: Sequence[Told]
     told_seconds: Sequence[ToldSecond]
     bins: Sequence[Bin]
+    near: Sequence[Event]
     heap: Sequence[Event]
     rows: Sequence[Row]
     histograms: MutableSequence[int]

@@ -65,8 +65,9 @@ def _service(
         wait_seconds=service.wait_seconds,
         latency_warm=histograms[0],
         latency_cold=histograms[1],
-        ttft_warm=histograms[2],
-        ttft_cold=histograms[3],
+        # Where answers are not made of tokens, the first one is the whole.
+        ttft_warm=histograms[2 * service.batching],
+        ttft_cold=histograms[1 + 2 * service.batching],
         latency_sum=service.latency_sum,
         latency_squares=service.latency_squares,
         input_tokens=service.input_tokens,

@@ -22,7 +22,7 @@ from simulations.plant.codes import (
 )
 from simulations.plant.core.areas import touch_load, touch_replicas
 from simulations.plant.core.engine import engine_event
-from simulations.plant.core.heap import pop
+from simulations.plant.core.events import pop
 from simulations.plant.core.life import life_event, order
 from simulations.plant.core.nodes import count_nodes, node_idle, transfer_event
 from simulations.plant.core.requests import alarm, attempt, come, complete, line_event, pump
@@ -46,7 +46,7 @@ def advance(p: State, until: float) -> int:
         if world.cursor >= world.rows and world.trace_over == 0:
             return MORE_ROWS
         arrival = p.rows[world.cursor].at if world.cursor < world.rows else INFINITE
-        event = p.heap[0].at if world.events > 0 else INFINITE
+        event = p.near[world.near - 1].at if world.near > 0 else INFINITE
         now = min(arrival, event)
         if now > until:
             world.now = until

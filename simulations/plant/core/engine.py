@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from simulations.plant.codes import CACHE_SHARE, DECODING, DONE, ENGINE, INFINITE, NONE, READING, RUNNING, WAITING
 from simulations.plant.core.areas import cached_tokens, turns_by
-from simulations.plant.core.heap import push
+from simulations.plant.core.events import push
 from simulations.plant.records import State
 
 

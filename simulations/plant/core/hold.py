@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from simulations.plant.codes import ALARM, HELD, INFINITE, NONE, TELLS_CHANGES
 from simulations.plant.core.areas import push_at_once
-from simulations.plant.core.heap import push
+from simulations.plant.core.events import push
 from simulations.plant.records import State
 
 

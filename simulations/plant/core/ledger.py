@@ -22,7 +22,8 @@ from simulations.plant.codes import (
     WINDOW_SECONDS,
 )
 from simulations.plant.core.areas import bin_of
-from simulations.plant.core.heap import bucket, counted, push, share
+from simulations.plant.core.draws import bucket, counted, share
+from simulations.plant.core.events import push
 from simulations.plant.core.refusals import retry_after
 from simulations.plant.records import State
 
@@ -138,16 +139,14 @@ def completed(p: State, i: int, now: float) -> int:
     s = request.service
     service = p.services[s]
     latency = now - request.first_at
-    first_token, in_bucket = latency, bucket(latency)
-    of_token = in_bucket
-    if service.batching == 1:
-        first_token = request.first_token_at - request.first_at
-        of_token = bucket(first_token)
+    first_token = latency
     base = (s * HISTOGRAMS + request.cold) * BUCKETS
     if request.number < p.world[0].latencies_kept:
         p.latencies[request.number] = latency
-    p.histograms[base + in_bucket] += 1
-    p.histograms[base + 2 * BUCKETS + of_token] += 1
+    p.histograms[base + bucket(latency)] += 1
+    if service.batching == 1:
+        first_token = request.first_token_at - request.first_at
+        p.histograms[base + 2 * BUCKETS + bucket(first_token)] += 1
     service.latency_sum += latency
     service.latency_squares += latency * latency
     service.wait_seconds += request.began_at - request.first_at

@@ -25,7 +25,7 @@ from simulations.plant.codes import (
     WARMING,
 )
 from simulations.plant.core.areas import touch_load, touch_replicas
-from simulations.plant.core.heap import counted, phase_seconds, share
+from simulations.plant.core.draws import counted, phase_seconds, share
 from simulations.plant.core.hold import changed, regime_changed
 from simulations.plant.core.ledger import end_attempt
 from simulations.plant.core.nodes import give_back, place, transfer_ended

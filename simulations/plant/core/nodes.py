@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from simulations.plant.codes import INFINITE, LIFE, NODE_IDLE, NONE, P_NODE, TRANSFER
-from simulations.plant.core.heap import phase_seconds, push
+from simulations.plant.core.draws import phase_seconds
+from simulations.plant.core.events import push
 from simulations.plant.records import State
 
 

@@ -24,8 +24,9 @@ from simulations.plant.codes import (
     WAITING,
 )
 from simulations.plant.core.areas import bin_of, touch_load
+from simulations.plant.core.draws import counted
 from simulations.plant.core.engine import begin, enter_engine, has_slot, leave_engine
-from simulations.plant.core.heap import counted, push
+from simulations.plant.core.events import push
 from simulations.plant.core.hold import changed, held_until, hold, set_alarm, unhold
 from simulations.plant.core.ledger import abandon, end_attempt
 from simulations.plant.core.ready import most_room, one_less, one_more

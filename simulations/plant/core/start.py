@@ -22,7 +22,8 @@ from simulations.plant.codes import (
     WARMING,
 )
 from simulations.plant.core.areas import scrape_from_now_on, touch_load
-from simulations.plant.core.heap import lifetime, phase_seconds, push
+from simulations.plant.core.draws import lifetime, phase_seconds
+from simulations.plant.core.events import push
 from simulations.plant.core.hold import changed, regime_changed
 from simulations.plant.core.nodes import begin_transfer, place
 from simulations.plant.core.ready import join

@@ -1,61 +1,11 @@
-"""The heap of events, the randomness that counts instead of drawing, and buckets of durations."""
+"""The randomness that counts instead of drawing, and buckets of durations."""
 
 from __future__ import annotations
 
 import math
 
-from simulations.plant.codes import BUCKETS, EVENT_KINDS, LIFETIMES, LOWEST_OCTAVE, PER_OCTAVE, SAMPLED
+from simulations.plant.codes import BUCKETS, LIFETIMES, LOWEST_OCTAVE, PER_OCTAVE, SAMPLED
 from simulations.plant.records import State
-
-
-def push(p: State, at: float, kind: int, who: int) -> None:
-    """Put an event into the heap. There is room: see `advance`."""
-    world, heap = p.world[0], p.heap
-    tie = world.tie
-    world.tie = tie + 1
-    i = world.events
-    world.events = i + 1
-    while i > 0:
-        parent = (i - 1) >> 1
-        above = heap[parent]
-        if above.at <= at:
-            break
-        here = heap[i]
-        here.at, here.tie, here.what = above.at, above.tie, above.what
-        i = parent
-    here = heap[i]
-    here.at, here.tie, here.what = at, tie, who * EVENT_KINDS + kind
-
-
-def pop(p: State) -> int:
-    """Take the first event out; returns its `what`."""
-    world, heap = p.world[0], p.heap
-    what = heap[0].what
-    size = world.events - 1
-    world.events = size
-    if size == 0:
-        return what
-    last = heap[size]
-    at, tie, last_what = last.at, last.tie, last.what
-    i = 0
-    while True:
-        child = 2 * i + 1
-        if child >= size:
-            break
-        low = heap[child]
-        if child + 1 < size:
-            other = heap[child + 1]
-            if other.at < low.at or (other.at == low.at and other.tie < low.tie):
-                child += 1
-                low = other
-        if at < low.at or (at == low.at and tie < low.tie):
-            break
-        here = heap[i]
-        here.at, here.tie, here.what = low.at, low.tie, low.what
-        i = child
-    here = heap[i]
-    here.at, here.tie, here.what = at, tie, last_what
-    return what
 
 
 def mixed(x: int) -> int:
