@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ctypes
 import multiprocessing
+import os
 import signal
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -84,17 +85,20 @@ def _no_interrupts() -> Iterator[None]:
 def _hire(work: Callable[[int], object], others: Sequence[_Worker]) -> _Worker:
     fork = multiprocessing.get_context("fork")
     ours, theirs = fork.Pipe()
-    process = fork.Process(target=_serve, args=(work, theirs, [ours, *(other.connection for other in others)]))
+    not_theirs = [ours, *(other.connection for other in others)]
+    process = fork.Process(target=_serve, args=(work, theirs, not_theirs, os.getpid()))
     process.start()
     theirs.close()
     return _Worker(process, ours)
 
 
-def _serve(work: Callable[[int], object], connection: Connection, not_ours: Sequence[Connection]) -> None:
+def _serve(work: Callable[[int], object], connection: Connection, not_ours: Sequence[Connection], parent: int) -> None:
     """In the worker: jobs in, answers out, until the parent ends it."""
     # Ctrl-C goes to the whole group of processes; the one that reports it ends the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        return  # it has died before it was asked that we should be told
     for each in not_ours:
         each.close()
     with suppress(EOFError, OSError):  # the parent has gone

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -71,3 +72,22 @@ def test_workers_end_with_a_parent_that_is_killed() -> None:
     os.waitpid(parent, 0)
     with os.fdopen(reader, "rb") as pipe:
         assert int(pipe.read()) > 0  # it ends when nobody has the other end: neither parent nor workers
+
+
+def test_a_worker_that_has_just_begun_ends_with_its_parent_too() -> None:
+    reader, writer = os.pipe()
+    parent = os.fork()
+    if parent == 0:
+
+        def work(job: int) -> None:
+            signal.pause()
+
+        # Jobs are given out, and then the parent is gone, before a worker has said a word to the kernel.
+        os.register_at_fork(after_in_child=lambda: time.sleep(0.5))
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        list(in_order(work, 2, 2))
+    os.close(writer)
+    assert os.WTERMSIG(os.waitpid(parent, 0)[1]) == signal.SIGALRM
+    with os.fdopen(reader, "rb") as pipe:
+        assert pipe.read() == b""
