@@ -17,7 +17,7 @@ LONG := $(wildcard $(patsubst %,tests/kubernetes/test_%*.py,faults_activators fa
   faults_prometheus takeover_clock docs_ canary_ cluster_lifetime cluster_scale cluster_gateway activation_path))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-kserve lint cluster compiled bench bench-dataplane bench-wake bench-scale bench-simulator docs \
+.PHONY: help demo test test-long test-kserve lint style cluster compiled bench bench-dataplane bench-wake bench-scale bench-simulator docs \
   lock clean
 
 help:
@@ -42,7 +42,7 @@ demo: $(VENV)/.runtime
 # What real clusters are made of is compiled beside all that needs none; tests that do come last and wait for it.
 # Unit tests keep no clock, so they share the processors with whatever the tests of the cluster need built. Those of
 # several processes mostly wait for one another, so they run two at a time; a cluster takes the whole machine.
-test: $(VENV)/.dev
+test: style
 ifeq ($(TESTS),tests)
 	nice -n 19 $(BIN)/python -m tests.cluster prepare & \
 	$(MAKE) --no-print-directory lint $(VENV)/.mlserver && \
@@ -71,11 +71,13 @@ test-kserve: $(VENV)/.dev
 cluster: $(VENV)/.dev
 	$(BIN)/python -m tests.cluster up
 
-lint: $(VENV)/.dev
-	$(BIN)/ruff format --check $(CODE)
-	$(BIN)/ruff check $(CODE)
+lint: style
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+style: $(VENV)/.dev
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check $(CODE)
 
 # Nothing that is compiled lies beside the sources: who changes one would run the other.
 compiled: $(VENV)/.dev

@@ -11,6 +11,7 @@ import pytest
 asyncio.set_event_loop(None)
 
 
+@pytest.hookimpl(tryfirst=True)  # what a folder says of its own order comes after it
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files in which something is slow: where several run at once, nobody waits for one at the end."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}

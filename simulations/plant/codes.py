@@ -77,7 +77,7 @@ OCTAVES: Final = 32
 LOWEST_OCTAVE: Final = -15
 PER_OCTAVE: Final = 32
 BUCKETS: Final = OCTAVES * PER_OCTAVE
-HISTOGRAMS: Final = 4  # latency warm, latency cold, TTFT warm, TTFT cold; the latter where answers have tokens
+HISTOGRAMS: Final = 4  # latency warm, latency cold, TTFT warm, TTFT cold; the last two only of batching
 
 WINDOW_SECONDS: Final = 300.0
 WINDOW_LEAST: Final = 10

@@ -1,6 +1,6 @@
 """How compiled code sees the plant's State: as one address, and each collection as another.
 
-Passed as arrays, the seventeen collections would be a hundred words on every call of every function, and cost more than
+Passed as arrays, the collections would be a hundred words on every call of every function, and cost more than
 the work itself. So compiled functions are given one number: the address of a table that holds the addresses of the
 collections' data. `p.requests[i]` is then two loads and an addition. Nothing is checked there: an index is right, which
 tests of the plain core show, where it is checked.

@@ -65,7 +65,7 @@ def _service(
         wait_seconds=service.wait_seconds,
         latency_warm=histograms[0],
         latency_cold=histograms[1],
-        # Where answers are not made of tokens, the first one is the whole.
+        # Without batching an answer comes whole: its first token is when it ends.
         ttft_warm=histograms[2 * service.batching],
         ttft_cold=histograms[1 + 2 * service.batching],
         latency_sum=service.latency_sum,

@@ -69,7 +69,7 @@ def _prepare() -> int:
     if why := tools.missing():
         print(f"tests/kubernetes will be skipped: {why}", file=sys.stderr)
         return 0
-    # Beside the compiler, whose packages wait for one another, and most of what an image takes is one process's work.
+    # Side by side: the compiler's packages wait for one another, and most of an image is the work of one process.
     with ThreadPoolExecutor() as builders:
         for made in [
             builders.submit(binaries, Module.KUBERNETES),

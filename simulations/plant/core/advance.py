@@ -32,8 +32,8 @@ from simulations.plant.records import State
 def advance(p: State, until: float) -> int:
     """Let everything happen up to `until`, that moment included. Returns why it stopped.
 
-    What one event puts into the heap is bounded by the requests and replicas there are, so that it is enough to look
-    for room between two.
+    What one event makes come is bounded by the requests and replicas there are, so that it is enough to look for room
+    between two. In the heap, that is: the line has its own (core.events).
     """
     world = p.world[0]
     while True:

@@ -3,7 +3,7 @@
 The next few are a line with the first of them at its end, the others a heap: everything in the line is before
 everything in the heap, and the line is empty only where nothing is to come. Taking the first out of a heap costs a
 choice at each level that no processor can foretell; out of the line it costs nothing, and to find a place in it a walk
-past those that come sooner. A world of some thirty replicas never needs its heap.
+past those that come sooner. Some thirty replicas that take one request at a time hardly need the heap.
 """
 
 from __future__ import annotations

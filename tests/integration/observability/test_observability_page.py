@@ -54,8 +54,11 @@ async def test_the_commands_of_the_page_do_what_it_says(tmp_path: Path) -> None:
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         # Up to the end of the pipes: the proxy, which drains, holds them for longer than the shell that started it.
-        async with asyncio.timeout(30):
-            await process.communicate()
+        ended = asyncio.create_task(process.communicate())
+        await asyncio.wait([ended], timeout=30)
+        if not ended.done():
+            os.killpg(process.pid, signal.SIGKILL)
+        await ended
         await collector.stop()
         await model.stop()
     assert output[0] == "ready\n"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulations.plant.codes import DONE, EVENT_KINDS, NEAR
@@ -21,7 +21,15 @@ def _nothing_to_come() -> State:
 _STEP = st.integers(-6, 40).map(lambda at: at if at >= 0 else None)
 
 
-@given(st.lists(_STEP, max_size=NEAR) | st.lists(_STEP, min_size=2 * NEAR, max_size=4 * NEAR))
+_MANY = st.lists(st.integers(0, 40), min_size=2 * NEAR, max_size=2 * NEAR)
+# The line is full, then empty, then filled from the heap, and only then something comes again.
+_AFTER_A_REFILL = st.tuples(_MANY, st.lists(_STEP, max_size=3 * NEAR)).map(
+    lambda parts: [*parts[0], *[None] * (NEAR + 8), *parts[1]]
+)
+
+
+@settings(deadline=None)
+@given(st.lists(_STEP, max_size=NEAR) | st.lists(_STEP, min_size=2 * NEAR, max_size=4 * NEAR) | _AFTER_A_REFILL)
 def test_the_first_to_come_is_taken_out_and_of_equals_the_one_that_was_there_first(steps: list[int | None]) -> None:
     state = _nothing_to_come()
     waiting: list[tuple[int, int]] = []

@@ -94,7 +94,9 @@ def worlds(draw: st.DrawFn) -> tuple[Scenario, Arrivals, list[int]]:
     services = tuple(draw(specs(f"s{i}")) for i in range(count))
     random = np.random.default_rng(draw(st.integers(0, 10_000)))
     requests = draw(st.integers(0, 250))
-    at = np.sort(np.concatenate([random.uniform(0, 200, requests), np.full(draw(st.integers(0, 40)), 50.0)]))
+    at = np.sort(
+        np.concatenate([random.uniform(0, 200, requests), np.full(draw(st.sampled_from([0, 7, 40, 200])), 50.0)])
+    )
     trace = Arrivals(
         at,  # type: ignore[arg-type]
         random.exponential(1.0, len(at)),  # type: ignore[arg-type]

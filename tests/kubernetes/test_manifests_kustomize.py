@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from pilotlight.doctor.rights import RULES, Rule
-from tests.unit.manifests.manifest_builds import (
+from tests.kubernetes.manifest_builds import (
     BUILDS,
     COMPONENTS,
     MANIFESTS,

@@ -15,7 +15,7 @@ import yaml
 
 from tests.cluster.cache import cache_root
 
-MANIFESTS = Path(__file__).parents[3] / "manifests"
+MANIFESTS = Path(__file__).parents[2] / "manifests"
 BUILDS = ("base", "overlays/kserve-standard", "overlays/ha")
 COMPONENTS = tuple(sorted(path.name for path in (MANIFESTS / "components").iterdir()))
 WORKLOADS = ("Deployment",)
@@ -25,8 +25,9 @@ Manifest = Mapping[str, Any]
 
 def kubectl() -> str:
     """The one on PATH, else the one of the tests' cluster; skips the test where there is neither."""
-    built = sorted(cache_root().glob("kubernetes-*/kubectl")) if cache_root().is_dir() else []
-    found = shutil.which("kubectl") or next(map(str, built), None)
+    # Not from a directory that is still being filled.
+    kept = sorted(path for path in cache_root().glob("kubernetes-*/kubectl") if not path.parent.suffix)
+    found = shutil.which("kubectl") or next(map(str, kept), None)
     if found is None:
         pytest.skip("kubectl is not there: install it, or build the tests' cluster: python -m tests.cluster prepare")
     return found
