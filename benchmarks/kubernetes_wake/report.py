@@ -106,5 +106,6 @@ _BURSTS = (
 _HOW = """    make bench-wake
 
 The model that listens at once shows a bound that no real model comes near. What a request waits for there is the
-proxy's own start: as soon as that listens it says where it is. Kubelet, which looks at its containers once a second,
-tells the API server up to a second and more after the process was started, and Knative waits for that."""
+proxy's own start, behind the model's: kubelet starts containers one by one, and KServe wants the model's to be the
+first. As soon as the proxy listens it says where it is. Kubelet, which looks at its containers once a second, tells the
+API server up to a second and more after the process was started, and Knative waits for that."""
