@@ -49,8 +49,7 @@ ifeq ($(TESTS),tests)
 	$(BIN)/python -m pytest tests/unit --numprocesses=auto && \
 	$(MAKE) --no-print-directory compiled && \
 	$(COMPILED) $(BIN)/python -m pytest $(COMPILED_TESTS) --numprocesses=auto && \
-	$(BIN)/python -m pytest tests/conformance tests/integration tests/security --numprocesses=2 --dist=loadfile \
-	  --no-loadscope-reorder && \
+	$(BIN)/python -m pytest tests/conformance tests/integration tests/security --numprocesses=2 --dist=loadfile && \
 	{ wait; $(BIN)/python -m pytest tests/kubernetes $(LONG:%=--ignore=%); }; result=$$?; wait; exit $$result
 else
 	$(MAKE) --no-print-directory lint $(VENV)/.mlserver

@@ -11,13 +11,6 @@ import pytest
 asyncio.set_event_loop(None)
 
 
-@pytest.hookimpl(tryfirst=True)  # what a folder says of its own order comes after it
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files in which something is slow: where several run at once, nobody waits for one at the end."""
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """In CI a test that is skipped has not shown what it should, unless what it needs is a GPU."""
