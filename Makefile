@@ -3,12 +3,13 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet
+PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip --quiet
 PACKAGES := pilotlight admission autoscaler activator queue_proxy simulations
-CODE := $(PACKAGES) tests benchmarks compile_packages.py
+CODE := $(PACKAGES) tests benchmarks setup.py compile_packages.py
 COMPILED := PYTHONSAFEPATH=1 PYTHONPATH=$(CURDIR)/build/compiled:$(CURDIR)
 # Instead of the sources, which pytest would else put first.
-COMPILED_TESTS := --import-mode=append --override-ini=pythonpath= tests/unit/decide tests/unit/signals
+COMPILED_TESTS := --import-mode=append --override-ini=pythonpath= tests/unit/decide tests/unit/signals \
+  $(addprefix tests/unit/simulations/,plant policies experiment)
 # What `make test` runs after the linters; TESTS=tests/unit runs only those.
 TESTS ?= tests
 # What takes minutes, or is about the tests' own cluster: control planes that fail, twenty wakes and sleeps, the page on
@@ -17,7 +18,7 @@ LONG := $(wildcard $(patsubst %,tests/kubernetes/test_%*.py,faults_activators fa
   faults_prometheus takeover_clock docs_ canary_ cluster_lifetime cluster_scale cluster_gateway activation_path))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long test-kserve lint style cluster compiled bench bench-dataplane bench-wake bench-scale bench-simulator docs \
+.PHONY: help demo test test-compiled test-long test-kserve lint style cluster wheel compiled bench bench-dataplane bench-wake bench-scale bench-simulator docs \
   lock clean
 
 help:
@@ -27,7 +28,8 @@ help:
 	@echo "make test-kserve  what a real cluster does under KServe's own controller, where PILOTLIGHT_KSERVE says where that is"
 	@echo "make lint   the first three of these alone"
 	@echo "make cluster  a real Kubernetes cluster of two nodes on this machine, with the image, until Ctrl-C"
-	@echo "make compiled  the packages as the image has them, what is in compiled.txt compiled, in build/compiled"
+	@echo "make wheel  what to install where speed counts: what decides is compiled in it"
+	@echo "make compiled  what is in that wheel, in build/compiled"
 	@echo "make bench  what a proxied request and a wake cost"
 	@echo "make bench-dataplane  the queue proxy beside Knative's, nginx, haproxy and aiohttp"
 	@echo "make bench-simulator  simulated requests a second, beside SimFaaS"
@@ -41,20 +43,25 @@ demo: $(VENV)/.runtime
 
 # What real clusters are made of is compiled beside all that needs none; tests that do come last and wait for it.
 # Unit tests keep no clock, so they share the processors with whatever the tests of the cluster need built. Those of
-# several processes mostly wait for one another, so they run two at a time; a cluster takes the whole machine.
+# several processes mostly wait for one another, so they run two at a time, and beside them what is compiled is made and
+# tested; a cluster takes the whole machine.
 test: style
 ifeq ($(TESTS),tests)
 	nice -n 19 $(BIN)/python -m tests.cluster prepare & \
 	$(MAKE) --no-print-directory lint $(VENV)/.mlserver && \
 	$(BIN)/python -m pytest tests/unit --numprocesses=auto && \
-	$(MAKE) --no-print-directory compiled && \
-	$(COMPILED) $(BIN)/python -m pytest $(COMPILED_TESTS) --numprocesses=auto && \
+	{ nice -n 19 $(MAKE) --no-print-directory test-compiled & compiled=$$!; } && \
 	$(BIN)/python -m pytest tests/conformance tests/integration tests/security --numprocesses=2 --dist=loadfile && \
+	wait $$compiled && \
 	{ wait; $(BIN)/python -m pytest tests/kubernetes $(LONG:%=--ignore=%); }; result=$$?; wait; exit $$result
 else
 	$(MAKE) --no-print-directory lint $(VENV)/.mlserver
 	$(BIN)/python -m pytest $(TESTS)
 endif
+
+test-compiled: compiled
+	$(COMPILED) $(BIN)/python -c 'from autoscaler.decide import decide; assert decide.__file__.endswith(".so"), decide'
+	$(COMPILED) $(BIN)/python -m pytest --quiet $(COMPILED_TESTS)
 
 # Half an hour; needs what `make cluster` needs.
 test-long: $(VENV)/.dev
@@ -78,13 +85,19 @@ style: $(VENV)/.dev
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/ruff check $(CODE)
 
-# Nothing that is compiled lies beside the sources: who changes one would run the other.
-compiled: $(VENV)/.dev
+# For this Python on this platform, made of a copy: what is left of making it would be found beside the sources.
+# Of sources alone, for any: `pip wheel --no-deps .`
+wheel: $(VENV)/.dev
+	rm -rf build/wheel dist
+	mkdir -p build/wheel
+	cp -r $(PACKAGES) setup.py compile_packages.py compiled.txt pyproject.toml README.md LICENSE build/wheel
+	PILOTLIGHT_COMPILE=1 $(PIP) wheel --no-build-isolation --no-deps --wheel-dir dist build/wheel
+	rm -rf build/wheel
+
+# What is in that wheel. Nothing that is compiled lies beside the sources: who changes one would run the other.
+compiled: wheel
 	rm -rf build/compiled
-	mkdir -p build/compiled
-	cp -r $(PACKAGES) compiled.txt build/compiled
-	cd build/compiled && $(abspath $(BIN))/python ../../compile_packages.py
-	rm -rf build/compiled/build build/compiled/.mypy_cache build/compiled/compiled.txt
+	$(BIN)/python -m zipfile --extract dist/*.whl build/compiled
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/dataplane_cpu.py
@@ -117,12 +130,12 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.runtime: requirements.lock pyproject.toml | $(VENV)/bin/python
-	$(PIP) --require-hashes -r requirements.lock
-	$(PIP) --no-deps --editable .
+	$(PIP) install --require-hashes -r requirements.lock
+	$(PIP) install --no-deps --editable .
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
-	$(PIP) --require-hashes -r requirements-dev.lock
+	$(PIP) install --require-hashes -r requirements-dev.lock
 	@touch $@
 
 # A real inference server that is not ours, for the integration tests. Its dependencies are its own.

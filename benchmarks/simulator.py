@@ -24,7 +24,7 @@ import numpy as np
 from autoscaler.policy.scaling_policy import ScalingPolicy
 from autoscaler.signals.windows import LinearWindow
 from benchmarks.peak_memory import peak_mib
-from simulations.plant.interface import Observed
+from simulations.plant.observed import Observed
 from simulations.plant.plant import SimulatedPlant
 from simulations.policies.interface import MakePolicy, Order
 from simulations.policies.pilotlight import pilotlight

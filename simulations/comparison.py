@@ -10,7 +10,7 @@ from simulations.clairvoyance import Clairvoyance
 from simulations.counted import Counted
 from simulations.experiment import Case, Experiment, Outcome
 from simulations.figures import CLAIRVOYANT, FIGURES, mean_of, share_shown
-from simulations.plant.interface import Histogram
+from simulations.plant.results import Histogram
 from simulations.statistics import Difference, Method, by_hours, interval, paired
 
 # Attainments that are closer than this are called the same, however sure one is that they differ.

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from autoscaler.policy.canonical import policy_to_json
 from autoscaler.policy.scaling_policy import ScalingPolicy
 from simulations.own_policy import with_settings
-from simulations.plant.interface import Observed
+from simulations.plant.observed import Observed
 from simulations.policies.interface import MakePolicy, Order, Policy
 from simulations.policies.pilotlight import Pilotlight
 from simulations.policies.registry import ALIASES, POLICIES, named_policy

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from simulations.plant.interface import F8, GpuUse, Histogram, Outcome, Results, ServiceResults, Timeline
+from simulations.plant.results import F8, GpuUse, Histogram, Outcome, Results, ServiceResults, Timeline
 from simulations.policies.fixed import room
 from simulations.scenario import ServiceSpec, StartPhase
 from simulations.warm_up import bins_after, since

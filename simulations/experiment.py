@@ -18,7 +18,8 @@ from simulations.contender import Contender
 from simulations.counted import Counted, count
 from simulations.figures import figures_of
 from simulations.plant.compile import can_compile
-from simulations.plant.interface import Histogram, Observed, Timeline
+from simulations.plant.observed import Observed
+from simulations.plant.results import Histogram, Timeline
 from simulations.policies.interface import MakePolicy, Order, Policy
 from simulations.policies.settings import PolicyError
 from simulations.run import simulate

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from simulations.counted import Counted
-from simulations.plant.interface import GpuUse, Histogram, Outcome
+from simulations.plant.results import GpuUse, Histogram, Outcome
 from simulations.scenario import StartPhase
 
 

@@ -20,8 +20,6 @@ from autoscaler.decide.records import (
 )
 from autoscaler.policy.scaling_policy import ScalingPolicy
 from autoscaler.signals.observation import Observation
-from autoscaler.signals.reading import Known, Reading, Stale
-from simulations.plant.interface import Observed
 from simulations.policies.pilotlight import Pilotlight
 from simulations.replay import ReplayError
 
@@ -41,16 +39,6 @@ class Recording:
     first_different: int | None
     policies: Mapping[str, ScalingPolicy]
     wakes: Mapping[str, tuple[float, ...]]
-
-
-class RecordedObserved(Observed):
-    """Readings as they were recorded, in the form in which the simulator gives its own to a policy."""
-
-    recorded: Observation
-
-    def observation(self) -> Observation:
-        """What was recorded, and not what would be made of the numbers."""
-        return self.recorded
 
 
 def read_recording(lines: Iterable[str], name: str = "recording") -> Recording:
@@ -111,9 +99,8 @@ class _Session:
         )
 
     def _told(self, service: str, observation: Observation, number: int) -> None:
-        order = self._decider(service, number).step(observed_of(observation))
-        assert order.decision is not None
-        self._pending[service] = record_line(DecisionRecord(order.decision))
+        decision = self._decider(service, number).decide(observation)
+        self._pending[service] = record_line(DecisionRecord(decision))
         if observation.wake_seconds is not None:
             self._wakes.setdefault(service, {})[observation.wake_seconds] = None
 
@@ -132,38 +119,3 @@ class _Session:
         if decider is None:
             raise ReplayError(f"{self._name}:{number}: nothing started {service} before this line")
         return decider
-
-
-def observed_of(observation: Observation) -> RecordedObserved:
-    """What a policy of the simulator is told when a controller was told this."""
-    in_flight = observation.in_flight
-    observed = RecordedObserved(
-        service=0,
-        at=observation.at,
-        samples=observation.samples,
-        age=in_flight.age if isinstance(in_flight, Known | Stale) else 0.0,
-        in_flight=_value(in_flight),
-        held=_value(observation.held),
-        queued=_value(observation.queued),
-        engine_running=_value(observation.engine_running),
-        engine_waiting=_value(observation.engine_waiting),
-        kv_cache_usage=_value(observation.kv_cache_usage),
-        utilization=0.0,
-        arrived=0,
-        completed=0,
-        input_tokens=0,
-        output_tokens=0,
-        replicas=observation.replicas,
-        service_seconds=observation.service_seconds,
-        wake_seconds=observation.wake_seconds,
-        activator_in_path=observation.activator_confirmed,
-        ever_ready=observation.ever_ready,
-        stale_after=0.0,
-    )
-    # Not a field: what is given to policies has no more of them, and is made in another way than a field is set.
-    object.__setattr__(observed, "recorded", observation)
-    return observed
-
-
-def _value(reading: Reading) -> float:
-    return reading.value if isinstance(reading, Known | Stale) else 0.0

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from simulations.plant.demand import Rows
-from simulations.plant.interface import F8, Observed, Results
+from simulations.plant.observed import Observed
 from simulations.plant.plant import SimulatedPlant
+from simulations.plant.results import F8, Results
 from simulations.policies.interface import MakePolicy, Order, Policy
 from simulations.scenario import Scenario, ScenarioError
 

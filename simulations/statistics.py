@@ -16,7 +16,7 @@ from enum import Enum
 import numpy as np
 from scipy.special import stdtrit
 
-from simulations.plant.interface import F8
+from simulations.plant.results import F8
 from simulations.traces.randomness import stream
 
 CONFIDENCE = 0.95

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import TypeVar
 
-from simulations.plant.interface import Histogram, Outcome, ServiceResults, Timeline
+from simulations.plant.results import Histogram, Outcome, ServiceResults, Timeline
 
 K = TypeVar("K")
 _ARRAYS = tuple(field.name for field in fields(Timeline) if field.name != "width")

@@ -14,7 +14,7 @@ from autoscaler.policy.scaling_policy import Aggregation
 from autoscaler.policy.values import Kind
 from autoscaler.policy.words import Choice
 
-DOMAIN = "autoscaling.knative.dev/"
+DOMAIN: str = "autoscaling.knative.dev/"
 
 
 def _key(name: str, kind: Kind, field: str, default: str, help_: str, *, unit: str = "", otherwise: str = "") -> Key:
@@ -24,7 +24,7 @@ def _key(name: str, kind: Kind, field: str, default: str, help_: str, *, unit: s
     return Key(DOMAIN + name, Vocabulary.KNATIVE, kind, field, default, help_, unit, spellings, otherwise)
 
 
-KEYS = (
+KEYS: tuple[Key, ...] = (
     _key(
         "class",
         Choice(

@@ -11,12 +11,12 @@ from autoscaler.policy.key import Key, Vocabulary
 from autoscaler.policy.keys_pilotlight import METRIC, MOST_REPLICAS, OTHERWISE_TARGET
 from autoscaler.policy.words import Choice
 
-DOMAIN = "serving.kserve.io/"
+DOMAIN: str = "serving.kserve.io/"
 
 _WRITE_EXTERNAL = "write external, so that Pilotlight alone owns the replicas"
 _WRITE_STANDARD = "is not served by Deployments that Pilotlight could scale; write Standard"
 
-ANNOTATIONS = (
+ANNOTATIONS: tuple[Key, ...] = (
     Key(
         DOMAIN + "autoscalerClass",
         Vocabulary.KSERVE,
@@ -74,7 +74,7 @@ def _field(
     return Key(f"spec.predictor.{name}", Vocabulary.SPEC, kind, field, default, help_, unit, otherwise=otherwise)
 
 
-FIELDS = (
+FIELDS: tuple[Key, ...] = (
     _field(
         "minReplicas",
         WholeNumber(0, MOST_REPLICAS),

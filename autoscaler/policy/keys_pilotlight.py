@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from autoscaler.policy.amounts import Duration, Fraction, Number, WholeNumber
-from autoscaler.policy.key import OUR_DOMAIN, PANIC_WINDOW_SECONDS, SEMANTICS, our_key
+from autoscaler.policy.key import OUR_DOMAIN, PANIC_WINDOW_SECONDS, SEMANTICS, Key, our_key
 from autoscaler.policy.keys_requests import REQUESTS
 from autoscaler.policy.scaling_policy import Aggregation, Metric, ScalingMode
 from autoscaler.policy.words import PROFILE_NAME, Boolean, Choice
 
-DOMAIN = OUR_DOMAIN
+DOMAIN: str = OUR_DOMAIN
 
 MOST_REPLICAS = 2**31 - 1  # an int32, as Kubernetes counts replicas
 _DAY = 24 * 3600.0
@@ -265,4 +265,4 @@ SECTIONS = (
     ("Requests", REQUESTS),
 )
 
-KEYS = tuple(key for _, keys in SECTIONS for key in keys)
+KEYS: tuple[Key, ...] = tuple(key for _, keys in SECTIONS for key in keys)

@@ -24,7 +24,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simulations.plant.interface import Observed, Outcome, Results
+from simulations.plant.observed import Observed
+from simulations.plant.results import Outcome, Results
 from simulations.policies.aibrix import AibrixKpa, AibrixKpaSettings, Apa, ApaSettings
 from simulations.policies.hpa import Hpa, HpaSettings
 from simulations.policies.interface import Order, Policy

@@ -14,8 +14,8 @@ from typing import cast
 from autoscaler.signals.collector import ServiceTime
 from autoscaler.signals.observation import ReplicaCounts, Sample
 from simulations.plant.codes import NONE, UNKNOWN
-from simulations.plant.interface import Observed
 from simulations.plant.lost_readings import LostReadings
+from simulations.plant.observed import Observed
 from simulations.scenario import MetricsPath
 
 # What `core.tell` writes (`records.Told`, in the order of its fields), and of each second (`records.ToldSecond`).

@@ -19,9 +19,10 @@ from simulations.plant.codes import (
 from simulations.plant.compile import can_compile, compiled_core, plain_core
 from simulations.plant.demand import Feed, Rows
 from simulations.plant.initial import BIN_LIMIT, bin_width, initial_state
-from simulations.plant.interface import F8, Observed, Results
 from simulations.plant.observe import Observer, ToldNumbers, ToldSeconds
+from simulations.plant.observed import Observed
 from simulations.plant.records import Event, Row, Told, ToldSecond, World
+from simulations.plant.results import F8, Results
 from simulations.plant.service_record import Service
 from simulations.plant.storage import Cells, chain, grown, objects, read_many, read_one
 from simulations.plant.summary import summary

@@ -9,8 +9,8 @@ from typing import cast
 import numpy as np
 
 from simulations.plant.codes import BUCKETS, HISTOGRAMS, LOWEST_OCTAVE, OCTAVES, PER_OCTAVE, WINDOW_LEAST
-from simulations.plant.interface import F8, GpuUse, Histogram, Outcome, Results, ServiceResults, Timeline
 from simulations.plant.records import Bin, State, World
+from simulations.plant.results import F8, GpuUse, Histogram, Outcome, Results, ServiceResults, Timeline
 from simulations.plant.service_record import Service
 from simulations.plant.storage import objects
 from simulations.scenario import Scenario, StartPhase

@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from collections import deque
 
-from simulations.plant.interface import Observed
+from simulations.plant.observed import Observed
 
 
 class Activity:

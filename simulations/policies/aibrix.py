@@ -19,7 +19,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from simulations.plant.interface import Observed
+from simulations.plant.observed import Observed
 from simulations.policies.interface import Order
 from simulations.policies.metrics import PodMetric, sum_over_pods
 from simulations.policies.settings import BaseSettings, number, seconds, word

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from simulations.bounds.of_trace import steps
 from simulations.bounds.service_seconds import ServiceSeconds, service_seconds
-from simulations.plant.interface import Observed
+from simulations.plant.observed import Observed
 from simulations.policies.interface import Order
 from simulations.policies.settings import number, whole
 from simulations.scenario import ServiceSpec

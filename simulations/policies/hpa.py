@@ -14,7 +14,7 @@ import math
 from dataclasses import dataclass, field
 
 from autoscaler.signals.observation import ReplicaCounts
-from simulations.plant.interface import Observed
+from simulations.plant.observed import Observed
 from simulations.policies.hpa_behavior import Behavior, BehaviorSettings
 from simulations.policies.interface import Order
 from simulations.policies.metrics import PodMetric, Scraped, Scrapes, beat, due

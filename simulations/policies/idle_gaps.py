@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import NamedTuple
 
-from simulations.plant.interface import Observed
+from simulations.plant.observed import Observed
 from simulations.policies.activity import Activity
 from simulations.policies.fixed import room
 from simulations.policies.interface import Order

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from autoscaler.decide.decision import Decision
 from autoscaler.signals.value_type import value_type
-from simulations.plant.interface import Observed
+from simulations.plant.observed import Observed
 from simulations.scenario import Scenario, ServiceSpec
 
 

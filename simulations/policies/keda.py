@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from simulations.plant.interface import Observed
+from simulations.plant.observed import Observed
 from simulations.policies.fixed import room
 from simulations.policies.hpa import of_total
 from simulations.policies.hpa_behavior import Behavior, BehaviorSettings

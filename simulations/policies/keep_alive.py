@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from simulations.plant.interface import Observed
+from simulations.plant.observed import Observed
 from simulations.policies.activity import Activity
 from simulations.policies.fixed import room
 from simulations.policies.interface import Order

@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from simulations.plant.interface import Observed
+from simulations.plant.observed import Observed
 from simulations.policies.hpa_behavior import Behavior, BehaviorSettings
 from simulations.policies.interface import Order
 from simulations.policies.settings import BaseSettings, number, seconds, whole

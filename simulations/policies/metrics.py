@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from simulations.plant.interface import Observed
+from simulations.plant.observed import Observed
 
 
 class PodMetric(Enum):

@@ -13,7 +13,7 @@ from autoscaler.decide.decider import Decider
 from autoscaler.decide.decision import Decision
 from autoscaler.policy.scaling_policy import ScalingPolicy
 from autoscaler.signals.observation import Observation
-from simulations.plant.interface import Observed
+from simulations.plant.observed import Observed
 from simulations.policies.interface import MakePolicy, Order, Policy
 from simulations.scenario import Scenario, ServiceSpec
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from simulations.plant.interface import Observed
+from simulations.plant.observed import Observed
 from simulations.policies.interface import Order
 from simulations.policies.settings import BaseSettings, number, seconds, whole
 from simulations.policies.windows import RecentValues

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from simulations.clairvoyance import Clairvoyance
 from simulations.comparison import Entry
 from simulations.figures import seconds_shown
-from simulations.plant.interface import GpuUse
+from simulations.plant.results import GpuUse
 from simulations.report.svg import Scale, chart, element, text, title
 from simulations.scenario import StartPhase
 

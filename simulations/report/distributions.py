@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from simulations.figures import seconds_shown
-from simulations.plant.interface import Histogram
+from simulations.plant.results import Histogram
 from simulations.report.svg import Scale, axes, chart, element, line, series, text, title
 
 _POINTS = 300

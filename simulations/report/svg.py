@@ -12,7 +12,7 @@ from html import escape
 
 import numpy as np
 
-from simulations.plant.interface import F8
+from simulations.plant.results import F8
 
 # Classes c0…c9 of the style sheet; further series begin again.
 PALETTE = 10

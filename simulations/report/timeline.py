@@ -6,7 +6,7 @@ import math
 
 from simulations.counted import Counted
 from simulations.figures import share_shown
-from simulations.plant.interface import F8, Timeline
+from simulations.plant.results import F8, Timeline
 from simulations.report.svg import (
     Scale,
     area,

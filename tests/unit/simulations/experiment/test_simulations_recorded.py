@@ -9,7 +9,7 @@ import pytest
 from autoscaler.decide.records import DecisionRecord, PolicyRecord, ReadingsRecord, StartRecord, record_line
 from autoscaler.policy.scaling_policy import ScalingPolicy
 from simulations.own_policy import default_policy
-from simulations.plant.interface import Observed
+from simulations.plant.observed import Observed
 from simulations.policies.interface import Order
 from simulations.policies.pilotlight import pilotlight
 from simulations.recorded import read_recording

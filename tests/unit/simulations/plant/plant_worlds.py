@@ -9,8 +9,11 @@ from enum import Enum
 
 import numpy as np
 
-from simulations.plant.interface import Observed, ServiceResults
+from autoscaler.policy.scaling_policy import ScalingPolicy
+from simulations.plant.observed import Observed
+from simulations.plant.results import ServiceResults
 from simulations.policies.interface import Order
+from simulations.policies.pilotlight import Pilotlight
 from simulations.run import Run, simulate
 from simulations.scenario import ClusterSpec, MeasuredSeconds, MetricsPath, Scenario, ServiceSpec, StartDraws
 from simulations.traces.trace import Requests
@@ -39,6 +42,20 @@ class Arrivals:
         )
         for first in range(0, count, self.rows):
             yield whole.take(slice(first, first + self.rows))
+
+
+class Awake:
+    """Pilotlight that is asked at every turn."""
+
+    urgent = True
+
+    def __init__(self, service: str, policy: ScalingPolicy) -> None:
+        self.inner = Pilotlight(service, policy)
+        self.period = self.inner.period
+
+    def step(self, observed: Observed) -> Order:
+        decision = self.inner.decide(observed.observation())
+        return Order(decision.desired, decision.activator_in_path, decision=decision)
 
 
 class Script:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from simulations.plant.interface import Observed, Outcome
+from simulations.plant.observed import Observed
+from simulations.plant.results import Outcome
 from simulations.policies.interface import Order
 from simulations.run import simulate
 from simulations.scenario import Scenario

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from activator.messages import HoldBounds
-from simulations.plant.interface import Outcome
+from simulations.plant.results import Outcome
 from simulations.policies.interface import Policy
 from simulations.run import Run, simulate
 from simulations.scenario import (

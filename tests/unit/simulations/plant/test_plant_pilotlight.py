@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from autoscaler.decide.decision import Decision
 from autoscaler.decide.records import DecisionRecord, record_line
 from autoscaler.policy.scaling_policy import Improvements, ScalingPolicy
-from simulations.plant.interface import Observed
+from simulations.plant.observed import Observed
 from simulations.policies.interface import MakePolicy, Order, Policy
-from simulations.policies.pilotlight import Pilotlight, pilotlight
+from simulations.policies.pilotlight import pilotlight
 from simulations.run import Run, simulate
 from simulations.scenario import Clients, MeasuredSeconds, MetricsPath, Scenario, ServiceSpec, StartDraws, constant
-from tests.unit.simulations.plant.plant_worlds import Arrivals, Script, plain, service
+from tests.unit.simulations.plant.plant_worlds import Arrivals, Awake, Script, plain, service
 
 OURS = ScalingPolicy(target=1.0, target_utilization=1.0, container_concurrency=1, stable_window_seconds=20.0)
 POLICIES = [
@@ -31,20 +31,6 @@ POLICIES = [
         ),
     ),
 ]
-
-
-class Awake:
-    """Pilotlight that is asked at every turn."""
-
-    urgent = True
-
-    def __init__(self, policy: ScalingPolicy) -> None:
-        self._inner = Pilotlight("chat", policy)
-        self.period = self._inner.period
-
-    def step(self, observed: Observed) -> Order:
-        order = self._inner.step(observed)
-        return Order(order.replicas, order.activator_in_path, decision=order.decision)
 
 
 def scenario(
@@ -101,7 +87,7 @@ def test_steps_that_are_left_out_change_nothing(
 
         return simulate(world, trace, make, first_turn=first_turn, compiled=False, watch=keep)
 
-    resting, awake = outcome(pilotlight(policy), decided[0]), outcome([Awake(policy)], decided[1])
+    resting, awake = outcome(pilotlight(policy), decided[0]), outcome([Awake("chat", policy)], decided[1])
     assert plain(resting.results) == plain(awake.results)
     assert set(decided[0]) <= set(decided[1])
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from simulations.plant.interface import GpuUse, Outcome
 from simulations.plant.plant import SimulatedPlant
+from simulations.plant.results import GpuUse, Outcome
 from simulations.scenario import Clients, ClusterSpec, Scenario, ScenarioError, StartDraws, StartPhase, constant
 from tests.unit.simulations.plant.plant_worlds import Arrivals, Script, run, service
 

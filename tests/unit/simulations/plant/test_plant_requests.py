@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from activator.messages import HoldBounds
-from simulations.plant.interface import GpuUse, Outcome
+from simulations.plant.results import GpuUse, Outcome
 from simulations.scenario import Clients, ContinuousBatching, DrawnSeconds, MeasuredSeconds, Objective, Shape
 from tests.unit.simulations.plant.plant_worlds import Arrivals, Script, mean_latency, run
 

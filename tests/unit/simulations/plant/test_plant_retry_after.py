@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from activator.messages import HoldBounds
-from simulations.plant.interface import Outcome
+from simulations.plant.results import Outcome
 from simulations.scenario import Clients
 from tests.unit.simulations.plant.plant_worlds import Arrivals, Script, run
 

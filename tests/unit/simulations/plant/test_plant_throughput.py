@@ -5,23 +5,12 @@ from __future__ import annotations
 from itertools import accumulate
 
 from autoscaler.policy.scaling_policy import ScalingPolicy
-from simulations.plant.interface import Observed
-from simulations.policies.interface import Order
 from simulations.policies.pilotlight import Pilotlight
 from simulations.run import simulate
 from simulations.scenario import MeasuredSeconds, Scenario, ServiceSpec, StartDraws
-from tests.unit.simulations.plant.plant_worlds import Arrivals
+from tests.unit.simulations.plant.plant_worlds import Arrivals, Awake
 
 OURS = ScalingPolicy(target=1.0, target_utilization=1.0, container_concurrency=1)
-
-
-class Awake(Pilotlight):
-    """One that is asked at every turn."""
-
-    def step(self, observed: Observed) -> Order:
-        order = super().step(observed)
-        self._repeating = None
-        return Order(order.replicas, order.activator_in_path, decision=order.decision)
 
 
 def test_spans_in_which_throughput_is_measured_end_at_the_same_turns_where_steps_are_left_out() -> None:
@@ -33,7 +22,7 @@ def test_spans_in_which_throughput_is_measured_end_at_the_same_turns_where_steps
     world = Scenario((spec,))
     resting, awake = Pilotlight("chat", OURS), Awake("chat", OURS)
     steps = [simulate(world, trace, [policy], compiled=False).steps for policy in (resting, awake)]
-    left_out, asked = resting._decider._state, awake._decider._state
+    left_out, asked = resting._decider._state, awake.inner._decider._state
     assert left_out is not None
     assert asked is not None
     assert len(asked.throughput.measured) > 5

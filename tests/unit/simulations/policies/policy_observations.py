@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from autoscaler.signals.observation import ReplicaCounts, Sample
-from simulations.plant.interface import Observed
+from simulations.plant.observed import Observed
 from simulations.policies.interface import Order, Policy
 from simulations.scenario import ContinuousBatching, MeasuredSeconds, ServiceSpec, StartDraws
 

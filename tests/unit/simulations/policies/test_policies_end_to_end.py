@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from simulations.plant.interface import Outcome
+from simulations.plant.results import Outcome
 from simulations.policies.registry import POLICIES, named_policy
 from simulations.run import Run, simulate
 from simulations.scenario import ClusterSpec, ContinuousBatching, Scenario, ServiceSpec, StartDraws
