@@ -109,8 +109,8 @@ bench-dataplane: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.dataplane --write docs/performance.md
 
 # Needs `pip install simfaas` somewhere: SIMFAAS=/path/to/its/python.
-bench-simulator: $(VENV)/.dev
-	$(BIN)/python -m benchmarks.simulator $(if $(SIMFAAS),--simfaas $(SIMFAAS))
+bench-simulator: compiled
+	$(COMPILED) $(BIN)/python -m benchmarks.simulator $(if $(SIMFAAS),--simfaas $(SIMFAAS))
 
 # What both need is what `make cluster` needs; Knative is compiled once from its Go module.
 bench-wake: $(VENV)/.dev

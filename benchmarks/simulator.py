@@ -5,22 +5,27 @@
 PYTHON is an interpreter that has `simfaas` (PyPI, 0.2.2); without one that comparison is left out. SimFaaS is measured
 in the same run, on the load that keeps some 35 of its instances: 10 requests a second of 1.99 s each (2.24 s cold),
 expiry after 600 s. Rates are of processor time and the best of five rounds, theirs as ours in turn, so that what else
-the machine does does not count; times are medians of three. Compiling (once for each version) is not in them.
+the machine does does not count; times are medians of three. Compiling (once for each version) is not in them. What
+decides is compiled where `make compiled` is run from, and said to be so. The floor is what it takes to draw the
+arrivals of the trace and to do nothing with them.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
+import platform
 import statistics
 import subprocess
 import time
 from collections import deque
 from collections.abc import Iterator
 from operator import attrgetter
+from pathlib import Path
 
 import numpy as np
 
+from autoscaler.decide import decider
 from autoscaler.policy.scaling_policy import ScalingPolicy
 from autoscaler.signals.windows import LinearWindow
 from benchmarks.peak_memory import peak_mib
@@ -120,6 +125,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="How fast the simulator is.")
     parser.add_argument("--simfaas", metavar="PYTHON", help="an interpreter that has simfaas")
     simfaas_python = parser.parse_args().simfaas
+    how = "from sources" if Path(decider.__file__).suffix == ".py" else "compiled"
+    print(f"Python {platform.python_version()}, decisions {how}")
     _beside_simfaas(simfaas_python)
     four = Scenario((ServiceSpec("four", DrawnSeconds(2.0), StartDraws.of("30 s", 30.0), limit=4),))
     busy = Poisson([20.0], DAY)
@@ -140,13 +147,15 @@ def _beside_simfaas(python: str | None) -> None:
     start = StartDraws.of("a quarter of a second", 0.253)
     one = Scenario((ServiceSpec("one", DrawnSeconds(1.991), start, limit=1),))
     simulate(one, Poisson([1.0], 100.0), [KeepAlive()])  # compiled, or read from the cache, now
-    load, alone, kept, theirs = Poisson([10.0], 60_000.0), 0.0, 0.0, 0.0
+    load, floor, alone, kept, theirs = Poisson([10.0], 60_000.0), 0.0, 0.0, 0.0, 0.0
     for _ in range(_ROUNDS):
         if python:
             said = subprocess.run([python, "-c", _SIMFAAS], check=True, capture_output=True).stdout
             theirs = max(theirs, float(said))
+        floor = max(floor, _only_drawn(load))
         alone = max(alone, _plant_alone(one, load, 38))
         kept = max(kept, _once(one, load, lambda service, scenario: KeepAlive())[0])
+    print(f"10 requests/s, drawn and no more: {floor / 1e6:.1f} M requests/s")
     print(f"10 requests/s, 38 replicas, no decisions: {alone / 1e6:.2f} M requests/s")
     print(f"10 requests/s, keep-alive 600 s, decided each 10 s: {kept / 1e6:.2f} M requests/s")
     if python:
@@ -165,6 +174,12 @@ def _report(name: str, scenario: Scenario, trace: SimulatedTrace, make: MakePoli
     processor = statistics.median(run[2] for run in runs)
     _, _, _, requests, steps = runs[0]
     print(f"{name}: {seconds:.2f} s ({processor:.2f} s of processor), {requests:,} requests, {steps:,} decisions")
+
+
+def _only_drawn(trace: SimulatedTrace) -> float:
+    began = time.process_time()
+    requests = sum(len(rows.arrival) for rows in trace.chunks())
+    return requests / (time.process_time() - began)
 
 
 def _plant_alone(scenario: Scenario, trace: SimulatedTrace, replicas: int) -> float:
