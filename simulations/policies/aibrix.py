@@ -102,6 +102,7 @@ class Apa:
         self._answers = Answers(settings.answers)
         self._window = RecentValues(settings.window)
         self.period = settings.resync
+        self.memory = settings.window + settings.resync
 
     def step(self, observed: Observed) -> Order:
         """See Policy."""
@@ -129,6 +130,8 @@ class AibrixKpa:
         self._most_in_panic = 0
         self._begun = False
         self.period = settings.resync
+        # Panic lasts for a stable window from when the panic window last asked for it.
+        self.memory = 2.0 * settings.stable_window + settings.panic_window + settings.scale_down_delay + settings.resync
 
     def step(self, observed: Observed) -> Order:
         """See Policy."""

@@ -43,6 +43,7 @@ class Hpa:
         self._scrapes = Scrapes(settings.metric, settings.scrape, settings.sync, also_held=False)
         self._behavior = Behavior(settings)
         self.period = beat(settings.scrape, settings.sync)
+        self.memory = self._scrapes.memory + settings.sync + self._behavior.memory
 
     def step(self, observed: Observed) -> Order:
         """See Policy."""

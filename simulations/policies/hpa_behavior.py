@@ -30,9 +30,9 @@ class BehaviorSettings(BaseSettings):
 
 
 class Behavior:
-    """What was recommended and changed lately, for one service."""
+    """What was recommended and changed lately, for one service. `memory`: how many seconds of it."""
 
-    __slots__ = ("_begun", "_changes", "_recommendations", "_settings")
+    __slots__ = ("_begun", "_changes", "_recommendations", "_settings", "memory")
 
     def __init__(self, settings: BehaviorSettings) -> None:
         """Nothing yet."""
@@ -40,6 +40,7 @@ class Behavior:
         self._settings = settings
         self._recommendations: deque[tuple[float, int]] = deque()
         self._changes: deque[tuple[float, int]] = deque()
+        self.memory = settings.up_window + settings.down_window + settings.up_period + settings.down_period
 
     def limited(self, now: float, current: int, wanted: int) -> int:
         """What is ordered when the calculator wants this."""

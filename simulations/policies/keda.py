@@ -55,6 +55,8 @@ class Keda:
         self._behavior = Behavior(settings)
         self._last_active = -math.inf  # of what was never active KEDA waits for no cooldown
         self.period = beat(settings.scrape, settings.sync, settings.polling)
+        asked = settings.sync + settings.polling + settings.cooldown
+        self.memory = self._scrapes.memory + asked + self._behavior.memory
 
     def step(self, observed: Observed) -> Order:
         """See Policy."""
@@ -68,17 +70,7 @@ class Keda:
         if wanted == current and current > 0 and due(now, settings.sync) and scraped is not None:
             asked = max(1, of_total(current, total, self._target, settings.tolerance))
             wanted = max(1, self._behavior.limited(now, current, asked))
-        quiet = wanted == current == settings.min_replicas and total <= settings.activation
-        return Order(
-            wanted,
-            activator_in_path=settings.in_path,
-            idle_first=False,
-            rests=quiet and now - self._last_active > self._forgets_after,
-        )
-
-    @property
-    def _forgets_after(self) -> float:
-        return max(self._settings.cooldown, self._settings.down_window, self._settings.up_window) + 120.0
+        return Order(wanted, activator_in_path=settings.in_path, idle_first=False)
 
     def _polled(self, now: float, current: int, total: float) -> int:
         """The operator's part."""

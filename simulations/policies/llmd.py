@@ -49,7 +49,7 @@ class Wva:
         """The model is the service's own, where it has one."""
         self._settings = settings
         self._most_batch = most_batch(service, settings.itl) if settings.itl > 0 else None
-        self.period = settings.interval
+        self.period = self.memory = settings.interval
 
     def step(self, observed: Observed) -> Order:
         """See Policy."""
@@ -138,6 +138,7 @@ class SloLaw:
         self._completed = 0
         self._at = 0.0
         self.period = settings.interval
+        self.memory = settings.window + settings.interval + self._behavior.memory
 
     def step(self, observed: Observed) -> Order:
         """See Policy."""

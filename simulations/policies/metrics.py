@@ -88,16 +88,18 @@ class Scrapes:
     half of the shorter one before a read: so values that are read are half an interval old in the mean, as they are
     where nothing is in step."""
 
-    __slots__ = ("_also_held", "_before", "_busy", "_every", "_metric", "_next", "_rate", "_since", "last")
+    __slots__ = ("_also_held", "_before", "_busy", "_every", "_metric", "_next", "_rate", "_since", "last", "memory")
 
     def __init__(self, metric: PodMetric, every: float, read: float, *, also_held: bool) -> None:
-        """`also_held`: what a gateway holds counts, as where the gateway is the source."""
+        """`also_held`: what a gateway holds counts, as where the gateway is the source. `memory`: seconds that a scrape
+        can tell of, and until the next two."""
         self._metric, self._every, self._before = metric, every, min(every, read) / 2.0
         self._also_held = also_held and metric in _ALSO_HELD
         self._rate = Rate()
         self._next = every - self._before
         self._busy = self._since = 0.0
         self.last: Scraped | None = None
+        self.memory = 2.0 * every + _RATE_SECONDS
 
     def record(self, observed: Observed) -> None:
         """See what is there now; keep it where a scrape is due."""

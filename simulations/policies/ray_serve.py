@@ -59,6 +59,14 @@ class RayServe:
         self._up_since: float | None = None
         self._down_since: float | None = None
 
+    @property
+    def memory(self) -> float:
+        """See Forgetful. While no delay runs, and none begins, none is to be remembered."""
+        settings = self._settings
+        waits = self._up_since is not None or self._down_since is not None
+        delays = settings.upscale_delay + settings.downscale_delay if waits else 0.0
+        return settings.look_back + settings.metrics_interval + delays
+
     def step(self, observed: Observed) -> Order:
         """See Policy."""
         settings, now, current = self._settings, observed.at, observed.replicas.wanted
@@ -68,7 +76,7 @@ class RayServe:
         if current == 0:
             somebody = observed.held > 0 or (observed.urgent and observed.arrived > 0)
             wanted = settings.within(1) if somebody else settings.min_replicas
-            return Order(wanted, activator_in_path=settings.in_path, rests=wanted == 0, idle_first=False)
+            return Order(wanted, activator_in_path=settings.in_path, idle_first=False)
         ordered = self._delayed(now, current, ray_serve(settings, current, self._ongoing.mean or 0.0))
         return Order(ordered, activator_in_path=settings.in_path, idle_first=False)
 

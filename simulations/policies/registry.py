@@ -21,6 +21,7 @@ from simulations.policies.keep_alive import KeepAlive, KeepAliveSettings
 from simulations.policies.knative import KnativeSettings, knative
 from simulations.policies.llmd import SloLaw, SloLawSettings, Wva, WvaSettings
 from simulations.policies.ray_serve import RayServe, RayServeSettings
+from simulations.policies.resting import Forgetful, Resting
 from simulations.policies.settings import Key, PolicyError, canonical_settings, keys_of, parse_settings
 from simulations.scenario import Scenario, ServiceSpec
 from simulations.traces.trace import Trace
@@ -99,6 +100,11 @@ def _each(policy: Callable[[S, ServiceSpec], Policy]) -> Callable[[S, Trace | No
     return of
 
 
+def _polling(policy: Callable[[S, ServiceSpec], Forgetful]) -> Callable[[S, Trace | None], MakePolicy]:
+    """The same of one that is asked for ever, and is left to rest while nothing can change."""
+    return _each(lambda settings, service: Resting(policy(settings, service)))
+
+
 def _peak(settings: PeakSettings, trace: Trace | None) -> MakePolicy:
     if trace is None:
         raise PolicyError("it is sized for the peak of a trace, and there is none")
@@ -137,49 +143,49 @@ _KINDS: tuple[PolicyKind, ...] = (
         "Kubernetes' HorizontalPodAutoscaler on a metric of pods",
         "Kubernetes, autoscaling/v2 with its `behavior`, and kube-controller-manager's replica calculator",
         HpaSettings,
-        _each(lambda s, _: Hpa(s)),
+        _polling(lambda s, _: Hpa(s)),
     ),
     _Kind(
         "keda",
         "KEDA: 0↔1 by polling and cooldown, 1..N by an HPA on a total",
         'KEDA, "Scaling Deployments" and "ScaledObject specification"; it has no default threshold, here it is 70 %',
         KedaSettings,
-        _each(Keda),
+        _polling(Keda),
     ),
     _Kind(
         "apa",
         "AIBrix's APA: a ratio with tolerances over one window",
         "AIBrix 0.2, `pkg/controller/podautoscaler`: NewApaScalingContext",
         ApaSettings,
-        _each(lambda s, _: Apa(s)),
+        _polling(lambda s, _: Apa(s)),
     ),
     _Kind(
         "aibrix-kpa",
         "AIBrix's KPA: two windows, panic, and a delay downwards, on a metric of engines",
         "AIBrix 0.2, `pkg/controller/podautoscaler`: NewKpaScalingContext",
         AibrixKpaSettings,
-        _each(lambda s, _: AibrixKpa(s)),
+        _polling(lambda s, _: AibrixKpa(s)),
     ),
     _Kind(
         "wva",
         "llm-d's WVA: one more when KV cache or queue are short of spare room",
         "llm-d, workload-variant-autoscaler: saturation analyser, and its model-based optimiser",
         WvaSettings,
-        _each(Wva),
+        _polling(Wva),
     ),
     _Kind(
         "slo-law",
         "llm-d's law on TTFT and time per token over their objectives",
         'llm-d, the guide "SLO-aware workload autoscaling"',
         SloLawSettings,
-        _each(SloLaw),
+        _polling(SloLaw),
     ),
     _Kind(
         "ray-serve",
         "Ray Serve: ongoing requests, with delays",
         'Ray, "Advanced Ray Serve Autoscaling" and `ray.serve.autoscaling_policy`',
         RayServeSettings,
-        _each(lambda s, _: RayServe(s)),
+        _polling(lambda s, _: RayServe(s)),
     ),
     _Kind(
         "keep-alive",
