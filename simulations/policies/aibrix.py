@@ -23,7 +23,7 @@ from simulations.plant.observed import Observed
 from simulations.policies.interface import Order
 from simulations.policies.metrics import PodMetric, sum_over_pods
 from simulations.policies.settings import BaseSettings, number, seconds, word
-from simulations.policies.windows import RecentValues
+from simulations.policies.windows import RecentMost, RecentValues
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ class AibrixKpa:
         self._settings = settings
         self._answers = Answers(settings.answers)
         self._stable, self._panic = RecentValues(settings.stable_window), RecentValues(settings.panic_window)
-        self._delay = RecentValues(settings.scale_down_delay) if settings.scale_down_delay > 0 else None
+        self._delay = RecentMost(settings.scale_down_delay) if settings.scale_down_delay > 0 else None
         self._panic_since: float | None = None
         self._most_in_panic = 0
         self._begun = False
@@ -147,8 +147,7 @@ class AibrixKpa:
         self._panic.record(now, total)
         wanted = float(self._panicking(now, _ready(observed)))
         if self._delay is not None:
-            self._delay.record(now, wanted)
-            wanted = self._delay.most or 0.0
+            wanted = self._delay.record(now, wanted)
         replicas = self._answers.ordered(observed, settings.within(int(wanted)))
         return Order(replicas, activator_in_path=settings.in_path, idle_first=False)
 

@@ -55,8 +55,14 @@ class Keda:
         self._behavior = Behavior(settings)
         self._last_active = -math.inf  # of what was never active KEDA waits for no cooldown
         self.period = beat(settings.scrape, settings.sync, settings.polling)
-        asked = settings.sync + settings.polling + settings.cooldown
-        self.memory = self._scrapes.memory + asked + self._behavior.memory
+        self._asleep = False
+
+    @property
+    def memory(self) -> float:
+        """See Forgetful. At zero the operator alone is asked, and whether somebody is there is all that it looks at."""
+        settings = self._settings
+        asked = self._scrapes.memory + settings.polling
+        return asked if self._asleep else asked + settings.cooldown + settings.sync + self._behavior.memory
 
     def step(self, observed: Observed) -> Order:
         """See Policy."""
@@ -70,6 +76,7 @@ class Keda:
         if wanted == current and current > 0 and due(now, settings.sync) and scraped is not None:
             asked = max(1, of_total(current, total, self._target, settings.tolerance))
             wanted = max(1, self._behavior.limited(now, current, asked))
+        self._asleep = wanted == current == 0
         return Order(wanted, activator_in_path=settings.in_path, idle_first=False)
 
     def _polled(self, now: float, current: int, total: float) -> int:

@@ -30,7 +30,23 @@ class RecentValues:
             return None
         return self._sum / len(self._values) if len(self._values) > 1 else self._values[0][1]
 
-    @property
-    def most(self) -> float | None:
-        """The largest."""
-        return max((value for _, value in self._values), default=None)
+
+class RecentMost:
+    """The largest value of the last `seconds`."""
+
+    __slots__ = ("_falling", "seconds")
+
+    def __init__(self, seconds: float) -> None:
+        """Nothing is recorded. `seconds` > 0."""
+        self.seconds = seconds
+        self._falling: deque[tuple[float, float]] = deque()  # without those that a later one is as large as
+
+    def record(self, now: float, value: float) -> float:
+        """Take a value and forget those that are `seconds` old or older; the largest of those that are left."""
+        falling = self._falling
+        while falling and falling[-1][1] <= value:
+            falling.pop()
+        falling.append((now, value))
+        while falling[0][0] <= now - self.seconds:
+            falling.popleft()
+        return falling[0][1]
