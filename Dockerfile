@@ -15,7 +15,7 @@ COPY compiled.txt compile_packages.py /app/
 COPY queue_proxy /app/queue_proxy
 COPY activator /app/activator
 COPY autoscaler /app/autoscaler
-# Nobody simulates in it: there is no numpy.
+# The simulator stays as it is: its types cannot be checked without numpy, which the image has not.
 RUN cd /app && sed -i '/^simulations/d' compiled.txt && /opt/compiler/bin/python compile_packages.py \
  && find . -name '*.so' | tar cf /compiled.tar -T -
 

@@ -28,25 +28,24 @@ class _CompiledDistribution(Distribution):
         return True
 
 
-class _CompileModules(build_py):
+class _BuildModules(build_py):
     def run(self) -> None:
         """Copy the packages, and compile in the copy; an editable install stays with its sources."""
         if self.editable_mode:
             super().run()
             return
         library = Path(self.build_lib)
-        shutil.rmtree(library, ignore_errors=True)  # compiled code of other sources would be packed with this one's
+        shutil.rmtree(library, ignore_errors=True)  # what has been renamed since the last time would be packed as well
         super().run()
+        if not _COMPILED:
+            return
         shutil.copy(_ROOT / "compiled.txt", library)
         subprocess.run([sys.executable, _ROOT / "compile_packages.py"], cwd=library, check=True)
         (library / "compiled.txt").unlink()
 
 
-if _COMPILED:
-    setup(
-        distclass=_CompiledDistribution,
-        cmdclass={"build_py": _CompileModules},
-        setup_requires=["mypy[mypyc]>=2.4", "numpy>=2.4"],  # arrays are in types that are compiled
-    )
-else:
-    setup()
+setup(
+    distclass=_CompiledDistribution if _COMPILED else Distribution,
+    cmdclass={"build_py": _BuildModules},
+    setup_requires=["mypy[mypyc]>=2.4", "numpy>=2.4"] if _COMPILED else [],  # arrays are in types that are compiled
+)

@@ -6,7 +6,7 @@ PYTHON is an interpreter that has `simfaas` (PyPI, 0.2.2); without one that comp
 in the same run, on the load that keeps some 35 of its instances: 10 requests a second of 1.99 s each (2.24 s cold),
 expiry after 600 s. Rates are of processor time and the best of five rounds, theirs as ours in turn, so that what else
 the machine does does not count; times are medians of three. Compiling (once for each version) is not in them. What
-decides is compiled where `make compiled` is run from, and said to be so. The floor is what it takes to draw the
+decides is compiled in `make bench-simulator`, and it is said whether it was. The floor is what it takes to draw the
 arrivals of the trace and to do nothing with them.
 """
 

@@ -107,7 +107,6 @@ class _Turns:
     told     a request has found no endpoint since it was asked
     resting  it is not asked before something happens; with_replicas: before anything comes at all; repeating: before
              anything changes, because each step until `due` would only repeat the last one
-    left_out  it was repeating, and has not been asked since
     """
 
     __slots__ = (
@@ -115,7 +114,6 @@ class _Turns:
         "idle_first",
         "in_path",
         "last_urgent",
-        "left_out",
         "period",
         "policy",
         "repeating",
@@ -133,7 +131,7 @@ class _Turns:
         self.due = first_turn
         self.wanted = -1
         self.in_path = self.idle_first = True
-        self.resting = self.resting_with_replicas = self.repeating = self.left_out = self.told = False
+        self.resting = self.resting_with_replicas = self.repeating = self.told = False
         self.last_urgent = -_NEVER
 
 
@@ -178,9 +176,10 @@ class _Loop:
         when a request found none; whoever rested is asked at its next turn, as if it had never ceased to be asked."""
         turns, now = self._turns[s], self._plant.now
         if turns.repeating:
-            turns.repeating, turns.left_out = False, True
+            turns.repeating = False
             self._plant.tell_arrivals(s)
             at = self._first_turn_from(turns.period, now)
+            self._plant.catch_up(s, at - turns.period)
             if turns.urgent and self._plant.found_nobody:
                 at = min(at, max(now, turns.last_urgent + _URGENT_GAP))
                 turns.told = True
@@ -201,17 +200,14 @@ class _Loop:
     def _step(self, s: int, now: float) -> None:
         plant, turns = self._plant, self._turns[s]
         if turns.repeating:
-            turns.repeating, turns.left_out = False, True
+            turns.repeating = False
             plant.tell_arrivals(s)
-        since: float | None = None
-        if turns.left_out:
-            turns.left_out = False
-            since = self._first_turn_from(turns.period, now) - turns.period
+            plant.catch_up(s, self._first_turn_from(turns.period, now) - turns.period)
         urgent = turns.told
         if urgent:
             turns.told = False
             turns.last_urgent = now
-        observed = plant.observe(s, urgent=urgent, since=since)
+        observed = plant.observe(s, urgent=urgent)
         order = turns.policy.step(observed)
         self.steps += 1
         if order.idle_first is not turns.idle_first:

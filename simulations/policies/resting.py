@@ -5,6 +5,9 @@ that a simulation would do. What they remember has an end: the windows and delay
 for so long, with the replicas that are wanted, and the same was ordered all the while, each further step sees what the
 last one saw and remembers what it remembered: it can only give the same order. So none is made until something happens.
 Then the steps that were left out are made up for, as far back as the memory reaches, and windows hold what they would.
+
+Who orders another number than there may be, as where a bound is set beside a policy and not in it, does not rest; nor
+does anybody where readings may be lost.
 """
 
 from __future__ import annotations
