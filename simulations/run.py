@@ -107,6 +107,7 @@ class _Turns:
     told     a request has found no endpoint since it was asked
     resting  it is not asked before something happens; with_replicas: before anything comes at all; repeating: before
              anything changes, because each step until `due` would only repeat the last one
+    left_out  it was repeating, and has not been asked since
     """
 
     __slots__ = (
@@ -114,6 +115,7 @@ class _Turns:
         "idle_first",
         "in_path",
         "last_urgent",
+        "left_out",
         "period",
         "policy",
         "repeating",
@@ -131,7 +133,7 @@ class _Turns:
         self.due = first_turn
         self.wanted = -1
         self.in_path = self.idle_first = True
-        self.resting = self.resting_with_replicas = self.repeating = self.told = False
+        self.resting = self.resting_with_replicas = self.repeating = self.left_out = self.told = False
         self.last_urgent = -_NEVER
 
 
@@ -176,10 +178,9 @@ class _Loop:
         when a request found none; whoever rested is asked at its next turn, as if it had never ceased to be asked."""
         turns, now = self._turns[s], self._plant.now
         if turns.repeating:
-            turns.repeating = False
+            turns.repeating, turns.left_out = False, True
             self._plant.tell_arrivals(s)
             at = self._first_turn_from(turns.period, now)
-            self._plant.catch_up(s, at - turns.period)
             if turns.urgent and self._plant.found_nobody:
                 at = min(at, max(now, turns.last_urgent + _URGENT_GAP))
                 turns.told = True
@@ -200,14 +201,17 @@ class _Loop:
     def _step(self, s: int, now: float) -> None:
         plant, turns = self._plant, self._turns[s]
         if turns.repeating:
-            turns.repeating = False
+            turns.repeating, turns.left_out = False, True
             plant.tell_arrivals(s)
-            plant.catch_up(s, self._first_turn_from(turns.period, now) - turns.period)
+        since: float | None = None
+        if turns.left_out:
+            turns.left_out = False
+            since = self._first_turn_from(turns.period, now) - turns.period
         urgent = turns.told
         if urgent:
             turns.told = False
             turns.last_urgent = now
-        observed = plant.observe(s, urgent=urgent)
+        observed = plant.observe(s, urgent=urgent, since=since)
         order = turns.policy.step(observed)
         self.steps += 1
         if order.idle_first is not turns.idle_first:

@@ -68,13 +68,8 @@ class Observer:
         self._tally: tuple[int, ...] = ()
         self._counts = ReplicaCounts(0, 0)
 
-    def catch_up(self, at: float) -> None:
-        """Take it that it was told then, where nothing has happened since it was."""
-        told, _ = self._tell(self._service, _NOTHING_OF, _NOTHING_OF, at - self._delay, False)
-        self._busy, self._ready = told[10], told[11]
-
-    def observed(self, now: float, *, urgent: bool) -> Observed:
-        """What it is told now."""
+    def observed(self, now: float, *, urgent: bool, since: float | None = None) -> Observed:
+        """What it is told now. `since`: when it would have been told last, had no steps been left out."""
         heard = now - self._delay
         readings = self._readings
         if readings is None:
@@ -108,6 +103,11 @@ class Observer:
             self._service_time.add(completed - self._completed, service_seconds - self._service_seconds)
             self._completed, self._service_seconds = completed, service_seconds
         utilization = 0.0
+        if since is not None:
+            # By when in a second replicas are scraped now: where nobody sets that, a first replica that is ready since
+            # then may have moved it. Asked any sooner, the plant would count what was pushed meanwhile.
+            then = self._tell(self._service, _NOTHING_OF, _NOTHING_OF, since - self._delay, False)[0]
+            self._busy, self._ready = then[10], then[11]
         if scrape > 0:
             was_ready = ready - self._ready
             if was_ready > 0.0:

@@ -118,14 +118,10 @@ class SimulatedPlant:
                 world.write("found_nobody", 0)
                 return told
 
-    def observe(self, service: int, *, urgent: bool = False) -> Observed:
-        """What a controller knows of it now. What was told once is not told again."""
-        return self._observers[service].observed(self._now, urgent=urgent)
-
-    def catch_up(self, service: int, at: float) -> None:
-        """Where steps were left out: take it that what is a mean since the last one was told at `at`, the last of them,
-        no longer ago than a period."""
-        self._observers[service].catch_up(at)
+    def observe(self, service: int, *, urgent: bool = False, since: float | None = None) -> Observed:
+        """What a controller knows of it now. What was told once is not told again. `since`: when it would have been
+        told last, where steps were left out; at most a period ago."""
+        return self._observers[service].observed(self._now, urgent=urgent, since=since)
 
     def _tell(
         self, service: int, after_work: int, after_held: int, heard: float, urgent: bool

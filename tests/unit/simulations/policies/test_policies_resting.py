@@ -48,8 +48,8 @@ REQUESTS = st.lists(
 )
 
 
-# Scraped on the second, or at the fraction of it in which the first replica became ready; at once, or late.
-PATHS = [MetricsPath(), MetricsPath(0.0, scrape_at=None, push_at=0.2), MetricsPath(2.2, scrape_at=0.3)]
+# Told on the second and at a fraction of it, at once and late.
+PATHS = [MetricsPath(), MetricsPath(0.0, push_at=0.2), MetricsPath(2.2, scrape_at=0.3)]
 
 
 def worlds() -> st.SearchStrategy[Scenario]:
