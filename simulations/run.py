@@ -268,9 +268,9 @@ class _Loop:
 
 
 def _is_steady(observed: Observed, order: Order) -> bool:
-    """Nobody is there, and there are as many replicas as are wanted."""
+    """Nobody is there, nor has been since the last scrape, and there are as many replicas as are wanted."""
     replicas = observed.replicas
-    nobody = not (observed.held or observed.in_flight or replicas.draining)
+    nobody = observed.settled and not (observed.held or observed.in_flight or replicas.draining)
     return nobody and order.replicas == replicas.wanted == replicas.ready
 
 
